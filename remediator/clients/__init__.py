@@ -1,0 +1,77 @@
+"""What talks to other systems. Library errors become ours here, and no library's class is seen above."""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from remediator.errors import NotAllowed, Unavailable
+from remediator.settings import Settings
+
+if TYPE_CHECKING:
+    from remediator.clients.alertmanager import AlertmanagerClient
+    from remediator.clients.command import CommandRunner
+    from remediator.clients.docker import DockerEngine
+    from remediator.clients.http import HttpClient
+    from remediator.clients.prometheus import PrometheusClient
+
+
+class Clients:
+    """Every client that the settings allow, each made when it is first used: libraries are slow to import."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._engines: dict[str, DockerEngine] = {}
+
+    def docker(self, engine: str) -> "DockerEngine":
+        """The engine of that name. Raises NotAllowed where the settings do not name it."""
+        from remediator.clients.docker import DockerEngine
+
+        if engine not in self._engines:
+            address = self.settings.docker.engines.get(engine)
+            if address is None:
+                raise NotAllowed(
+                    f"no Docker engine is named {engine!r} in the settings; add it under docker.engines, "
+                    "such as `local: unix:///var/run/docker.sock`"
+                )
+            self._engines[engine] = DockerEngine(engine, address, timeout=self.settings.docker.timeout)
+        return self._engines[engine]
+
+    @cached_property
+    def http(self) -> "HttpClient":
+        """Requests to the networks that `http.allow` names."""
+        from remediator.clients.http import HttpClient
+
+        return HttpClient(self.settings.http)
+
+    @cached_property
+    def prometheus(self) -> "PrometheusClient":
+        """Raises Unavailable where the settings name no Prometheus."""
+        from remediator.clients.prometheus import PrometheusClient
+
+        if self.settings.prometheus.url is None:
+            raise Unavailable("no Prometheus is configured; set prometheus.url")
+        return PrometheusClient(self.settings.prometheus)
+
+    @cached_property
+    def alertmanager(self) -> "AlertmanagerClient | None":
+        """None where the settings name no Alertmanager."""
+        from remediator.clients.alertmanager import AlertmanagerClient
+
+        if self.settings.alertmanager.url is None:
+            return None
+        return AlertmanagerClient(self.settings.alertmanager)
+
+    @cached_property
+    def commands(self) -> "CommandRunner":
+        """The commands that the settings name."""
+        from remediator.clients.command import CommandRunner
+
+        return CommandRunner(self.settings.commands)
+
+    async def close(self) -> None:
+        """Close what was opened."""
+        for engine in self._engines.values():
+            await engine.close()
+        for name in ("http", "prometheus", "alertmanager"):
+            client = self.__dict__.get(name)
+            if client is not None:
+                await client.close()

@@ -1,0 +1,79 @@
+"""The one exception tree. Three questions decide the branch: whose mistake, is another try worth it, is it final.
+
+RemediatorError
+├── Mistaken            what a person or a sender gave us is wrong; the message says where and what to do
+│   ├── BadPayload        a webhook body that is not JSON of Alertmanager's shape
+│   ├── BadRules          rule files with mistakes
+│   ├── BadSettings       settings that cannot be used
+│   └── BadExpression     an expression that cannot be evaluated with the values it met
+├── Transient           worth another try
+│   ├── Unavailable       a service that we need does not answer; nothing was done there
+│   └── StoreUnavailable  our own store cannot write now
+├── Failed              final: it was tried and the answer is no
+│   ├── TargetGone        what was to be acted on is not there, or is not what was seen
+│   └── NotAllowed        a limit of ours forbids it
+├── OutcomeUnknown      a change may or may not have happened (the connection broke, the time limit passed)
+└── Fenced              the run belongs to somebody else now; stop working on it
+"""
+
+from datetime import timedelta
+
+
+class RemediatorError(Exception):
+    """Whatever goes wrong here is one of these. The text is fit for people: what, on what, and what to do."""
+
+
+class Mistaken(RemediatorError):
+    """Input that cannot be used. The same input will never work."""
+
+
+class BadPayload(Mistaken):
+    """A webhook body that is not JSON of Alertmanager's shape."""
+
+
+class BadRules(Mistaken):
+    """Rule files with mistakes; one line each, `file:line:column: what`."""
+
+
+class BadSettings(Mistaken):
+    """Settings that cannot be used; the text names the setting."""
+
+
+class BadExpression(Mistaken):
+    """An expression that could not be evaluated with the values it met."""
+
+
+class Transient(RemediatorError):
+    """Worth another try."""
+
+    def __init__(self, message: str, *, retry_after: timedelta = timedelta(seconds=5)) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(Transient):
+    """A service that we need does not answer. Nothing was done there."""
+
+
+class StoreUnavailable(Transient):
+    """Our own store cannot write now."""
+
+
+class Failed(RemediatorError):
+    """Final: it was tried, and the answer is no."""
+
+
+class TargetGone(Failed):
+    """What was to be acted on is not there, or is not what was seen when the plan was made."""
+
+
+class NotAllowed(Failed):
+    """A limit of ours forbids it; the text names the setting."""
+
+
+class OutcomeUnknown(RemediatorError):
+    """A change may or may not have happened. It is never repeated silently."""
+
+
+class Fenced(RemediatorError):
+    """The run belongs to somebody else now."""

@@ -1,0 +1,1 @@
+"""The small things everything stands on: clock, tasks, logs, metrics, redaction. It knows nothing of alerts."""

@@ -1,0 +1,54 @@
+"""Every metric of the product, in one place. `docs/metrics.md` describes each; a test keeps it so.
+
+One `Metrics` is made per application and passed down, so that two applications in one process do not share counts.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+_SECONDS = (0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """The counters, gauges and histograms that the stages write."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.deliveries = Counter(
+            "remediator_deliveries", "Webhook requests by answer", ["status"], registry=self.registry
+        )
+        self.alerts = Counter(
+            "remediator_alerts", "Alerts of accepted deliveries, by what was made of them", ["ruling"], registry=self.registry
+        )
+        self.accept_seconds = Histogram(
+            "remediator_accept_seconds", "From a request's last byte to its durable answer", buckets=_SECONDS, registry=self.registry
+        )
+        self.truncated = Counter(
+            "remediator_truncated_alerts", "Alerts that a sender left out of its deliveries", registry=self.registry
+        )
+        self.runs_started = Counter(
+            "remediator_runs_started", "Runs created, by rule", ["rule"], registry=self.registry
+        )
+        self.runs_ended = Counter(
+            "remediator_runs_ended", "Runs ended, by rule and outcome", ["rule", "outcome"], registry=self.registry
+        )
+        self.runs_active = Gauge("remediator_runs_active", "Runs being worked on now", registry=self.registry)
+        self.runs_waiting = Gauge(
+            "remediator_runs_waiting", "Runs that are due and wait for a free worker", registry=self.registry
+        )
+        self.step_seconds = Histogram(
+            "remediator_step_seconds", "How long steps took, by action and status", ["action", "status"], buckets=_SECONDS, registry=self.registry
+        )
+        self.held = Counter("remediator_plans_held", "Plans held or refused, by guard's reason", ["reason"], registry=self.registry)
+        self.posts = Counter("remediator_posts", "Chat messages, by result", ["result"], registry=self.registry)
+        self.outbox_waiting = Gauge("remediator_outbox_waiting", "Chat messages that wait to be sent", registry=self.registry)
+        self.outbox_age_seconds = Gauge(
+            "remediator_outbox_age_seconds", "Age of the oldest chat message that waits", registry=self.registry
+        )
+        self.store_commits = Counter("remediator_store_commits", "Commits of the store", registry=self.registry)
+        self.store_writes = Counter("remediator_store_writes", "Writes that shared those commits", registry=self.registry)
+        self.rules_loaded = Gauge("remediator_rules_loaded", "Rules in the book", registry=self.registry)
+        self.ready = Gauge("remediator_ready", "1 while the service can accept alerts, else 0", registry=self.registry)
+
+    def exposition(self) -> bytes:
+        """All of them in Prometheus' text format."""
+        return generate_latest(self.registry)

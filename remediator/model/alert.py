@@ -1,0 +1,62 @@
+"""What a sender told us: one alert of a webhook, and the webhook that carried it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from remediator.model.ids import Fingerprint
+
+
+class AlertStatus(StrEnum):
+    """What an alert says of itself; the status of its group counts for nothing."""
+
+    FIRING = "firing"
+    RESOLVED = "resolved"
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """One alert of a webhook. Labels and annotations are somebody else's words: data, never template text."""
+
+    fingerprint: Fingerprint
+    status: AlertStatus
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    starts_at: datetime
+    ends_at: datetime | None = None
+    generator_url: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.labels.get("alertname", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One webhook request: its alerts, each fingerprint and state once, and what the envelope says of their group."""
+
+    alerts: tuple[Alert, ...]
+    received_at: datetime
+    receiver: str = ""
+    group_key: str = ""
+    group_labels: Mapping[str, str] = field(default_factory=dict)
+    external_url: str = ""
+    truncated: int = 0
+    repeated: int = 0  # alerts that stood in the body more than once
+
+
+_FNV_OFFSET, _FNV_PRIME, _64_BITS = 14695981039346656037, 1099511628211, 2**64 - 1
+
+
+def fingerprint_of(labels: Mapping[str, str]) -> Fingerprint:
+    """Alertmanager's fingerprint of a label set: FNV-1a, 64 bits, over the sorted names and values.
+
+    Source: `labelSetToFingerprint` in prometheus/common, `model/signature.go`; each part is followed by byte 255.
+    """
+    value = _FNV_OFFSET
+    for name in sorted(labels):
+        for part in (name, labels[name]):
+            for byte in (*part.encode(), 255):
+                value = ((value ^ byte) * _FNV_PRIME) & _64_BITS
+    return Fingerprint(f"{value:016x}")

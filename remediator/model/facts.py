@@ -1,0 +1,201 @@
+"""What happened in a run, append-only. A fact is unique by (run, step, attempt, kind): `key` gives the last three.
+
+The stage of a run is folded from these and from its signals (`stage.py`), so a restart is no special case.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from remediator.model.ids import StepId
+from remediator.model.outcome import Outcome, Reason
+from remediator.model.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What one diagnosis step found: its result, or why there is none. A failed one is evidence too."""
+
+    action: str
+    ok: bool
+    result: Mapping[str, Any]
+    brief: str  # one line for people; the error where it failed
+    detail: str  # output worth reading, or empty
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """The diagnosis of one round; each rung that is tried after another begins a new round."""
+
+    at: datetime
+    round: int
+    evidence: Mapping[str, Evidence]
+    kind: Literal["examined"] = "examined"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return "", self.round
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """The plan of a round. A later one of the same round (`revision`) replaces it: the target has changed meanwhile."""
+
+    at: datetime
+    round: int
+    revision: int
+    plan: Plan
+    kind: Literal["planned"] = "planned"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return f"round.{self.round}", self.revision
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A person was asked to decide on a plan, until a time."""
+
+    at: datetime
+    round: int
+    revision: int
+    until: datetime
+    kind: Literal["asked"] = "asked"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return f"round.{self.round}", self.revision
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A guard holds the plan for now."""
+
+    at: datetime
+    round: int
+    count: int
+    reason: Reason
+    detail: str
+    until: datetime
+    kind: Literal["held"] = "held"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return f"round.{self.round}", self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A step is about to act; written before the call, with the time by which the call has surely ended."""
+
+    at: datetime
+    round: int
+    step: StepId
+    attempt: int
+    epoch: int
+    deadline: datetime
+    kind: Literal["started"] = "started"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.step, self.attempt
+
+
+class StepStatus(StrEnum):
+    """How a step's call ended."""
+
+    DONE = "done"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A step's call has ended, or a takeover found it without an end (`unknown`)."""
+
+    at: datetime
+    round: int
+    step: StepId
+    attempt: int
+    status: StepStatus
+    brief: str
+    detail: str
+    seconds: float
+    kind: Literal["finished"] = "finished"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.step, self.attempt
+
+
+@dataclass(frozen=True, slots=True)
+class LateFinished:
+    """A call that had been given up as unknown has ended after all. It settles what happened and starts nothing."""
+
+    at: datetime
+    step: StepId
+    attempt: int
+    status: StepStatus
+    brief: str
+    kind: Literal["late_finished"] = "late_finished"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.step, self.attempt
+
+
+class Proof(StrEnum):
+    """What verification found."""
+
+    HEALED = "healed"
+    NOT_HEALED = "not healed"
+    INCONCLUSIVE = "inconclusive"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The end of a round's verification."""
+
+    at: datetime
+    round: int
+    proof: Proof
+    samples: int
+    brief: str
+    kind: Literal["verified"] = "verified"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return "", self.round
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The run's outcome, with the reason in words."""
+
+    at: datetime
+    outcome: Outcome
+    brief: str
+    kind: Literal["ended"] = "ended"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return "", 1
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """The alert's end was heard after the run's own, and was told."""
+
+    at: datetime
+    brief: str
+    kind: Literal["closed"] = "closed"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return "", 1
+
+
+Fact = Examined | Planned | Asked | Held | Started | Finished | LateFinished | Verified | Ended | Closed

@@ -1,0 +1,34 @@
+"""Names for the names of things, so that a run's id cannot be passed for a rule's."""
+
+import base64
+import secrets
+from datetime import datetime
+from typing import NewType
+
+RunId = NewType("RunId", str)
+RuleId = NewType("RuleId", str)  # `pack/rule`
+OccurrenceId = NewType("OccurrenceId", str)
+Fingerprint = NewType("Fingerprint", str)
+StepId = NewType("StepId", str)  # `diagnose.state`, `remediate.0.1`
+Digest = NewType("Digest", str)
+OwnerId = NewType("OwnerId", str)  # one per process; a process that was declared dead comes back under a new one
+
+
+def _sortable(at: datetime) -> str:
+    raw = int(at.timestamp()).to_bytes(4, "big") + secrets.token_bytes(6)
+    return base64.b32hexencode(raw).decode().lower()
+
+
+def new_run_id(at: datetime) -> RunId:
+    """16 characters, sortable by the second it was made in."""
+    return RunId(_sortable(at))
+
+
+def new_occurrence_id(at: datetime) -> OccurrenceId:
+    """16 characters, sortable by the second it was made in."""
+    return OccurrenceId(_sortable(at))
+
+
+def new_owner_id(at: datetime) -> OwnerId:
+    """A new one for each start of a process."""
+    return OwnerId(_sortable(at))

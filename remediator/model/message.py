@@ -1,0 +1,80 @@
+"""What is told to people, without any chat's markup. Every text in here is plain data: who renders it escapes it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from remediator.model.ids import RunId
+
+
+class Tone(StrEnum):
+    """How things stand; a chat shows it as a colour or a symbol."""
+
+    FIRING = "firing"
+    WORKING = "working"
+    WAITING = "waiting"
+    GOOD = "good"
+    BAD = "bad"
+    NEUTRAL = "neutral"
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Names with their values, shown as a table where a chat can."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """Output shown as it is, in a fixed width."""
+
+    title: str
+    text: str
+
+
+Part = Fields | Text | Excerpt
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message: a tone, a title in one line, and its parts."""
+
+    tone: Tone
+    title: str
+    parts: tuple[Part, ...] = ()
+
+
+PARENT = "parent"
+"""The key of the message that opens a run's thread and is edited in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A message for a run's thread. The same key again edits the earlier one in place."""
+
+    key: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedPost:
+    """A post of the outbox that is not sent yet in its newest version."""
+
+    seq: int
+    run: RunId
+    channel: str
+    key: str
+    message: Message
+    version: int
+    queued_at_us: int
+    attempts: int
+    ref: str | None  # where it stands, once it was sent in an earlier version
+    thread: str | None  # where the thread's parent stands, once that was sent
+    may_have_landed: bool  # an earlier process may have sent this version and died before it noted so

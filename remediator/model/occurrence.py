@@ -1,0 +1,97 @@
+"""One time that an alert was open, and what a delivery's alert means for it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from remediator.model.alert import Alert
+from remediator.model.ids import Digest, Fingerprint, OccurrenceId, RuleId, RunId
+from remediator.model.message import Message
+
+
+class Ruling(StrEnum):
+    """What was made of one alert. The names are values of the metric `remediator_alerts`."""
+
+    OPENED = "opened"
+    REOPENED = "reopened"  # the old occurrence was closed as `resolve missed`
+    REPEATED = "repeated"
+    DOUBTFUL = "doubtful"  # firing again with the old startsAt, right after the resolve: looked at again later
+    RESOLVED = "resolved"
+    NOT_OPEN = "not_open"  # a resolve of what is not open here
+
+
+class Closing(StrEnum):
+    """Why an occurrence is closed."""
+
+    RESOLVED = "resolved"
+    RESOLVE_MISSED = "resolve missed"
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A firing alert that may be a late duplicate, or a real return. Decided when its window ends."""
+
+    alert: Alert
+    until: datetime
+    sent_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One time that an alert was open, from its firing to its resolution."""
+
+    id: OccurrenceId
+    fingerprint: Fingerprint
+    labels: Mapping[str, str]
+    starts_at: datetime
+    opened_at: datetime
+    heard_at: datetime
+    closed_at: datetime | None = None
+    ends_at: datetime | None = None  # as its sender said
+    doubt: Doubt | None = None
+    runs_ended_at: datetime | None = None  # when its last run ended; None while one is under way or it had none
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to create, with the first message of its thread."""
+
+    id: RunId
+    rule: RuleId
+    rule_digest: Digest
+    channel: str
+    first_message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """A new occurrence and the runs that it starts."""
+
+    occurrence: OccurrenceId
+    runs: tuple[NewRun, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the store writes for one alert. Whatever is None stays as it is."""
+
+    ruling: Ruling
+    close: Closing | None = None
+    open: Opening | None = None
+    doubt: Doubt | None = None
+    drop_doubt: bool = False
+    hear: bool = False  # the open occurrence was heard of again: take over startsAt and annotations
+
+
+Judge = Callable[[Alert, Occurrence | None], Verdict]
+"""Decides on one alert, given the newest occurrence of its fingerprint. Pure; called inside the transaction."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What one delivery led to, all of it on disk."""
+
+    rulings: tuple[Ruling, ...]
+    new_runs: tuple[tuple[RunId, RuleId], ...]
+    signalled_runs: tuple[RunId, ...]

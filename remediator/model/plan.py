@@ -1,0 +1,116 @@
+"""The exact steps that a run will take next, with a digest that an approval is bound to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any
+
+from remediator.model.digest import digest_of
+from remediator.model.ids import Digest, StepId
+from remediator.model.target import Target
+
+
+class Effect(StrEnum):
+    """What an action does to the world."""
+
+    READ = "read"
+    CHANGE = "change"
+    DESTROY = "destroy"
+
+
+class Mode(StrEnum):
+    """How far a rule may go by itself."""
+
+    OBSERVE = "observe"  # diagnose and tell
+    SUGGEST = "suggest"  # post the plan, do nothing
+    GATED = "gated"  # do it once a person has approved
+    AUTO = "auto"
+
+    def capped(self, ceiling: "Mode") -> "Mode":
+        """The lower of the two."""
+        order = list(Mode)
+        return min(self, ceiling, key=order.index)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStep:
+    """One action with its rendered, typed parameters and the targets that it would touch."""
+
+    id: StepId
+    action: str
+    params: Mapping[str, Any]
+    effect: Effect
+    idempotent: bool
+    targets: tuple[Target, ...]
+    timeout: timedelta
+    sentence: str  # what it would do, for people
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedCheck:
+    """A read action with what is expected of its result."""
+
+    id: StepId
+    action: str
+    params: Mapping[str, Any]
+    timeout: timedelta
+    expect: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """How it is proven that a rung helped.
+
+    After `settle` the checks are sampled each `every`; they must hold for `sustain`, before `within` has passed since
+    the last step. Without checks the proof is the alert's own resolution.
+    """
+
+    settle: timedelta
+    sustain: timedelta
+    within: timedelta
+    every: timedelta
+    checks: tuple[PlannedCheck, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one rung will do: the rung's name and place, its steps, its verification."""
+
+    rung: int
+    name: str
+    gated: bool  # the rung itself asks for a person, whatever the mode
+    steps: tuple[PlannedStep, ...]
+    verification: Verification
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Every target of every changing step, each once, sorted by name."""
+        seen = {t for step in self.steps if step.effect is not Effect.READ for t in step.targets}
+        return tuple(sorted(seen, key=str))
+
+    @property
+    def digest(self) -> Digest:
+        """Of the rendered steps, their targets and the verification: change one of them and it is another plan."""
+        return digest_of(
+            {
+                "rung": [self.rung, self.name],
+                "steps": [
+                    [s.action, dict(s.params), s.effect, sorted(map(str, s.targets)), s.timeout.total_seconds()]
+                    for s in self.steps
+                ],
+                "verification": [
+                    *(
+                        d.total_seconds()
+                        for d in (
+                            self.verification.settle,
+                            self.verification.sustain,
+                            self.verification.within,
+                            self.verification.every,
+                        )
+                    ),
+                    [[c.action, dict(c.params), c.expect] for c in self.verification.checks],
+                ],
+            }
+        )

@@ -1,0 +1,199 @@
+"""Where a run stands, folded from its facts and signals. Pure; a restart folds the same stage that a live owner has."""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+from remediator.model.facts import (
+    Asked,
+    Closed,
+    Ended,
+    Examined,
+    Fact,
+    Finished,
+    Held,
+    LateFinished,
+    Planned,
+    Proof,
+    Started,
+    StepStatus,
+    Verified,
+)
+from remediator.model.plan import Plan
+from remediator.model.run import Cancel, Decision, Resolved, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """Evidence is to be gathered for this round; rungs up to `after_rung` were tried."""
+
+    round: int
+    after_rung: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosed:
+    """Evidence is there; a plan is to be made. `revision` counts the plans of this round."""
+
+    examined: Examined
+    after_rung: int
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A plan is there; nothing of it was done. It waits for the guards, and for a person where it was asked."""
+
+    planned: Planned
+    asked: Asked | None
+    decision: Decision | None  # on this very plan
+    holds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Underway:
+    """Some of the plan's steps are done; `next` is the place of the one to start now."""
+
+    planned: Planned
+    next: int
+    holds: int
+
+
+@dataclass(frozen=True, slots=True)
+class InDoubt:
+    """A step was started by an earlier owner and its end was never recorded."""
+
+    planned: Planned
+    started: Started
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """Every step has ended, or one is unknown; now it is to be seen whether it helped."""
+
+    planned: Planned
+    last: Finished | None
+    unknown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NotHelped:
+    """The round's rung has failed or did not help."""
+
+    planned: Planned
+    failed: Finished | None
+    verified: Verified | None
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """Verification has ended with anything but `not healed`."""
+
+    planned: Planned
+    verified: Verified
+    unknown: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    """The run has its outcome. `closed` tells whether the alert's own end was told as well."""
+
+    ended: Ended
+    closed: bool
+
+
+Stage = Fresh | Diagnosed | Drafted | Underway | InDoubt | Acted | NotHelped | Proven | Over
+
+
+@dataclass(slots=True)
+class _Round:
+    """What the facts of the newest round say."""
+
+    number: int = 1
+    after_rung: int = -1
+    examined: Examined | None = None
+    planned: Planned | None = None
+    asked: Asked | None = None
+    holds: int = 0
+    started: Started | None = None
+    finished: tuple[Finished, ...] = ()
+    verified: Verified | None = None
+    ended: Ended | None = None
+    closed: bool = False
+
+    def learn(self, fact: Fact) -> None:
+        match fact:
+            case Examined():
+                if fact.round > self.number and self.planned is not None:
+                    self._begin(fact.round, self.planned.plan.rung)
+                self.examined = fact
+            case Planned():
+                self.planned, self.asked = fact, None
+            case Asked():
+                self.asked = fact
+            case Held():
+                self.holds = fact.count
+            case Started():
+                self.started = fact
+            case Finished():
+                self.finished = (*self.finished, fact)
+            case Verified():
+                self.verified = fact
+            case Ended():
+                self.ended = fact
+            case Closed():
+                self.closed = True
+            case LateFinished():
+                pass
+            case other:
+                assert_never(other)
+
+    def _begin(self, number: int, after_rung: int) -> None:
+        self.number, self.after_rung = number, after_rung
+        self.planned = self.asked = self.started = self.verified = None
+        self.holds, self.finished = 0, ()
+
+
+def stage_of(run: Run) -> Stage:
+    """The stage that the run's facts and signals add up to."""
+    now = _Round()
+    for fact in run.facts:
+        now.learn(fact)
+    if now.ended is not None:
+        return Over(now.ended, closed=now.closed)
+    if now.examined is None or now.examined.round < now.number:
+        return Fresh(now.number, now.after_rung)
+    if now.planned is None:
+        return Diagnosed(now.examined, now.after_rung, revision=1)
+    return _stage_of_plan(run, now, now.planned)
+
+
+def _stage_of_plan(run: Run, now: _Round, planned: Planned) -> Stage:
+    unknown = any(f.status is StepStatus.UNKNOWN for f in now.finished)
+    failed = next((f for f in now.finished if f.status is StepStatus.FAILED), None)
+    if now.verified is not None and now.verified.proof is not Proof.NOT_HEALED:
+        return Proven(planned, now.verified, unknown)
+    if now.verified is not None or failed is not None:
+        return NotHelped(planned, failed, now.verified)
+    if now.started is not None and now.started.key not in {f.key for f in now.finished}:
+        return InDoubt(planned, now.started)
+    if unknown or len(now.finished) == len(planned.plan.steps):
+        return Acted(planned, now.finished[-1] if now.finished else None, unknown)
+    if now.finished:
+        return Underway(planned, len(now.finished), now.holds)
+    return Drafted(planned, now.asked, _decision_on(run, planned.plan), now.holds)
+
+
+def _decision_on(run: Run, plan: Plan) -> Decision | None:
+    """The first decision on this very plan; later ones change nothing."""
+    digest = plan.digest
+    return next((s for s in run.signals if isinstance(s, Decision) and s.digest == digest), None)
+
+
+def resolved(run: Run) -> Resolved | None:
+    """The word that the run's occurrence has closed, if it came."""
+    return next((s for s in run.signals if isinstance(s, Resolved)), None)
+
+
+def cancelled(run: Run) -> Cancel | None:
+    """A person's wish to stop the run, if there is one."""
+    return next((s for s in run.signals if isinstance(s, Cancel)), None)

@@ -1,0 +1,201 @@
+"""The public API for authors of actions. Built-in actions use it like anybody's.
+
+An action is one async function with typed parameters and a typed result, declared by `@action`:
+
+    class Where(Params):
+        host: str
+
+    class Answer(Result):
+        milliseconds: float
+
+    @action("example.ping", effect=Effect.READ)
+    async def ping(ctx: ActionContext, params: Where) -> Answer:
+        \"\"\"How long a host takes to answer.\"\"\"
+
+A package offers its actions by an entry point of the group `remediator.actions` that names the module they stand in.
+Time limits, retries, redaction and logging are not an action's business: whoever executes it sees to them. An action
+raises the errors of `remediator.errors`; a change that may or may not have happened raises OutcomeUnknown.
+"""
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from remediator.clients import Clients
+from remediator.errors import Failed
+from remediator.kit.clock import Clock
+from remediator.model.ids import StepId
+from remediator.model.plan import Effect
+from remediator.model.target import Target
+
+__all__ = ["Action", "ActionContext", "Actions", "Effect", "Nature", "Params", "Result", "Target", "action"]
+
+GROUP = "remediator.actions"
+
+
+class Params(BaseModel):
+    """Parameters of an action: typed, closed, frozen. A field's docstring is what the documentation shows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+
+
+class Result(BaseModel):
+    """What an action found or did. Its fields are what rules refer to as `steps.<id>.<field>` and `result.<field>`."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    def brief(self) -> str:
+        """One line for people."""
+        shown = ((name, value) for name, value in self if value is not None and value != "")
+        return ", ".join(f"{name.replace('_', ' ')}: {value}" for name, value in shown)
+
+    def detail(self) -> str:
+        """Output worth reading as it stands (log lines, a body), or nothing."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionContext:
+    """What an action may use, and what it must heed."""
+
+    clients: Clients
+    clock: Clock
+    step: StepId
+    deadline: datetime
+    """When its time is over; nothing may be begun after it."""
+    targets: tuple[Target, ...] = ()
+    """For a change: the targets as they were seen when the plan was made. It acts on these or raises TargetGone."""
+
+    @property
+    def target(self) -> Target:
+        """The one target of a step that has one."""
+        if len(self.targets) != 1:
+            raise Failed(f"{self.step}: one target is needed, and there are {len(self.targets)}")
+        return self.targets[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Nature:
+    """What a step does, where that depends on its parameters (a command's is declared in the settings)."""
+
+    effect: Effect
+    idempotent: bool
+    timeout: timedelta
+
+
+Perform = Callable[[ActionContext, Any], Awaitable[Result]]
+ResolveTargets = Callable[[ActionContext, Any], Awaitable[tuple[Target, ...]]]
+NatureOf = Callable[[Clients, Any], Nature]
+Say = Callable[[Any], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A registered kind of step."""
+
+    name: str
+    effect: Effect
+    """The most that it can do; `nature` may say less for given parameters."""
+    idempotent: bool
+    timeout: timedelta
+    params: type[Params]
+    result: type[Result]
+    sentence: str
+    perform: Perform
+    resolve: ResolveTargets | None
+    nature: NatureOf | None
+    say: Say | None
+
+    def nature_of(self, clients: Clients, params: Params) -> Nature:
+        """What a step with these parameters does. Raises Failed where the parameters name something unknown."""
+        if self.nature is not None:
+            return self.nature(clients, params)
+        return Nature(self.effect, self.idempotent, self.timeout)
+
+    def describe(self, params: Params) -> str:
+        """What a step with these parameters would do, in one sentence for people."""
+        if self.say is not None:
+            return self.say(params)
+        given = ", ".join(f"{k}={v!r}" for k, v in params.model_dump(mode="json", exclude_defaults=True).items())
+        return f"{self.name} {given}".strip()
+
+
+P = TypeVar("P", bound=Params)
+R = TypeVar("R", bound=Result)
+
+
+def action(
+    name: str,
+    *,
+    effect: Effect,
+    targets: Callable[[ActionContext, P], Awaitable[tuple[Target, ...]]] | None = None,
+    idempotent: bool = False,
+    timeout: timedelta = timedelta(seconds=30),
+    nature: Callable[[Clients, P], Nature] | None = None,
+    say: Callable[[P], str] | None = None,
+) -> Callable[[Callable[[ActionContext, P], Awaitable[R]]], Action]:
+    """Declare an action. A changing one must say how its `targets` are found; reading is always idempotent.
+
+    Raises TypeError, when the module is imported, where the declaration is incomplete.
+    """
+
+    def declare(perform: Callable[[ActionContext, P], Awaitable[R]]) -> Action:
+        if effect is not Effect.READ and targets is None:
+            raise TypeError(f"action {name}: a {effect} must say how its targets are found")
+        if not inspect.getdoc(perform):
+            raise TypeError(f"action {name}: it needs a docstring, the sentence that is shown for it")
+        hints = typing.get_type_hints(perform)
+        return Action(
+            name=name,
+            effect=effect,
+            idempotent=idempotent or effect is Effect.READ,
+            timeout=timeout,
+            params=hints["params"],
+            result=hints["return"],
+            sentence=str(inspect.getdoc(perform)).split("\n\n")[0],
+            perform=perform,
+            resolve=targets,
+            nature=nature,
+            say=say,
+        )
+
+    return declare
+
+
+class Actions(Mapping[str, Action]):
+    """The registered actions by name."""
+
+    def __init__(self, found: Mapping[str, Action]) -> None:
+        self._found = dict(sorted(found.items()))
+
+    def __getitem__(self, name: str) -> Action:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    @classmethod
+    def installed(cls) -> "Actions":
+        """Those of every installed package. Raises Failed where two have the same name or one cannot be imported."""
+        found: dict[str, Action] = {}
+        for point in entry_points(group=GROUP):
+            try:
+                module = point.load()
+            except Exception as error:
+                raise Failed(f"actions of {point.value} cannot be loaded: {error}") from error
+            for item in vars(module).values():
+                if not isinstance(item, Action):
+                    continue
+                if item.name in found and found[item.name] is not item:
+                    raise Failed(f"two packages offer an action named {item.name}; remove one of them")
+                found[item.name] = item
+        return cls(found)
