@@ -1,15 +1,15 @@
 """YAML documents whose every value knows its place, so that a mistake can be shown as `file:line:column`.
 
-YAML is read as people expect it (the core schema of YAML 1.2): `no` and `on` are strings, only `true` and `false` are
-booleans, and there are no octal or base-60 surprises. Duplicate keys, tags and aliases that grow without bound are
-mistakes. Used by settings and rule files; it reads text and touches no file itself.
+YAML is read as people expect it (the core schema of YAML 1.2): `no` and `on` are strings, only `true` and
+`false` are booleans, and there are no octal or base-60 surprises. Duplicate keys, tags and aliases that grow
+without bound are mistakes. Used by settings and rule files; it reads text and touches no file itself.
 """
 
 import difflib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args, get_origin
+from typing import Any, ClassVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -19,11 +19,12 @@ Path = tuple[str | int, ...]
 
 _MAX_VALUES = 200_000  # a rule file of 200,000 values is a bomb, not a rule file
 _MAX_DEPTH = 64
+_MAX_OPEN_BRACKETS = 1_000  # libyaml counts its own stack, Python's loader does not
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mistake:
-    """One mistake in one file: its place, and what is wrong and probably meant."""
+    """One mistake in one file: its place, and what is wrong and probably meant. Line 0: not in any line."""
 
     file: str
     line: int
@@ -31,6 +32,8 @@ class Mistake:
     what: str
 
     def __str__(self) -> str:
+        if self.line == 0:
+            return f"{self.file}: {self.what}"
         return f"{self.file}:{self.line}:{self.column}: {self.what}"
 
 
@@ -43,13 +46,15 @@ class Document:
     places: dict[Path, tuple[int, int]] = field(default_factory=dict)
     key_places: dict[Path, tuple[int, int]] = field(default_factory=dict)
     mistakes: tuple[Mistake, ...] = ()
+    broken: frozenset[Path] = frozenset()
+    """Values that could not be read. That is said already, so nothing more is said of them."""
 
     @classmethod
     def empty(cls, name: str) -> "Document":
         return cls(name, {})
 
     def place(self, path: Path, *, key: bool = False) -> tuple[int, int]:
-        """Line and column of the value at `path` (of its key, if asked), or of the nearest thing around it."""
+        """Line and column of the value at `path` (of its key, if asked), or of what is nearest around it."""
         if key and path in self.key_places:
             return self.key_places[path]
         while path and path not in self.places:
@@ -61,41 +66,74 @@ class Document:
         line, column = self.place(path, key=key)
         return Mistake(self.name, line, column, what)
 
+    def is_broken(self, path: Path) -> bool:
+        """Whether the value at `path`, or one around it, could not be read."""
+        return any(path[: len(broken)] == broken for broken in self.broken)
 
-class _Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]  # the C one where PyYAML has it
+
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # the C one where PyYAML has it
     """Only composes nodes; the core schema of YAML 1.2 decides what a plain scalar is."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+    yaml_implicit_resolvers: ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {}
 
 
 _CORE = (
     ("tag:yaml.org,2002:null", r"~|null|Null|NULL|", "~nN"),
     ("tag:yaml.org,2002:bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("tag:yaml.org,2002:int", r"[-+]?[0-9]+", "-+0123456789"),
-    ("tag:yaml.org,2002:float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    (
+        "tag:yaml.org,2002:float",
+        r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?",
+        "-+.0123456789",
+    ),
 )
 for _tag, _pattern, _first in _CORE:
-    _Loader.add_implicit_resolver(_tag, re.compile(rf"(?:{_pattern})\Z"), list(_first) + ([""] if "null" in _tag else []))
+    _Loader.add_implicit_resolver(
+        _tag, re.compile(rf"(?:{_pattern})\Z"), list(_first) + ([""] if "null" in _tag else [])
+    )
 
 
 def read_document(text: str, *, name: str) -> Document:
-    """Read one YAML document. Never raises for bad text: the mistakes are in the result, all that could be found."""
+    """Read one YAML document. It never raises for bad text: the mistakes are in the result."""
+    if _nests_too_deep(text):
+        return Document(name, None, mistakes=(Mistake(name, 1, 1, "this file nests its values too deeply"),))
     try:
         root = yaml.compose(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        what = f"this is not YAML: {error.problem or error.context}"
-        if error.problem and "could not find expected ':'" in error.problem:
-            what += "; is a colon missing, or is the line above indented differently?"
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        return Document(name, None, mistakes=(Mistake(name, line, column, what),))
+        return Document(name, None, mistakes=(_not_yaml(name, text, error),))
     except (yaml.YAMLError, RecursionError, ValueError) as error:
-        return Document(name, None, mistakes=(Mistake(name, 1, 1, f"this is not YAML: {error}"),))
+        what = f"this is not YAML: {' '.join(str(error).split())}"
+        return Document(name, None, mistakes=(Mistake(name, 1, 1, what),))
     if root is None:
         return Document.empty(name)
     reader = _Reader(name)
     data = reader.read(root, ())
-    return Document(name, data, reader.places, reader.key_places, tuple(reader.mistakes))
+    return Document(name, data, reader.places, reader.key_places, tuple(reader.mistakes), frozenset(reader.broken))
+
+
+def _nests_too_deep(text: str) -> bool:
+    """Whether so many brackets open without closing that a parser could exhaust its stack."""
+    depth = 0
+    for bracket in re.findall(r"[\[\]{}]", text):
+        depth = max(depth + (1 if bracket in "[{" else -1), 0)
+        if depth > _MAX_OPEN_BRACKETS:
+            return True
+    return False
+
+
+def _not_yaml(name: str, text: str, error: yaml.MarkedYAMLError) -> Mistake:
+    mark = error.problem_mark or error.context_mark
+    what = f"this is not YAML: {error.problem or error.context}"
+    line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+    lines = text.splitlines()
+    near = [lines[n] for n in (line - 2, line - 1) if 0 <= n < len(lines)]
+    if any(re.search(r"(?:^|[:-]) *\{\{", one) for one in near):
+        what += '; a value that begins with {{ is quoted as a whole: "{{ … }}"'
+    elif "could not find expected ':'" in what:
+        what += "; is a colon missing, or is the line above indented differently?"
+    elif any("\t" in one[: len(one) - len(one.lstrip())] for one in near):
+        what += "; indent with spaces, not with tabs"
+    return Mistake(name, line, column, what)
 
 
 class _Reader:
@@ -106,48 +144,67 @@ class _Reader:
         self.places: dict[Path, tuple[int, int]] = {}
         self.key_places: dict[Path, tuple[int, int]] = {}
         self.mistakes: list[Mistake] = []
+        self.broken: set[Path] = set()
         self._count = 0
+        self._gave_up = False
 
-    def _wrong(self, node: yaml.Node, what: str) -> None:
-        self.mistakes.append(Mistake(self.name, node.start_mark.line + 1, node.start_mark.column + 1, what))
+    def _wrong(self, node: yaml.Node, path: Path, what: str, *, broken: bool = True) -> None:
+        mark = node.start_mark
+        self.mistakes.append(Mistake(self.name, mark.line + 1, mark.column + 1, what))
+        if broken:
+            self.broken.add(path)
 
     def read(self, node: yaml.Node, path: Path) -> Any:
         self._count += 1
-        if self._count > _MAX_VALUES or len(path) > _MAX_DEPTH:
-            if self._count == _MAX_VALUES + 1 or len(path) > _MAX_DEPTH:
-                self._wrong(node, "this file is too large or too deep; do aliases (`*name`) repeat each other?")
-            self._count = max(self._count, _MAX_VALUES + 1)
-            return None
+        if self._gave_up or self._count > _MAX_VALUES or len(path) > _MAX_DEPTH:
+            return self._give_up(node)
         self.places[path] = (node.start_mark.line + 1, node.start_mark.column + 1)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             if not node.tag.endswith(":seq"):
-                self._wrong(node, f"the tag {node.tag} is not known here")
+                self._wrong(node, path, f"the tag {node.tag} is not known here")
             return [self.read(item, (*path, index)) for index, item in enumerate(node.value)]
-        return self._scalar(node)
+        return self._scalar(node, path)
+
+    def _give_up(self, node: yaml.Node) -> None:
+        """Say once that it is too much; the whole document counts as not read."""
+        if not self._gave_up:
+            self._wrong(node, (), "this file is too large or too deep; do aliases (`*name`) repeat each other?")
+        self._gave_up = True
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         if not node.tag.endswith(":map"):
-            self._wrong(node, f"the tag {node.tag} is not known here")
+            self._wrong(node, path, f"the tag {node.tag} is not known here")
         data: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
-                self._wrong(key_node, "a key is a plain word; should this be quoted, as in \"{{ labels.x }}\"?")
+                self._bad_key(node, key_node, path)
                 continue
             key = str(key_node.value)
             if key == "<<" and key_node.style is None:
-                self._wrong(key_node, "merge keys (`<<`) are not supported; write the values out")
+                what = "merge keys (`<<`) are not supported; write the values out"
+                self._wrong(key_node, path, what, broken=False)
                 continue
             if key in data:
                 line = self.key_places[*path, key][0]
-                self._wrong(key_node, f"`{key}` stands twice; the first one is in line {line}")
+                what = f"`{key}` stands twice; the first one is in line {line}"
+                self._wrong(key_node, path, what, broken=False)
                 continue
             self.key_places[*path, key] = (key_node.start_mark.line + 1, key_node.start_mark.column + 1)
             data[key] = self.read(value_node, (*path, key))
         return data
 
-    def _scalar(self, node: yaml.Node) -> Any:
+    def _bad_key(self, node: yaml.Node, key: yaml.Node, path: Path) -> None:
+        """Most often an expression without quotes: YAML takes `{{ x }}` for a mapping within a mapping."""
+        if isinstance(key, yaml.MappingNode) and key.flow_style:
+            what = 'braces without quotes are a mapping in YAML; quote an expression as a whole: "{{ … }}"'
+            what += ", and write it without braces in `when` and `expect`"
+            self._wrong(node, path, what)
+        else:
+            self._wrong(key, path, "a key is a plain word, not a list or a mapping")
+
+    def _scalar(self, node: yaml.Node, path: Path) -> Any:
         text = str(node.value)
         match node.tag.rpartition(":")[2]:
             case "str":
@@ -157,82 +214,168 @@ class _Reader:
             case "bool":
                 return text.lower() == "true"
             case "int":
-                return self._number(node, int, text)
+                return self._number(node, path, int, text)
             case "float":
-                return self._number(node, float, text)
+                return self._number(node, path, float, text)
             case _:
-                self._wrong(node, f"the tag {node.tag} is not known here")
+                what = f"the tag {node.tag} is not known here"
+                self._wrong(node, path, what + "; quote the value if the exclamation mark belongs to it")
                 return text
 
-    def _number(self, node: yaml.Node, kind: type[int] | type[float], text: str) -> Any:
+    def _number(self, node: yaml.Node, path: Path, kind: type[int] | type[float], text: str) -> Any:
         try:
             number = kind(text)
         except ValueError:
-            self._wrong(node, "this number is too long; quote it if it is text")
+            self._wrong(node, path, "this number is too long; quote it if it is text")
             return 0
         if number in (float("inf"), float("-inf")):
-            self._wrong(node, "this number is too large")
+            self._wrong(node, path, "this number is too large")
             return 0
         return number
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What pydantic found wrong with a value: where in the data, and in words."""
+
+    path: Path
+    what: str
+    kind: str
+    """Pydantic's name for it."""
+
+    @property
+    def is_unknown_key(self) -> bool:
+        return self.kind in ("extra_forbidden", "unexpected_keyword_argument")
+
+    @property
+    def is_missing_key(self) -> bool:
+        return self.kind == "missing"
+
+
+def faults_of(error: ValidationError, model: type[BaseModel], data: Any) -> list[Fault]:
+    """What pydantic found in `data`, in words and with what was probably meant; the values are not shown."""
+    found = []
+    for detail in error.errors(include_url=False, include_input=False):
+        path = _path_of(detail, model)
+        found.append(Fault(path, _say(detail, path, model, data), detail["type"]))
+    # Pydantic does not count a faulty item, and would say that the list is too short as well.
+    faulty = {fault.path[:-1] for fault in found if fault.path}
+    return list(dict.fromkeys(f for f in found if f.kind != "too_short" or f.path not in faulty))
+
+
 def mistakes_of(
-    error: ValidationError, document: Document, model: type[BaseModel], *, elsewhere: str = "", at: Path = ()
+    error: ValidationError,
+    document: Document,
+    model: type[BaseModel],
+    *,
+    elsewhere: str = "",
+    at: Path = (),
+    but_not: Callable[[Fault], bool] = lambda _: False,
 ) -> list[Mistake]:
     """What pydantic found, each with its place in `document`, in words, and with what was probably meant.
 
-    `at` is where the validated value stands in the document; `elsewhere` names the source of values without a place.
+    `at` is where the validated value stands in the document; `elsewhere` names the source of values that the
+    document does not hold; `but_not` says which faults to leave out.
     """
     found = []
-    for detail in error.errors(include_url=False, include_input=False):
-        path = (*at, *_plain(detail["loc"], document, at))
-        unknown = detail["type"] in ("extra_forbidden", "unexpected_keyword_argument")
-        what = _say(detail, path, model, at)
-        if elsewhere and path[:1] not in document.places:
-            dotted = ".".join(map(str, path))
-            found.append(Mistake(elsewhere, 1, 1, f"{dotted}: {what}"))
+    for fault in faults_of(error, model, value_at(document.data, at)):
+        path = (*at, *fault.path)
+        if document.is_broken(path) or but_not(fault):
+            continue
+        if elsewhere and _comes_from_elsewhere(fault, document.data):
+            found.append(Mistake(elsewhere, 0, 0, f"{'.'.join(map(str, path))}: {fault.what}"))
         else:
-            found.append(document.mistake(path, what, key=unknown))
+            found.append(document.mistake(path, fault.what, key=fault.is_unknown_key))
     return sorted(set(found))
 
 
-def _plain(loc: Sequence[str | int], document: Document, at: Path) -> Path:
+_ABSENT = object()
+
+
+def value_at(data: Any, path: Path) -> Any:
+    """The value at `path` in plain data, or None."""
+    found = _find(data, path)
+    return None if found is _ABSENT else found
+
+
+def _find(data: Any, path: Path) -> Any:
+    for part in path:
+        is_item = isinstance(data, list) and isinstance(part, int) and part < len(data)
+        if not is_item and not (isinstance(data, dict) and part in data):
+            return _ABSENT
+        data = data[part]
+    return data
+
+
+def _comes_from_elsewhere(fault: Fault, data: Any) -> bool:
+    """A faulty value that the document does not hold, though it holds the mapping around it."""
+    if fault.is_missing_key or not fault.path:
+        return False
+    around = _find(data, fault.path[:-1])
+    return _find(data, fault.path) is _ABSENT and (isinstance(around, dict) or around is _ABSENT)
+
+
+def _path_of(detail: ErrorDetails, model: type[BaseModel]) -> Path:
     """The location without the names that pydantic adds for union members, validators and keys."""
+    here: Any = model
     path: Path = ()
-    for part in loc:
-        if (*at, *path, part) in document.places or part == loc[-1] or not document.places:
+    loc = detail["loc"]
+    for index, part in enumerate(loc):
+        inner = next(_step_into(here, part), None)
+        if inner is not None:
+            path, here = (*path, part), inner
+        elif index == len(loc) - 1 and detail["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
             path = (*path, part)
-    return tuple(p for p in path if p != "[key]")
+    return path
 
 
-def _say(detail: ErrorDetails, path: Path, model: type[BaseModel], at: Path) -> str:
-    name = path[-1] if path else ""
+def _say(detail: ErrorDetails, path: Path, model: type[BaseModel], data: Any) -> str:
+    name = f"`{path[-1]}`" if path else "this"
+    if len(path) > 1 and isinstance(path[-1], int):
+        name = f"item {path[-1] + 1} of `{path[-2]}`"
+    context = detail.get("ctx", {})
     match detail["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
-            return f"`{name}` is not known here" + did_you_mean(str(name), _names_at(model, path[len(at) : -1]))
+            return f"{name} is not known here" + did_you_mean(str(path[-1]), _names_at(model, path[:-1]))
         case "missing":
-            return f"`{name}` is missing"
+            return f"{name} is missing"
         case "value_error":
-            return str(detail.get("ctx", {}).get("error", detail["msg"]))
+            return str(context.get("error", detail["msg"]))
         case "model_type" | "model_attributes_type" | "dict_type":
-            return f"`{name}` takes a mapping (`key: value` lines)"
+            return f"{name} takes a mapping (`key: value` lines)"
         case "tuple_type" | "list_type":
-            return f"`{name}` takes a list"
+            return f"{name} takes a list"
+        case "bool_type" | "bool_parsing":
+            return f"{name} is true or false"
+        case "string_type":
+            return f"{name} takes text; put it in quotes if it is a number, true, false or null"
+        case "too_short":
+            return f"{name} is empty; it needs {context.get('min_length', 1)} at the least"
         case "enum" | "literal_error":
-            return f"`{name}` is one of {detail.get('ctx', {}).get('expected', '')}"
+            expected = str(context.get("expected", ""))
+            given = _find(data, path)
+            near = difflib.get_close_matches(str(given), re.findall(r"'([^']*)'", expected), n=1)
+            return f"{name} is one of {expected}" + (f"; did you mean `{near[0]}`?" if near else "")
         case _:
-            return f"`{name}`: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+            return f"{name}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
+_MOST_SHOWN = 24
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`; did you mean …?` where a known word is near, else the known words."""
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    words = sorted(known)
+    near = difflib.get_close_matches(word, words, n=1, cutoff=0.6)
     if near:
         return f"; did you mean `{near[0]}`?"
-    return f"; known are {', '.join(f'`{k}`' for k in sorted(known))}" if known else ""
+    shown = ", ".join(f"`{k}`" for k in words[:_MOST_SHOWN])
+    if len(words) > _MOST_SHOWN:
+        shown += f" and {len(words) - _MOST_SHOWN} more"
+    return f"; known are {shown}" if words else ""
 
 
-def _names_at(model: type[BaseModel], path: Path) -> list[str]:
+def _names_at(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     """The field names that are known at `path` inside `model`."""
     here: Any = model
     for part in path:
@@ -244,11 +387,9 @@ def _names_at(model: type[BaseModel], path: Path) -> list[str]:
 
 def _field_names(kind: Any) -> list[str]:
     for candidate in _models_in(kind):
-        return [
-            f"{prefix}"
-            for name, info in candidate.model_fields.items()
-            for prefix in (info.alias or name, *([f"{name}_file"] if name in getattr(candidate, "secret_files", ()) else []))
-        ]
+        by_file = getattr(candidate, "secret_files", ())
+        names = [(name, info.alias or name) for name, info in candidate.model_fields.items()]
+        return [known for _, known in names] + [f"{name}_file" for name, _ in names if name in by_file]
     return []
 
 
@@ -263,13 +404,16 @@ def _models_in(kind: Any) -> Iterator[type[BaseModel]]:
 
 def _step_into(kind: Any, part: str | int) -> Iterator[Any]:
     """The type of the member `part` of a value of type `kind`."""
-    if get_origin(kind) in (dict, tuple, list):
-        yield get_args(kind)[-1] if get_origin(kind) is dict else get_args(kind)[0]
+    if get_origin(kind) is dict:
+        yield get_args(kind)[-1]
         return
-    for model in _models_in(kind):
-        for name, info in model.model_fields.items():
-            if part in (name, info.alias):
-                yield info.annotation
-                return
+    if get_origin(kind) in (tuple, list):
+        if isinstance(part, int):
+            yield get_args(kind)[0]
+        return
+    if isinstance(kind, type) and get_origin(kind) is None:
+        if issubclass(kind, BaseModel):
+            yield from (f.annotation for name, f in kind.model_fields.items() if part in (name, f.alias))
+        return
     for argument in get_args(kind):
         yield from _step_into(argument, part)

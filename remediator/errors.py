@@ -6,6 +6,7 @@ RemediatorError
 │   ├── BadRules          rule files with mistakes
 │   ├── BadSettings       settings that cannot be used
 │   └── BadExpression     an expression that cannot be evaluated with the values it met
+│       └── NoEvidence      it needs the result of a diagnosis step that has failed
 ├── Transient           worth another try
 │   ├── Unavailable       a service that we need does not answer; nothing was done there
 │   └── StoreUnavailable  our own store cannot write now
@@ -41,6 +42,10 @@ class BadSettings(Mistaken):
 
 class BadExpression(Mistaken):
     """An expression that could not be evaluated with the values it met."""
+
+
+class NoEvidence(BadExpression):
+    """An expression needs the result of a diagnosis step that has failed."""
 
 
 class Transient(RemediatorError):

@@ -11,13 +11,25 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, WithJsonSchema, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    SecretStr,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from remediator.documents import Document, Mistake, mistakes_of, read_document
 from remediator.errors import BadSettings
 from remediator.model.duration import Duration
 from remediator.model.plan import Effect, Mode
+
 
 def _network(value: Any) -> Any:
     try:
@@ -26,7 +38,11 @@ def _network(value: Any) -> Any:
         raise ValueError(f"{error}; write a network like 10.0.0.0/8, or one address") from None
 
 
-Network = Annotated[Any, AfterValidator(_network), WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]})]
+Network = Annotated[
+    ipaddress.IPv4Network | ipaddress.IPv6Network,
+    PlainValidator(_network),
+    WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]}),
+]
 
 
 def _not_a_string(value: Any) -> Any:
@@ -207,9 +223,11 @@ class CommandSettings(Section):
     idempotent: bool = False
     """Whether running it twice is the same as once; only then is it ever repeated by itself."""
     target: str = ""
-    """The stable name of the thing acted on, in which `{name}` stands for a parameter's value; needed unless it reads."""
+    """The stable name of the thing acted on, in which `{name}` stands for a parameter's value. Needed unless
+    it only reads."""
     environment: dict[str, str] = {}
-    """Variables that it gets; nothing of the service's own environment is passed on but PATH."""
+    """Variables that it gets. Nothing of the service's own environment is passed on; unless set here, PATH is
+    `/bin:/usr/bin` and LANG is `C.UTF-8`."""
     directory: Path = Path("/")
     """Its working directory."""
     timeout: Duration = timedelta(seconds=30)
@@ -251,12 +269,13 @@ class Settings(BaseSettings):
     )
 
     listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:9099"
-    """Where to listen, `host:port`. Anything but a loopback address is refused until the webhook has a token or user."""
+    """Where to listen, `host:port`. Anything but a loopback address is refused until the webhook has a token or a
+    user."""
     rules: Annotated[tuple[Path, ...], BeforeValidator(_not_a_string)] = (Path("rules"),)
     """Rule files, or folders of them."""
     mode_ceiling: Mode = Mode.GATED
-    """How far any rule may go by itself: `observe`, `suggest`, `gated` or `auto`. Shipped as `gated`; raise it to `auto`
-    once you trust the rules."""
+    """How far any rule may go by itself: `observe`, `suggest`, `gated` or `auto`. Shipped as `gated`; raise it to
+    `auto` once you trust the rules."""
     webhook: WebhookSettings = WebhookSettings()
     """How Alertmanager reaches us."""
     occurrences: OccurrenceSettings = OccurrenceSettings()
@@ -279,6 +298,8 @@ class Settings(BaseSettings):
     """Commands that rules may run by `command.run`, by name."""
     log: LogSettings = LogSettings()
     """What is logged."""
+    token: SecretStr | None = None
+    """The API token that the command line uses; without it, the local one that `serve` writes beside its store."""
 
     @classmethod
     def settings_customise_sources(
@@ -297,6 +318,11 @@ class Settings(BaseSettings):
         """The host and port to listen on."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def client_token(self) -> str | None:
+        """The API token that the command line was given."""
+        return self.token.get_secret_value() if self.token else None
 
     @property
     def has_webhook_auth(self) -> bool:
@@ -342,6 +368,9 @@ def load_settings(path: Path | None = None) -> Settings:
             return Settings(**_strings_as_keys(document.data))
         except ValidationError as error:
             mistakes += mistakes_of(error, document, Settings, elsewhere="REMEDIATOR_* or settings")
+        except SettingsError as error:
+            what = f'{error}; lists and mappings are written as JSON there, such as ["rules"]'
+            mistakes.append(Mistake("REMEDIATOR_*", 0, 0, what))
     raise BadSettings("\n".join(map(str, mistakes)))
 
 

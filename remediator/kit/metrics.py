@@ -17,10 +17,16 @@ class Metrics:
             "remediator_deliveries", "Webhook requests by answer", ["status"], registry=self.registry
         )
         self.alerts = Counter(
-            "remediator_alerts", "Alerts of accepted deliveries, by what was made of them", ["ruling"], registry=self.registry
+            "remediator_alerts",
+            "Alerts of accepted deliveries, by what was made of them",
+            ["ruling"],
+            registry=self.registry,
         )
         self.accept_seconds = Histogram(
-            "remediator_accept_seconds", "From a request's last byte to its durable answer", buckets=_SECONDS, registry=self.registry
+            "remediator_accept_seconds",
+            "From a request's last byte to its durable answer",
+            buckets=_SECONDS,
+            registry=self.registry,
         )
         self.truncated = Counter(
             "remediator_truncated_alerts", "Alerts that a sender left out of its deliveries", registry=self.registry
@@ -36,16 +42,26 @@ class Metrics:
             "remediator_runs_waiting", "Runs that are due and wait for a free worker", registry=self.registry
         )
         self.step_seconds = Histogram(
-            "remediator_step_seconds", "How long steps took, by action and status", ["action", "status"], buckets=_SECONDS, registry=self.registry
+            "remediator_step_seconds",
+            "How long steps took, by action and status",
+            ["action", "status"],
+            buckets=_SECONDS,
+            registry=self.registry,
         )
-        self.held = Counter("remediator_plans_held", "Plans held or refused, by guard's reason", ["reason"], registry=self.registry)
+        self.held = Counter(
+            "remediator_plans_held", "Plans held or refused, by guard's reason", ["reason"], registry=self.registry
+        )
         self.posts = Counter("remediator_posts", "Chat messages, by result", ["result"], registry=self.registry)
-        self.outbox_waiting = Gauge("remediator_outbox_waiting", "Chat messages that wait to be sent", registry=self.registry)
+        self.outbox_waiting = Gauge(
+            "remediator_outbox_waiting", "Chat messages that wait to be sent", registry=self.registry
+        )
         self.outbox_age_seconds = Gauge(
             "remediator_outbox_age_seconds", "Age of the oldest chat message that waits", registry=self.registry
         )
         self.store_commits = Counter("remediator_store_commits", "Commits of the store", registry=self.registry)
-        self.store_writes = Counter("remediator_store_writes", "Writes that shared those commits", registry=self.registry)
+        self.store_writes = Counter(
+            "remediator_store_writes", "Writes that shared those commits", registry=self.registry
+        )
         self.rules_loaded = Gauge("remediator_rules_loaded", "Rules in the book", registry=self.registry)
         self.ready = Gauge("remediator_ready", "1 while the service can accept alerts, else 0", registry=self.registry)
 

@@ -25,7 +25,7 @@ async def finish_even_if_cancelled(work: Coroutine[Any, Any, T], *, name: str) -
             if task.cancelled():
                 raise
             cancelled = stop
-        except Exception:  # noqa: BLE001,S110 - the task keeps it, and gives it below
+        except Exception:  # noqa: S110 - the task keeps it, and gives it below
             pass
     if cancelled is not None:
         if not task.cancelled() and (error := task.exception()) is not None:

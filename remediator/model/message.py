@@ -1,6 +1,7 @@
 """What is told to people, without any chat's markup. Every text in here is plain data: who renders it escapes it."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 from remediator.model.ids import RunId
@@ -65,7 +66,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class QueuedPost:
-    """A post of the outbox that is not sent yet in its newest version."""
+    """A post of the outbox whose newest version is not sent yet."""
 
     seq: int
     run: RunId
@@ -73,8 +74,6 @@ class QueuedPost:
     key: str
     message: Message
     version: int
-    queued_at_us: int
-    attempts: int
-    ref: str | None  # where it stands, once it was sent in an earlier version
+    queued_at: datetime
+    ref: str | None  # where it stands, once an earlier version was sent
     thread: str | None  # where the thread's parent stands, once that was sent
-    may_have_landed: bool  # an earlier process may have sent this version and died before it noted so

@@ -60,6 +60,7 @@ class NewRun:
     id: RunId
     rule: RuleId
     rule_digest: Digest
+    summary: str
     channel: str
     first_message: Message
 

@@ -54,6 +54,7 @@ class Run:
     rule_digest: Digest
     occurrence: OccurrenceId
     alert: Alert
+    summary: str  # what is wrong, in one line, as the rule says it
     channel: str
     owner: OwnerId
     epoch: int

@@ -46,7 +46,7 @@ class Drafted:
     planned: Planned
     asked: Asked | None
     decision: Decision | None  # on this very plan
-    holds: int
+    held: Held | None  # the newest hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Underway:
 
     planned: Planned
     next: int
-    holds: int
+    held: Held | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ class NotHelped:
     planned: Planned
     failed: Finished | None
     verified: Verified | None
+    unknown: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class _Round:
     examined: Examined | None = None
     planned: Planned | None = None
     asked: Asked | None = None
-    holds: int = 0
+    held: Held | None = None
     started: Started | None = None
     finished: tuple[Finished, ...] = ()
     verified: Verified | None = None
@@ -131,7 +132,7 @@ class _Round:
             case Asked():
                 self.asked = fact
             case Held():
-                self.holds = fact.count
+                self.held = fact
             case Started():
                 self.started = fact
             case Finished():
@@ -149,8 +150,8 @@ class _Round:
 
     def _begin(self, number: int, after_rung: int) -> None:
         self.number, self.after_rung = number, after_rung
-        self.planned = self.asked = self.started = self.verified = None
-        self.holds, self.finished = 0, ()
+        self.planned = self.asked = self.held = self.started = self.verified = None
+        self.finished = ()
 
 
 def stage_of(run: Run) -> Stage:
@@ -173,14 +174,14 @@ def _stage_of_plan(run: Run, now: _Round, planned: Planned) -> Stage:
     if now.verified is not None and now.verified.proof is not Proof.NOT_HEALED:
         return Proven(planned, now.verified, unknown)
     if now.verified is not None or failed is not None:
-        return NotHelped(planned, failed, now.verified)
+        return NotHelped(planned, failed, now.verified, unknown)
     if now.started is not None and now.started.key not in {f.key for f in now.finished}:
         return InDoubt(planned, now.started)
     if unknown or len(now.finished) == len(planned.plan.steps):
         return Acted(planned, now.finished[-1] if now.finished else None, unknown)
     if now.finished:
-        return Underway(planned, len(now.finished), now.holds)
-    return Drafted(planned, now.asked, _decision_on(run, planned.plan), now.holds)
+        return Underway(planned, len(now.finished), now.held)
+    return Drafted(planned, now.asked, _decision_on(run, planned.plan), now.held)
 
 
 def _decision_on(run: Run, plan: Plan) -> Decision | None:

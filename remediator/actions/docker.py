@@ -1,0 +1,249 @@
+"""Looking at containers and restarting them. Found by `remediator.plugins` through its entry point.
+
+A target's name is the one that the engine tells, never the label that led there; and a change acts on the
+container's id as it was seen when the plan was made, never on a name.
+"""
+
+import math
+from datetime import datetime, timedelta
+from typing import Annotated
+
+from pydantic import Field
+
+from remediator.clients import Clients
+from remediator.clients.docker import Container
+from remediator.errors import Failed, TargetGone, Unavailable
+from remediator.model.duration import Duration, say_duration
+from remediator.plugins import ActionContext, Effect, Nature, Params, Result, Target, action
+
+_LONGEST_STOP = timedelta(minutes=30)
+
+
+class ContainerParams(Params):
+    """Which container."""
+
+    container: str
+    """Its name, or its id."""
+    engine: str = "local"
+    """The Docker engine that it runs on, by its name in the settings."""
+
+
+class LogsParams(ContainerParams):
+    """Which container, and how much of its logs."""
+
+    tail: Annotated[int, Field(ge=1, le=1000)] = 100
+    """How many lines, counted from the end."""
+
+
+class RestartParams(ContainerParams):
+    """Which container, and how long it may take to stop."""
+
+    stop_timeout: Annotated[Duration, Field(ge=timedelta(0), le=_LONGEST_STOP)] = timedelta(seconds=10)
+    """How long it may take to stop by itself before it is killed; whole seconds count."""
+
+
+class Inspected(Result):
+    """How a container is."""
+
+    name: str
+    """Its name, as the engine tells it."""
+    id: str
+    """Its id; another container of the same name has another."""
+    image: str
+    """The image that it was made from."""
+    status: str
+    """`created`, `running`, `paused`, `restarting`, `removing`, `exited` or `dead`."""
+    running: bool
+    """Whether it runs."""
+    exit_code: int
+    """How it ended the last time; 0 while it has not."""
+    oom_killed: bool
+    """Whether it was ended because it ran out of memory."""
+    restarts: int
+    """How often its restart policy has started it again."""
+    started_at: datetime | None
+    """When it was started the last time."""
+    finished_at: datetime | None
+    """When it ended the last time."""
+    health: str
+    """`starting`, `healthy` or `unhealthy`; empty where it has no health check."""
+    memory_limit: int
+    """In bytes; 0 is no limit."""
+    error: str
+    """Why the engine could not start it, if so."""
+
+    def brief(self) -> str:
+        said = [f"{self.name} is {self.status}"]
+        if self.health:
+            said.append(self.health)
+        if not self.running:
+            said.append(f"exit code {self.exit_code}")
+        if self.oom_killed:
+            said.append("ran out of memory")
+        if self.restarts:
+            said.append(f"restarted {self.restarts} times by its policy")
+        if self.error:
+            said.append(self.error)
+        return ", ".join(said)
+
+
+class Logs(Result):
+    """The last lines that a container wrote."""
+
+    lines: tuple[str, ...]
+    """The lines, the oldest first; at most the last 256 KiB."""
+    count: int
+    """How many there are."""
+
+    def brief(self) -> str:
+        return "1 line" if self.count == 1 else f"{self.count} lines"
+
+    def detail(self) -> str:
+        return "\n".join(self.lines)
+
+
+class Started(Result):
+    """What became of a container that was started."""
+
+    name: str
+    """Its name."""
+    id: str
+    """Its id."""
+    was_running: bool
+    """Whether it ran before; then nothing was done."""
+
+    def brief(self) -> str:
+        return f"{self.name} was running already" if self.was_running else f"{self.name} started"
+
+
+class Restarted(Result):
+    """What became of a container that was restarted."""
+
+    name: str
+    """Its name."""
+    id: str
+    """Its id, the same as before."""
+    previous_started_at: datetime | None
+    """When it had been started before."""
+    started_at: datetime | None
+    """When it was started now; none where the engine could not be asked any more."""
+
+    def brief(self) -> str:
+        return f"{self.name} restarted"
+
+
+async def container_of(ctx: ActionContext, params: ContainerParams) -> tuple[Target, ...]:
+    """The container, named as its engine names it."""
+    found = await ctx.clients.docker(params.engine).inspect(params.container)
+    return (Target("docker", (params.engine, found.name), incarnation=found.id),)
+
+
+async def _same_as_planned(ctx: ActionContext, params: ContainerParams) -> Container:
+    """The target right before acting. Raises TargetGone where it is not what the plan was made for."""
+    target = ctx.target
+    if target.system != "docker" or target.parts[0] != params.engine or not target.incarnation:
+        raise Failed(f"{ctx.step}: {target} is not a container of Docker engine {params.engine}")
+    try:
+        found = await ctx.clients.docker(params.engine).inspect(target.incarnation)
+    except TargetGone as error:
+        raise TargetGone(f"{target.name} is not the container that the plan was made for: {error}") from error
+    if found.name != target.parts[1]:
+        raise TargetGone(f"{target.name} is called {found.name} now; nothing was done to it")
+    return found
+
+
+def _restart_nature(clients: Clients, params: RestartParams) -> Nature:
+    """A restart takes as long as the stop does, and the engine's own limit for the questions around it."""
+    return Nature(Effect.CHANGE, idempotent=False, timeout=params.stop_timeout + 2 * clients.settings.docker.timeout)
+
+
+def _say(verb: str, params: ContainerParams) -> str:
+    return f"{verb} container {params.container} (Docker engine {params.engine})"
+
+
+def _say_inspect(params: ContainerParams) -> str:
+    return _say("inspect", params)
+
+
+def _say_logs(params: LogsParams) -> str:
+    return _say(f"read the last {params.tail} log lines of", params)
+
+
+def _say_start(params: ContainerParams) -> str:
+    return _say("start", params)
+
+
+def _say_restart(params: RestartParams) -> str:
+    said = _say("restart", params)
+    if params.stop_timeout == RestartParams.model_fields["stop_timeout"].default:
+        return said
+    return f"{said}, killed if it takes more than {say_duration(params.stop_timeout)} to stop"
+
+
+@action("docker.inspect", effect=Effect.READ, say=_say_inspect)
+async def inspect(ctx: ActionContext, params: ContainerParams) -> Inspected:
+    """How a container is: its state, exit code, health, restarts and limits."""
+    found = await ctx.clients.docker(params.engine).inspect(params.container)
+    return Inspected(
+        name=found.name,
+        id=found.id,
+        image=found.image,
+        status=found.status,
+        running=found.running,
+        exit_code=found.exit_code,
+        oom_killed=found.oom_killed,
+        restarts=found.restart_count,
+        started_at=found.started_at,
+        finished_at=found.finished_at,
+        health=found.health,
+        memory_limit=found.memory_limit,
+        error=found.error,
+    )
+
+
+@action(
+    "docker.logs",
+    effect=Effect.READ,
+    say=_say_logs,
+)
+async def logs(ctx: ActionContext, params: LogsParams) -> Logs:
+    """The last lines that a container wrote."""
+    engine = ctx.clients.docker(params.engine)
+    found = await engine.inspect(params.container)
+    text = await engine.logs(found.id, tail=params.tail)
+    lines = tuple(line.rstrip("\r") for line in text.removesuffix("\n").split("\n")) if text else ()
+    return Logs(lines=lines, count=len(lines))
+
+
+@action(
+    "docker.start",
+    effect=Effect.CHANGE,
+    targets=container_of,
+    idempotent=True,
+    timeout=timedelta(seconds=60),
+    say=_say_start,
+)
+async def start(ctx: ActionContext, params: ContainerParams) -> Started:
+    """Start a container that is stopped; one that runs stays as it is."""
+    before = await _same_as_planned(ctx, params)
+    await ctx.clients.docker(params.engine).start(before.id)
+    return Started(name=before.name, id=before.id, was_running=before.running)
+
+
+@action(
+    "docker.restart",
+    effect=Effect.CHANGE,
+    targets=container_of,
+    nature=_restart_nature,
+    say=_say_restart,
+)
+async def restart(ctx: ActionContext, params: RestartParams) -> Restarted:
+    """Stop a container and start it again; it stays the same container."""
+    engine = ctx.clients.docker(params.engine)
+    before = await _same_as_planned(ctx, params)
+    await engine.restart(before.id, stop_timeout=math.ceil(params.stop_timeout.total_seconds()))
+    try:
+        started_at = (await engine.inspect(before.id)).started_at
+    except (Unavailable, Failed):
+        started_at = None  # the restart itself has happened, so this is no failure
+    return Restarted(name=before.name, id=before.id, previous_started_at=before.started_at, started_at=started_at)

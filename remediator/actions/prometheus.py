@@ -1,0 +1,68 @@
+"""Asking Prometheus. Found by `remediator.plugins` through its entry point. It only reads."""
+
+from pydantic import BaseModel, ConfigDict
+
+from remediator.plugins import ActionContext, Effect, Params, Result, action
+
+_SHOWN = 20
+
+
+class QueryParams(Params):
+    """What to ask."""
+
+    query: str
+    """An expression in PromQL that gives numbers at one time."""
+
+
+class SampleResult(BaseModel):
+    """One value with its labels."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+    labels: dict[str, str]
+    """The labels that the value carries."""
+    value: float
+    """The value; it may be NaN or infinite."""
+
+
+class Queried(Result):
+    """What Prometheus answered."""
+
+    value: float | None
+    """The value where there is exactly one, else nothing."""
+    samples: tuple[SampleResult, ...]
+    """All of them, with their labels."""
+    count: int
+    """How many there are."""
+
+    def brief(self) -> str:
+        if self.value is not None:
+            return f"{self.value:g}"
+        return "no value" if self.count == 0 else f"{self.count} values"
+
+    def detail(self) -> str:
+        if self.count <= 1:
+            return ""
+        lines = [f"{_shown(sample.labels)} {sample.value:g}" for sample in self.samples[:_SHOWN]]
+        if self.count > _SHOWN:
+            lines.append(f"… ({self.count - _SHOWN} more)")
+        return "\n".join(lines)
+
+
+def _shown(labels: dict[str, str]) -> str:
+    return "{" + ", ".join(f'{name}="{value}"' for name, value in sorted(labels.items())) + "}"
+
+
+def _say(params: QueryParams) -> str:
+    return f"ask Prometheus: {params.query}"
+
+
+@action("prometheus.query", effect=Effect.READ, say=_say)
+async def query(ctx: ActionContext, params: QueryParams) -> Queried:
+    """What an expression is now, in Prometheus."""
+    found = await ctx.clients.prometheus.query(params.query)
+    return Queried(
+        value=found[0].value if len(found) == 1 else None,
+        samples=tuple(SampleResult(labels=dict(sample.labels), value=sample.value) for sample in found),
+        count=len(found),
+    )

@@ -1,0 +1,304 @@
+"""The composition root: makes every part from the settings, starts and stops them in order, and says how they are."""
+
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Self
+
+import structlog
+from aiohttp import web
+
+from remediator import __version__
+from remediator.chat.chat import Chat
+from remediator.chat.terminal import TerminalChat
+from remediator.clients import Clients
+from remediator.errors import BadSettings, RemediatorError
+from remediator.kit import logs
+from remediator.kit.clock import Clock, SystemClock
+from remediator.kit.metrics import Metrics
+from remediator.kit.redaction import Redactor
+from remediator.kit.tasks import Background
+from remediator.model.ids import OwnerId, RunId, new_owner_id
+from remediator.model.run import Decision, Run, RunSummary
+from remediator.pipeline.calls import Calls
+from remediator.pipeline.diagnosis import Diagnosis
+from remediator.pipeline.dispatch import Dispatcher, HeapDispatcher
+from remediator.pipeline.execution import Execution
+from remediator.pipeline.flow import Flow, Stages
+from remediator.pipeline.guards import Conflicts, Guards, Targets
+from remediator.pipeline.intake import Intake
+from remediator.pipeline.outbox import Outbox
+from remediator.pipeline.planning import Planner
+from remediator.pipeline.recovery import Doubts, resume
+from remediator.pipeline.rulebook import Rulebook
+from remediator.pipeline.verification import Watch
+from remediator.pipeline.worker import Worker
+from remediator.plugins import Actions
+from remediator.rules.book import Book
+from remediator.rules.loading import load_book
+from remediator.settings import Settings
+from remediator.storage.sqlite import SqliteStore
+from remediator.storage.store import Store
+from remediator.web.auth import admin_token, refuse_open_door
+from remediator.web.health import Health, HealthCheck
+from remediator.web.server import Parts, build_app
+
+log = structlog.get_logger(__name__)
+
+_OUTBOX_LATE = 60.0  # seconds that a chat message may wait before readiness says so
+_TERMINAL = "terminal"
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """What the API may ask and say about runs."""
+
+    store: Store
+    dispatcher: Dispatcher
+    clock: Clock
+
+    async def list_runs(self, *, limit: int, outcome: str | None, active: bool) -> tuple[RunSummary, ...]:
+        return await self.store.list_runs(limit=limit, outcome=outcome, active=active)
+
+    async def read_run(self, run: RunId, /) -> Run | None:
+        return await self.store.read_run(run)
+
+    async def decide(self, run: RunId, decision: Decision, /) -> bool:
+        """Store the decision, then wake the run's owner."""
+        stored = await self.store.signal(run, decision)
+        if stored:
+            self.dispatcher.wake(run, self.clock.now())
+        return stored
+
+
+class App:
+    """The whole service in one process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        actions: Actions,
+        book: Book,
+        chat: Chat | None = None,
+        clock: Clock | None = None,
+        on_death: Callable[[str, BaseException | None], None] = lambda _name, _error: None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.metrics = Metrics()
+        self.redactor = Redactor(settings.secrets())
+        self.owner: OwnerId = new_owner_id(self.clock.now())
+        self.clients = Clients(settings)
+        self.store: Store = SqliteStore(settings.store.directory, clock=self.clock, metrics=self.metrics)
+        self.rulebook = Rulebook(book, actions, self.store)
+        self.dispatcher = HeapDispatcher(self.clock)
+        self.chat = chat or _chat_of(settings)
+        self.died: str | None = None
+        self.port: int | None = None
+        self._on_death = on_death
+        self._background = Background(self._note_death)
+        self._runner: web.AppRunner | None = None
+        self._is_open = False
+        self.intake, self.worker, self.outbox, self.doubts = self._wire()
+
+    @classmethod
+    def build(cls, settings: Settings, *, on_death: Callable[[str, BaseException | None], None]) -> Self:
+        """The service that the settings describe. Raises BadSettings or BadRules where there is none."""
+        redactor = Redactor(settings.secrets())
+        logs.configure(level=settings.log.level, style=settings.log.style, redactor=redactor)
+        refuse_open_door(settings)
+        actions = Actions.installed()
+        return cls(settings, actions=actions, book=load_book(settings.rules, actions), on_death=on_death)
+
+    def _wire(self) -> tuple[Intake, Worker, Outbox, Doubts]:
+        calls = Calls(self.clients, self.clock, self.redactor, self.metrics)
+        guards = Guards([Targets(self.settings.pipeline.max_targets), Conflicts()])
+        stages = Stages(
+            diagnosis=Diagnosis(calls),
+            planner=Planner(calls),
+            guards=guards,
+            execution=Execution(calls, guards, self.clock),
+            watch=Watch(calls, self.clock),
+        )
+        flow = Flow(
+            store=self.store,
+            rulebook=self.rulebook,
+            stages=stages,
+            clock=self.clock,
+            metrics=self.metrics,
+            redactor=self.redactor,
+            settings=self.settings.pipeline,
+            ceiling=self.settings.mode_ceiling,
+        )
+        intake = Intake(
+            store=self.store,
+            rulebook=self.rulebook,
+            dispatcher=self.dispatcher,
+            owner=self.owner,
+            clock=self.clock,
+            metrics=self.metrics,
+            redactor=self.redactor,
+            settings=self.settings.occurrences,
+            channel=self.settings.slack.channel if self.chat.name != _TERMINAL else _TERMINAL,
+        )
+        worker = Worker(
+            store=self.store,
+            flow=flow,
+            dispatcher=self.dispatcher,
+            owner=self.owner,
+            clock=self.clock,
+            metrics=self.metrics,
+            runs_at_once=self.settings.pipeline.runs_at_once,
+        )
+        outbox = Outbox(
+            store=self.store,
+            chat=self.chat,
+            clock=self.clock,
+            metrics=self.metrics,
+            interval=self.settings.slack.post_interval if self.chat.name != _TERMINAL else timedelta(0),
+        )
+        return intake, worker, outbox, Doubts(self.store, intake, self.clients.alertmanager, self.clock)
+
+    async def start(self) -> None:
+        """Open the store, take up what was left, and listen. Raises BadSettings with the reason where that fails."""
+        _raise_file_limit()
+        await self.store.open()
+        self._is_open = True
+        await self.rulebook.remember()
+        self.metrics.rules_loaded.set(len(self.rulebook.book))
+        resumed = await resume(self.store, self.dispatcher)
+        self._background.start(self.worker.work(), name="worker")
+        self._background.start(self.outbox.work(), name="outbox")
+        self._background.start(self.doubts.work(), name="doubts")
+        await self._listen()
+        log.info(
+            "service_started",
+            version=__version__,
+            listen=f"{self.settings.address[0]}:{self.port}",
+            rules=len(self.rulebook.book),
+            mode_ceiling=self.settings.mode_ceiling,
+            runs_resumed=resumed,
+        )
+        for what, remedy in not_configured(self.settings):
+            log.warning("not_configured", what=what, remedy=remedy)
+
+    async def _listen(self) -> None:
+        host, port = self.settings.address
+        parts = Parts(
+            accept=self.intake.accept,
+            runs=Runs(self.store, self.dispatcher, self.clock),
+            health=self.health,
+            metrics=self.metrics,
+            settings=self.settings,
+            clock=self.clock,
+            admin_token=admin_token(self.settings.store.directory),
+        )
+        self._runner = web.AppRunner(
+            build_app(parts),
+            access_log=None,
+            shutdown_timeout=self.settings.pipeline.stop_grace.total_seconds(),
+        )
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, port, backlog=1024)
+        try:
+            await site.start()
+        except OSError as error:
+            raise BadSettings(f"cannot listen on {self.settings.listen}: {error.strerror or error}") from error
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Stop in order: no new deliveries, runs at rest, the outbox, the store."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+        await self._background.stop()
+        await self.worker.stop(self.settings.pipeline.stop_grace)
+        await self.clients.close()
+        await self.chat.close()
+        if self._is_open:
+            await self.store.close()
+            self._is_open = False
+            log.info("service_stopped")
+
+    def _note_death(self, name: str, error: BaseException | None) -> None:
+        self.died = name
+        self._on_death(name, error)
+
+    async def health(self) -> Health:
+        """Whether alerts can be accepted, and what is degraded and why."""
+        self.metrics.runs_waiting.set(self.dispatcher.due)
+        checks = (
+            await self._check_store(),
+            self._check_parts(),
+            self._check_rules(),
+            await self._check_chat(),
+        )
+        degraded = tuple(
+            HealthCheck(what, ok=True, degraded=True, detail=remedy) for what, remedy in not_configured(self.settings)
+        )
+        ready = all(check.ok for check in checks)
+        self.metrics.ready.set(ready)
+        return Health(ready, (*checks, *degraded))
+
+    async def _check_store(self) -> HealthCheck:
+        try:
+            await self.store.probe()
+        except RemediatorError as error:
+            return HealthCheck("store", ok=False, detail=str(error))
+        return HealthCheck("store", ok=True, detail="writable")
+
+    def _check_parts(self) -> HealthCheck:
+        if self.died is not None:
+            return HealthCheck("parts", ok=False, detail=f"{self.died} has died; restart the service")
+        return HealthCheck("parts", ok=True, detail="all running")
+
+    def _check_rules(self) -> HealthCheck:
+        count = len(self.rulebook.book)
+        return HealthCheck("rules", ok=True, degraded=count == 0, detail=f"{count} loaded")
+
+    async def _check_chat(self) -> HealthCheck:
+        """Chat never keeps alerts out: what waits is told later."""
+        try:
+            state = await self.store.outbox_state()
+        except RemediatorError as error:
+            return HealthCheck("chat", ok=True, degraded=True, detail=str(error))
+        age = (self.clock.now() - state.oldest).total_seconds() if state.oldest else 0.0
+        late = age > _OUTBOX_LATE or self.outbox.trouble is not None
+        why = f": {self.outbox.trouble}" if self.outbox.trouble else ""
+        return HealthCheck(
+            "chat", ok=True, degraded=late, detail=f"{state.waiting} waiting, the oldest {age:.0f} s{why}"
+        )
+
+
+def not_configured(settings: Settings) -> list[tuple[str, str]]:
+    """What is missing for the product to do all that it can: a name, and what to set."""
+    missing = []
+    if settings.slack.token is None:
+        missing.append(("slack", "the story is printed here instead; set slack.token and slack.channel"))
+    if not settings.docker.engines:
+        missing.append(("docker", "docker.* actions will fail; set docker.engines"))
+    if settings.prometheus.url is None:
+        missing.append(("prometheus", "prometheus.query will fail; set prometheus.url"))
+    if settings.alertmanager.url is None:
+        missing.append(("alertmanager", "it is not asked whether an alert still fires; set alertmanager.url"))
+    if not settings.http.allow:
+        missing.append(("http", "http.* actions may reach nothing; set http.allow"))
+    return missing
+
+
+def _chat_of(settings: Settings) -> Chat:
+    if settings.slack.token is None:
+        return TerminalChat(sys.stdout)
+    from remediator.chat.slack import SlackChat
+    from remediator.clients.slack import SlackClient
+
+    return SlackChat(SlackClient(token=settings.slack.token.get_secret_value(), base_url=settings.slack.base_url))
+
+
+def _raise_file_limit() -> None:
+    """Take as many open files as we may: each waiting sender is one, and so is each call of an action."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,80 @@
+"""What the outbox asks of a chat. The outbox calls it; a chat never decides, stores, retries or paces."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from remediator.model.message import Message
+
+REPEATED = "This may be a repeat of an earlier message: nobody could tell whether that one had arrived."
+"""Shown with a message that is sent though an earlier try may have landed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message on its way to a chat."""
+
+    channel: str
+    message: Message
+    thread: str | None
+    """Where the thread's parent stands; None for the parent itself."""
+    mark: str
+    """What tells this message from all others, such as `<run id>/<post key>`. It is not shown."""
+    queued_at: datetime
+    repeated: bool = False
+    """It may be shown a second time, and says so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """The message is in the chat, at `ref`."""
+
+    ref: str
+
+
+@dataclass(frozen=True, slots=True)
+class NotLanded:
+    """Everything was looked through, and the message is not there."""
+
+
+@dataclass(frozen=True, slots=True)
+class CannotTell:
+    """It could not be found out; `why` is for the log."""
+
+    why: str
+
+
+Found = Landed | NotLanded | CannotTell
+
+
+class Chat(Protocol):
+    """Renders and sends; it never decides, stores, retries or paces."""
+
+    name: str
+
+    async def post(self, post: Outgoing) -> str:
+        """Send a new message; gives the reference that `edit` and a thread's replies need.
+
+        Raises Transient where nothing was sent and another try is worth it, OutcomeUnknown where the message
+        may have landed, Failed where the chat will never take it.
+        """
+        ...
+
+    async def edit(self, post: Outgoing, ref: str) -> None:
+        """Put the message in the place of the one at `ref`. Doing it twice does no harm.
+
+        Raises Transient where another try is worth it, Failed where the chat will never take it.
+        """
+        ...
+
+    async def find(self, post: Outgoing) -> Found:
+        """Whether an earlier try to send the message landed. Raises Transient where it cannot look now."""
+        ...
+
+    async def check(self) -> None:
+        """Raises Transient where the chat cannot be reached, Failed where it does not know us."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,59 @@
+"""The command line. Each command stands in a module of its own that is imported when it is called: starting is fast."""
+
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from remediator import __version__
+
+_COMMANDS = {
+    "serve": "Run the service.",
+    "check": "Check the settings and rule files; list every mistake with its place.",
+    "send": "Send an alert to a running service, as Alertmanager would.",
+    "runs": "List runs, or show one.",
+    "approve": "Approve the plan that a run waits with.",
+    "deny": "Say no to the plan that a run waits with.",
+    "actions": "List the actions that rules may use.",
+    "demo": "Play the whole story in this terminal: a service fails, is healed, and it is proven and told.",
+}
+_MODULES = {"approve": "decide", "deny": "decide"}
+
+
+class _Lazy(click.Group):
+    """Knows the commands' names and imports a command only when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        del ctx
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        del ctx
+        if cmd_name not in _COMMANDS:
+            return None
+        module = import_module(f"remediator.cli.{_MODULES.get(cmd_name, cmd_name)}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="remediator")
+@click.option(
+    "-c",
+    "--settings",
+    "settings_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="The settings file; remediator.yaml in this folder if it is there.",
+)
+@click.pass_context
+def main(ctx: click.Context, settings_file: Path | None) -> None:
+    """Takes Alertmanager's alerts, acts within hard limits, proves that it helped, and tells the story in chat.
+
+    Exit codes: 0 ok, 1 findings, 2 usage, 4 the service cannot be reached, 5 not allowed.
+    """
+    ctx.obj = settings_file

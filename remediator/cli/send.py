@@ -1,0 +1,85 @@
+"""`remediator send`: an alert as Alertmanager would send it, to see what a rule makes of it."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from remediator.cli.service import Service, settings_of
+from remediator.model.alert import fingerprint_of
+
+
+def parse_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """`k=v` options as a mapping."""
+    pairs = {}
+    for value in values:
+        name, equals, text = value.partition("=")
+        if not equals or not name:
+            raise click.BadParameter(f"{value!r}: write it as name=value", ctx=ctx, param=param)
+        pairs[name] = text
+    return pairs
+
+
+def payload(labels: dict[str, str], annotations: dict[str, str], *, resolved: bool, at: datetime) -> dict[str, Any]:
+    """One alert in the envelope of Alertmanager's webhook, version 4."""
+    now = at.isoformat().replace("+00:00", "Z")
+    status = "resolved" if resolved else "firing"
+    alert = {
+        "status": status,
+        "labels": labels,
+        "annotations": annotations,
+        "startsAt": now,
+        "endsAt": now if resolved else "0001-01-01T00:00:00Z",
+        "generatorURL": "",
+        "fingerprint": fingerprint_of(labels),
+    }
+    group = {"alertname": labels["alertname"]}
+    return {
+        "version": "4",
+        "groupKey": f'{{}}:{{alertname="{labels["alertname"]}"}}',
+        "truncatedAlerts": 0,
+        "status": status,
+        "receiver": "remediator",
+        "groupLabels": group,
+        "commonLabels": labels,
+        "commonAnnotations": annotations,
+        "externalURL": "",
+        "alerts": [alert],
+    }
+
+
+@click.command
+@click.argument("alertname")
+@click.option(
+    "-l",
+    "--label",
+    "labels",
+    multiple=True,
+    callback=parse_pairs,
+    help="A label, name=value; may be repeated.",
+)
+@click.option(
+    "-a",
+    "--annotation",
+    "annotations",
+    multiple=True,
+    callback=parse_pairs,
+    help="An annotation, name=value.",
+)
+@click.option("--resolved", is_flag=True, help="Send the alert's resolution instead.")
+@click.option("--url", help="Where the service is; else where the settings say that it listens.")
+@click.pass_context
+def send(
+    ctx: click.Context,
+    alertname: str,
+    labels: dict[str, str],
+    annotations: dict[str, str],
+    resolved: bool,  # noqa: FBT001 - click gives it so
+    url: str | None,
+) -> None:
+    """Send the alert ALERTNAME to a running service, as Alertmanager would."""
+    settings = settings_of(ctx)
+    token = next((t.value.get_secret_value() for t in settings.webhook.tokens), None)
+    body = payload({"alertname": alertname, **labels}, annotations, resolved=resolved, at=datetime.now(UTC))
+    Service.of(ctx, url).post("/api/v1/alerts", body, token=token)
+    click.echo(f"accepted: {alertname} {'resolved' if resolved else 'firing'} (see: remediator runs list)")

@@ -1,0 +1,40 @@
+"""`remediator serve`: the service, until it is told to stop."""
+
+import asyncio
+import signal
+
+import click
+
+from remediator.cli.service import fail, settings_of
+from remediator.errors import Mistaken, RemediatorError
+from remediator.settings import Settings
+
+
+@click.command
+@click.pass_context
+def serve(ctx: click.Context) -> None:
+    """Run the service until SIGTERM or SIGINT."""
+    settings = settings_of(ctx)
+    try:
+        raise SystemExit(asyncio.run(_serve(settings)))
+    except Mistaken as error:
+        fail(str(error), 2)
+    except RemediatorError as error:
+        fail(str(error), 1)
+
+
+async def _serve(settings: Settings) -> int:
+    """Serve until stopped; 0, or 1 where a part of the service died."""
+    from remediator.app import App
+
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    app = App.build(settings, on_death=lambda _name, _error: stop.set())
+    try:
+        await app.start()
+        await stop.wait()
+    finally:
+        await app.stop()
+    return 1 if app.died else 0

@@ -1,0 +1,240 @@
+"""One Docker engine, asked through the blocking `docker` SDK in a few threads that are its own.
+
+Made by `Clients` and used by the docker actions. It never blocks the event loop, never shares its threads
+with another engine (one that hangs starves nobody else), and never says of a change that it failed when it
+may have happened.
+"""
+
+import asyncio
+import math
+import re
+import socket
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from remediator.errors import BadSettings, Failed, OutcomeUnknown, RemediatorError, TargetGone, Unavailable
+from remediator.kit.redaction import Redactor, shorten
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}")  # the SDK would let a `/` through into the path
+_SHORT_ID = 12  # what `docker ps` shows; the engine itself takes any prefix of an id, one letter too
+_LOG_BYTES = 256 * 1024
+_THREADS = 8
+_REDACTOR = Redactor()
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container as its engine describes it."""
+
+    id: str
+    name: str
+    image: str
+    status: str
+    running: bool
+    exit_code: int
+    oom_killed: bool
+    restart_count: int
+    started_at: datetime | None
+    finished_at: datetime | None
+    health: str  # empty where the container has no health check
+    memory_limit: int  # bytes; 0 is none
+    error: str
+
+
+class DockerEngine:
+    """An engine by its name in the settings and its address; connected to at the first call."""
+
+    def __init__(self, name: str, address: str, *, timeout: timedelta) -> None:
+        self.name = name
+        self._address = address
+        self._timeout = max(math.ceil(timeout.total_seconds()), 1)  # the SDK counts in whole seconds
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"docker-{name}")
+        self._connecting = threading.Lock()
+        self._api: APIClient | None = None
+
+    async def ping(self) -> None:
+        """Ask whether the engine answers. Raises Unavailable."""
+        await self._ask("ping", lambda api: api.ping())
+
+    async def inspect(self, name_or_id: str) -> Container:
+        """The container with this name or id (12 characters of it at least).
+
+        Raises TargetGone where there is none, Unavailable where the engine does not answer.
+        """
+        what = f"inspect container {_checked(name_or_id)}"
+        found = _container(await self._ask(what, lambda api: api.inspect_container(name_or_id)))
+        is_short_id = len(name_or_id) >= _SHORT_ID and found.id.startswith(name_or_id)
+        if name_or_id != found.name and not is_short_id:
+            # The engine takes the beginning of an id for a name. Acting on such a find would hit a stranger.
+            raise TargetGone(f"{self._on(what)}: no container has this name")
+        return found
+
+    async def logs(self, container_id: str, *, tail: int, since: datetime | None = None) -> str:
+        """The last `tail` lines that the container wrote, at most the last 256 KiB of them.
+
+        Raises TargetGone, Unavailable.
+        """
+        start = None if since is None else since.timestamp()
+        raw = await self._ask(
+            f"read the logs of container {_checked(container_id)}",
+            lambda api: api.logs(container_id, stream=False, tail=tail, since=start),
+        )
+        return raw[-_LOG_BYTES:].decode("utf-8", "replace").replace("\0", "\ufffd")
+
+    async def start(self, container_id: str) -> None:
+        """Start a container; one that runs stays as it is.
+
+        Raises TargetGone, Unavailable, Failed, OutcomeUnknown.
+        """
+        what = f"start container {_checked(container_id)}"
+        await self._ask(what, lambda api: api.start(container_id), changes=True)
+
+    async def restart(self, container_id: str, *, stop_timeout: int) -> None:
+        """Stop a container, by force after `stop_timeout` seconds, and start it again.
+
+        Raises TargetGone, Unavailable, Failed, OutcomeUnknown.
+        """
+        what = f"restart container {_checked(container_id)}"
+        await self._ask(what, lambda api: api.restart(container_id, timeout=stop_timeout), changes=True)
+
+    async def close(self) -> None:
+        """Take no more calls, and let go of the connections; one that hangs ends at its own limit."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._api is not None:
+            self._api.close()
+
+    async def _ask(self, what: str, work: Callable[["APIClient"], T], *, changes: bool = False) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._do, what, work, changes)
+
+    def _do(self, what: str, work: Callable[["APIClient"], T], changes: bool) -> T:  # noqa: FBT001 - by position
+        from docker.errors import DockerException  # the SDK takes 0.2 s to import
+        from requests.exceptions import RequestException
+
+        try:
+            self._knock()
+            api = self._connected()
+        except (DockerException, RequestException, OSError, ValueError) as error:
+            raise self._ours(what, error, changes=False) from error
+        try:
+            return work(api)
+        except (DockerException, RequestException) as error:
+            raise self._ours(what, error, changes=changes) from error
+
+    def _knock(self) -> None:
+        """See whether somebody listens at a Unix socket: where nobody does, the SDK would leave a socket open."""
+        scheme, _, path = self._address.rpartition("://")
+        if scheme not in ("", "unix", "http+unix"):
+            return
+        with socket.socket(socket.AF_UNIX) as link:
+            link.settimeout(self._timeout)
+            link.connect("/" + path.lstrip("/"))
+
+    def _connected(self) -> "APIClient":
+        """The SDK's client, speaking the newest version of the protocol that the engine knows."""
+        from docker import APIClient
+        from docker.errors import DockerException
+
+        with self._connecting:
+            if self._api is None:
+                try:
+                    asking = APIClient(self._address, version="1.24", timeout=self._timeout)
+                except DockerException as error:
+                    raise BadSettings(
+                        f"docker.engines.{self.name}: {self._address!r} is not an engine's address; "
+                        "write it like unix:///var/run/docker.sock or tcp://10.0.0.5:2375"
+                    ) from error
+                with asking:
+                    asking.trust_env = False  # no proxies: the address in the settings is the engine
+                    version = asking.version(api_version=False)["ApiVersion"]
+                api = APIClient(self._address, version=version, timeout=self._timeout)
+                api.trust_env = False
+                self._api = api
+            return self._api
+
+    def _on(self, what: str) -> str:
+        return f"{what} on Docker engine {self.name}"
+
+    def _ours(self, what: str, error: Exception, *, changes: bool) -> RemediatorError:
+        """Our error for one of the SDK's."""
+        from docker.errors import APIError, NotFound
+        from requests.exceptions import ReadTimeout
+
+        doing = self._on(what)
+        if isinstance(error, APIError):
+            said = _told(str(error.explanation or error))
+            return TargetGone(f"{doing}: {said}") if isinstance(error, NotFound) else Failed(f"{doing}: {said}")
+        why = f"no answer in {self._timeout} s" if isinstance(error, ReadTimeout) else _told(str(_root(error)))
+        if changes and not _was_never_sent(error):
+            return OutcomeUnknown(f"{doing}: {why}; it may have happened, look at the container before trying again")
+        return Unavailable(f"{doing}: {why}; is the engine running, and is docker.engines.{self.name} its address?")
+
+
+def _checked(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise Failed(f"{shorten(name, 80)!r} cannot be a container's name: letters, digits, and . _ - after the first")
+    return name
+
+
+def _told(text: str) -> str:
+    return shorten(_REDACTOR.text(text[:2000]), 300)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _root(error: BaseException) -> BaseException:
+    return list(_chain(error))[-1]
+
+
+def _was_never_sent(error: Exception) -> bool:
+    """Whether the connection itself was refused: these come from connecting, and from nothing after it."""
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    refusals = (
+        ConnectionRefusedError,
+        FileNotFoundError,
+        PermissionError,
+        BlockingIOError,  # a Unix socket whose queue is full
+        NewConnectionError,
+        ConnectTimeoutError,
+    )
+    return any(isinstance(link, refusals) for link in _chain(error))
+
+
+def _container(said: Mapping[str, Any]) -> Container:
+    state = said.get("State") or {}
+    return Container(
+        id=said["Id"],
+        name=str(said.get("Name", "")).removeprefix("/"),
+        image=(said.get("Config") or {}).get("Image") or "",
+        status=state.get("Status") or "",
+        running=bool(state.get("Running")),
+        exit_code=int(state.get("ExitCode") or 0),
+        oom_killed=bool(state.get("OOMKilled")),
+        restart_count=int(said.get("RestartCount") or 0),
+        started_at=_time(state.get("StartedAt")),
+        finished_at=_time(state.get("FinishedAt")),
+        health=(state.get("Health") or {}).get("Status") or "",
+        memory_limit=int((said.get("HostConfig") or {}).get("Memory") or 0),
+        error=_told(state.get("Error") or ""),
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    """A time of the engine's; it writes the year 1 for never."""
+    at = datetime.fromisoformat(text) if text else None
+    return None if at is None or at.year == 1 else at.astimezone(UTC)

@@ -1,0 +1,1 @@
+"""The stages of a run, from the webhook's alert to the outcome. `flow` alone knows their order."""

@@ -1,0 +1,192 @@
+"""One call of one action: its time limit, retries where they are harmless, redaction, and an answer whatever happens.
+
+Diagnosis, targeting, execution and verification make all their calls here. An action is somebody's code: anything that
+it raises becomes an answer, and a change that raised something unforeseen counts as unknown, never as not done.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
+from tenacity.wait import wait_exponential_jitter
+
+from remediator.clients import Clients
+from remediator.errors import Failed, Mistaken, OutcomeUnknown, RemediatorError, Transient, Unavailable
+from remediator.kit.clock import Clock
+from remediator.kit.metrics import Metrics
+from remediator.kit.redaction import Redactor, shorten
+from remediator.model.facts import Evidence, StepStatus
+from remediator.model.ids import StepId
+from remediator.model.plan import Effect, PlannedStep
+from remediator.model.target import Target
+from remediator.plugins import Action, ActionContext, Params, Result
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+_TRIES = 3
+_BRIEF_LIMIT = 500
+_DETAIL_LIMIT = 16_000
+_RESULT_LIMIT = 64_000
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one call ended; texts and result are redacted and cut."""
+
+    status: StepStatus
+    result: Mapping[str, Any]
+    brief: str
+    detail: str
+    seconds: float
+
+    def as_evidence(self, action: str) -> Evidence:
+        ok = self.status is StepStatus.DONE
+        return Evidence(action, ok, self.result, self.brief, self.detail, self.seconds)
+
+
+class Calls:
+    """Calls actions."""
+
+    def __init__(self, clients: Clients, clock: Clock, redactor: Redactor, metrics: Metrics) -> None:
+        self.clients = clients
+        self.clock = clock
+        self._redactor = redactor
+        self._metrics = metrics
+
+    async def read(self, step: StepId, action: Action, params: Params, timeout: timedelta | None) -> Answer:
+        """Call a reading action; what does not answer is tried again within the time limit."""
+
+        async def call() -> Result:
+            nature = action.nature_of(self.clients, params)
+            if nature.effect is not Effect.READ:
+                raise Failed(f"{action.name} would {nature.effect} something here, and this place only reads")
+            context = self._context(step, timeout or nature.timeout)
+            async with asyncio.timeout((timeout or nature.timeout).total_seconds()):
+                return await self._retried(lambda: action.perform(context, params))
+
+        return await self._answer(action, call, surprise=StepStatus.FAILED)
+
+    async def change(self, step: PlannedStep, action: Action, *, may_retry: bool) -> Answer:
+        """Call a planned step on the targets that were seen. Only an idempotent one may be tried again."""
+        params = action.params.model_validate(dict(step.params))
+        context = self._context(step.id, step.timeout, step.targets)
+
+        async def call() -> Result:
+            try:
+                async with asyncio.timeout(step.timeout.total_seconds()):
+                    if may_retry and step.idempotent:
+                        return await self._retried(lambda: action.perform(context, params))
+                    return await action.perform(context, params)
+            except TimeoutError:
+                if step.effect is Effect.READ:
+                    raise
+                raise OutcomeUnknown(
+                    f"no answer within {step.timeout.total_seconds():g} s; it may have been done"
+                ) from None
+
+        surprise = StepStatus.FAILED if step.effect is Effect.READ else StepStatus.UNKNOWN
+        return await self._answer(action, call, surprise=surprise)
+
+    async def resolve(self, step: StepId, action: Action, params: Params, timeout: timedelta) -> tuple[Target, ...]:
+        """The targets that a step would touch. Raises RemediatorError where they cannot be looked up."""
+        resolve = action.resolve
+        if resolve is None:
+            return ()
+        context = self._context(step, timeout)
+        try:
+            async with asyncio.timeout(timeout.total_seconds()):
+                return await self._retried(lambda: resolve(context, params))
+        except TimeoutError:
+            raise Unavailable(f"the target was not found within {timeout.total_seconds():g} s") from None
+
+    def _context(self, step: StepId, timeout: timedelta, targets: tuple[Target, ...] = ()) -> ActionContext:
+        return ActionContext(self.clients, self.clock, step, self.clock.now() + timeout, targets)
+
+    async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
+        async def rest(seconds: float) -> None:
+            await self.clock.sleep(timedelta(seconds=seconds))
+
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(Transient),
+            stop=stop_after_attempt(_TRIES),
+            wait=_wait_as_told,
+            sleep=rest,
+            reraise=True,
+        )
+        async for attempt in retrying:
+            with attempt:
+                return await call()
+        raise AssertionError("tenacity gave up without an error")
+
+    async def _answer(self, action: Action, call: Callable[[], Awaitable[Result]], *, surprise: StepStatus) -> Answer:
+        began = self.clock.monotonic()
+        result: Result | None = None
+        try:
+            result = await call()
+            status, brief = StepStatus.DONE, result.brief()
+        except TimeoutError:
+            status, brief = StepStatus.FAILED, "no answer within its time limit"
+        except OutcomeUnknown as error:
+            status, brief = StepStatus.UNKNOWN, str(error)
+        except (Failed, Transient, Mistaken) as error:
+            status, brief = StepStatus.FAILED, str(error)
+        except RemediatorError as error:
+            status, brief = surprise, str(error)
+        except Exception as error:
+            log.exception("action_raised", action=action.name)
+            status, brief = surprise, f"the action broke: {type(error).__name__}: {error}"
+        seconds = self.clock.monotonic() - began
+        self._metrics.step_seconds.labels(action.name, status).observe(seconds)
+        return Answer(
+            status,
+            self._kept(result),
+            shorten(" ".join(self._redactor.text(brief).split()), _BRIEF_LIMIT),
+            shorten(self._redactor.text(result.detail()), _DETAIL_LIMIT) if result else "",
+            round(seconds, 3),
+        )
+
+    def _kept(self, result: Result | None) -> Mapping[str, Any]:
+        """What is stored of a result and seen by expressions: redacted, and cut where it is huge."""
+        if result is None:
+            return {}
+        kept: dict[str, Any] = self._redactor.value(result.model_dump(mode="json"))
+        if len(json.dumps(kept)) > _RESULT_LIMIT:
+            share = _RESULT_LIMIT // max(len(kept), 1)
+            kept = {name: _cut(value, share) for name, value in kept.items()}
+        return kept
+
+
+def _cut(value: Any, limit: int) -> Any:
+    if isinstance(value, str):
+        return shorten(value, limit)
+    if isinstance(value, list):
+        kept: list[Any] = []
+        for item in reversed(value):  # the newest lines are the ones worth keeping
+            limit -= len(json.dumps(item))
+            if limit < 0:
+                break
+            kept.insert(0, item)
+        return kept
+    return value if len(json.dumps(value)) <= limit else None
+
+
+_backoff = wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2)
+
+
+def _wait_as_told(state: RetryCallState) -> float:
+    """A growing pause with jitter, or what the other side asked for where that is longer."""
+    error = state.outcome.exception() if state.outcome else None
+    own = _backoff(state)
+    asked = (
+        error.retry_after.total_seconds()
+        if isinstance(error, Transient) and not isinstance(error, Unavailable)
+        else 0.0
+    )
+    return max(own, asked)

@@ -1,0 +1,327 @@
+"""The order of the stages, and nothing else that could live elsewhere. It alone knows what comes after what.
+
+The worker calls `carry_on` with a run that it owns. Where a run stands is folded from its stored facts and signals, so
+that it goes on the same way here, elsewhere, or after a restart.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+import structlog
+
+from remediator.kit.clock import Clock
+from remediator.kit.metrics import Metrics
+from remediator.kit.redaction import Redactor
+from remediator.model.facts import (
+    Asked,
+    Closed,
+    Ended,
+    Evidence,
+    Examined,
+    Finished,
+    Held,
+    Planned,
+    Started,
+    StepStatus,
+    Verified,
+)
+from remediator.model.outcome import Outcome, Reason
+from remediator.model.plan import Mode
+from remediator.model.run import Run
+from remediator.model.stage import (
+    Acted,
+    Diagnosed,
+    Drafted,
+    Fresh,
+    InDoubt,
+    NotHelped,
+    Over,
+    Proven,
+    Underway,
+    cancelled,
+    resolved,
+    stage_of,
+)
+from remediator.pipeline import approval, outcome, planning
+from remediator.pipeline.diagnosis import Diagnosis
+from remediator.pipeline.execution import MARGIN, Execution
+from remediator.pipeline.guards import Guards, Hold, Refuse
+from remediator.pipeline.ledger import Ledger
+from remediator.pipeline.planning import CannotPlan, NoRung, Planner
+from remediator.pipeline.rulebook import Rulebook
+from remediator.pipeline.verification import Resting, Watch
+from remediator.rules.book import Rule
+from remediator.settings import PipelineSettings
+from remediator.storage.store import Refusal, Store
+
+log = structlog.get_logger(__name__)
+
+_LOOK_AGAIN = timedelta(seconds=5)  # how soon a plan whose target is busy is tried again
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The run rests until then, or until a signal comes."""
+
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The stages, wired by the composition root."""
+
+    diagnosis: Diagnosis
+    planner: Planner
+    guards: Guards
+    execution: Execution
+    watch: Watch
+
+
+class Flow:
+    """Takes runs through their stages."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        rulebook: Rulebook,
+        stages: Stages,
+        clock: Clock,
+        metrics: Metrics,
+        redactor: Redactor,
+        settings: PipelineSettings,
+        ceiling: Mode,
+    ) -> None:
+        self._store = store
+        self._rulebook = rulebook
+        self._stages = stages
+        self._clock = clock
+        self._metrics = metrics
+        self._redactor = redactor
+        self._settings = settings
+        self._ceiling = ceiling
+
+    async def carry_on(self, run: Run, resting: Resting) -> datetime | None:
+        """Take a run as far as it can go now, and store that; when it wants to be taken on again, if ever."""
+        ledger = Ledger(run, self._store, self._redactor)
+        rule = await self._rulebook.rule(run.rule_digest)
+        while True:
+            match await self._advance(ledger, rule, resting):
+                case Parked(until=until):
+                    if await ledger.park(until):
+                        return until
+                    await ledger.read_signals()
+                case Ended() as ended:
+                    if await self._end(ledger, ended):
+                        return None
+                    await ledger.read_signals()
+                case None:
+                    continue
+
+    async def give_up(self, run: Run, why: str) -> None:
+        """End a run that cannot be carried on, so that people hear of it."""
+        ledger = Ledger(run, self._store, self._redactor)
+        if isinstance(stage_of(run), Over):
+            await ledger.park(None)
+        else:
+            await self._end(ledger, Ended(self._clock.now(), Outcome.FAILED, why))
+
+    async def _advance(self, ledger: Ledger, rule: Rule, resting: Resting) -> Parked | Ended | None:
+        """One stage on. None: there is more to do at once."""
+        match stage_of(ledger.run):
+            case Fresh() as stage:
+                ledger.note(await self._stages.diagnosis.examine(ledger.run, rule, stage.round))
+                await ledger.read_signals()
+                return None
+            case Diagnosed() as stage:
+                return await self._plan(ledger, rule, stage)
+            case Drafted() as stage:
+                return await self._decide(ledger, rule, stage)
+            case Underway() as stage:
+                return await self._next_step(ledger, rule, stage)
+            case InDoubt() as stage:
+                return await self._settle_doubt(ledger, rule, stage)
+            case Acted() as stage:
+                await self._verify(ledger, rule, stage, resting)
+                return None
+            case NotHelped() as stage:
+                return await self._next_rung(ledger, rule, stage)
+            case Proven() as stage:
+                return outcome.proven(self._clock.now(), stage)
+            case Over() as stage:
+                return self._epilogue(ledger, stage)
+            case other:
+                assert_never(other)
+
+    def _called_off(self, ledger: Ledger) -> Ended | None:
+        return outcome.called_off(self._clock.now(), cancelled(ledger.run), resolved(ledger.run))
+
+    async def _plan(self, ledger: Ledger, rule: Rule, stage: Diagnosed) -> Ended | None:
+        if (ended := self._called_off(ledger)) is not None:
+            return ended
+        mode = rule.mode.capped(self._ceiling)
+        if mode is Mode.OBSERVE:
+            why = "the rule only observes" if rule.mode is Mode.OBSERVE else "the ceiling for all rules is to observe"
+            return outcome.told(self._clock.now(), why)
+        planned = await self._draft(ledger, rule, stage.examined.evidence, stage.after_rung, stage.revision)
+        if isinstance(planned, Ended):
+            return planned
+        ledger.note(planned)
+        if mode is Mode.SUGGEST:
+            return outcome.told(self._clock.now(), f"suggested, not done: {planned.plan.name}")
+        return None
+
+    async def _draft(
+        self, ledger: Ledger, rule: Rule, evidence: Mapping[str, Evidence], after_rung: int, revision: int
+    ) -> Planned | Ended:
+        run, now = ledger.run, self._clock.now
+        rung = planning.choose(run, rule, evidence, after_rung)
+        if isinstance(rung, NoRung):
+            return outcome.told(now(), rung.why) if after_rung < 0 else Ended(now(), Outcome.NOT_HEALED, rung.why)
+        plan = await self._stages.planner.draft(run, rule, rung, evidence)
+        if isinstance(plan, CannotPlan):
+            self._metrics.held.labels(plan.reason.name.lower()).inc()
+            return outcome.refused(now(), plan.reason, plan.detail)
+        round_ = next(f.round for f in reversed(run.facts) if isinstance(f, Examined))
+        return Planned(now(), round_, revision, plan)
+
+    async def _decide(self, ledger: Ledger, rule: Rule, stage: Drafted) -> Parked | Ended | None:
+        """Guards, then the gate, then the first step."""
+        now = self._clock.now()
+        if (ended := self._called_off(ledger)) is not None:
+            return ended
+        plan = stage.planned.plan
+        if now - stage.planned.at > max(self._settings.hold_timeout, self._settings.approval_timeout):
+            return outcome.expired(now, "the plan is too old by now to make sense")
+        review = await self._stages.guards.review(plan, at=now)
+        if isinstance(review, Refuse):
+            self._metrics.held.labels(review.reason.name.lower()).inc()
+            return outcome.refused(now, review.reason, review.detail)
+        if isinstance(review, Hold):
+            return self._hold(ledger, stage.planned, stage.held, review)
+        match approval.stand(plan, rule.mode.capped(self._ceiling), stage.asked, stage.decision, now):
+            case approval.Ask():
+                until = now + self._settings.approval_timeout
+                ledger.note(Asked(now, stage.planned.round, stage.planned.revision, until))
+                self._metrics.held.labels(Reason.NEEDS_APPROVAL.name.lower()).inc()
+                return Parked(until)
+            case approval.Wait(until=until):
+                return Parked(until)
+            case approval.Denied() as denial:
+                return outcome.denied(now, denial)
+            case approval.Expired():
+                return outcome.expired(now, "nobody has approved the plan in time")
+            case approval.Free():
+                return await self._begin(ledger, rule, stage)
+            case other:
+                assert_never(other)
+
+    async def _begin(self, ledger: Ledger, rule: Rule, stage: Drafted) -> Parked | Ended | None:
+        """The first step; where the plan has waited, only if it would be made the same way again now."""
+        waited = stage.asked is not None or stage.held is not None or stage.planned.at < self._clock.now() - _LOOK_AGAIN
+        if waited:
+            evidence = next(f.evidence for f in reversed(ledger.run.facts) if isinstance(f, Examined))
+            planned = stage.planned
+            anew = await self._draft(ledger, rule, evidence, planned.plan.rung - 1, planned.revision + 1)
+            if isinstance(anew, Ended):
+                return anew
+            if anew.plan.digest != planned.plan.digest:
+                ledger.note(anew)
+                return None
+        return await self._act(ledger, rule, stage.planned, 0, stage.held)
+
+    async def _next_step(self, ledger: Ledger, rule: Rule, stage: Underway) -> Parked | Ended | None:
+        if (wish := cancelled(ledger.run)) is not None:
+            return outcome.called_off(self._clock.now(), wish, None)
+        return await self._act(ledger, rule, stage.planned, stage.next, stage.held)
+
+    async def _act(
+        self, ledger: Ledger, rule: Rule, planned: Planned, index: int, held: Held | None, attempt: int = 1
+    ) -> Parked | Ended | None:
+        step = planned.plan.steps[index]
+        refusal = await self._stages.execution.perform(ledger, rule, planned, step, attempt)
+        if refusal is None:
+            await ledger.read_signals()
+            return None
+        if refusal.reason is Reason.SIGNALLED:
+            await ledger.read_signals()
+            return None
+        return self._hold(ledger, planned, held, _hold_of(refusal, self._clock.now()))
+
+    def _hold(self, ledger: Ledger, planned: Planned, held: Held | None, hold: Hold) -> Parked | Ended:
+        """Wait and be looked at again; told once for each reason, not at each look."""
+        now = self._clock.now()
+        if now - planned.at > self._settings.hold_timeout:
+            return outcome.expired(now, f"held for too long: {hold.reason}")
+        if held is None or (held.reason, held.detail) != (hold.reason, hold.detail):
+            self._metrics.held.labels(hold.reason.name.lower()).inc()
+            count = held.count + 1 if held else 1
+            ledger.note(Held(now, planned.round, count, hold.reason, hold.detail, hold.until))
+        return Parked(hold.until)
+
+    async def _settle_doubt(self, ledger: Ledger, rule: Rule, stage: InDoubt) -> Parked | Ended | None:
+        """A step that an earlier owner began and never ended: repeated once where that is harmless, else unknown."""
+        started, planned = stage.started, stage.planned
+        index, step = next((i, s) for i, s in enumerate(planned.plan.steps) if s.id == started.step)
+        if step.idempotent and started.attempt == 1:
+            return await self._act(ledger, rule, planned, index, None, attempt=2)
+        why = "the service was stopped while this was under way, and did not see how it ended"
+        ledger.note(
+            Finished(self._clock.now(), planned.round, step.id, started.attempt, StepStatus.UNKNOWN, why, "", 0)
+        )
+        await ledger.save()
+        log.warning("step_unknown", step=step.id, action=step.action)
+        return None
+
+    async def _verify(self, ledger: Ledger, rule: Rule, stage: Acted, resting: Resting) -> None:
+        async def is_resolved() -> bool:
+            await ledger.read_signals()
+            return resolved(ledger.run) is not None
+
+        policy = stage.planned.plan.verification
+        since = stage.last.at if stage.last else stage.planned.at
+        found, samples = await self._stages.watch.until_proven(
+            ledger.run, rule, policy, since=since, resting=resting, is_resolved=is_resolved
+        )
+        ledger.note(Verified(self._clock.now(), stage.planned.round, found.proof, samples, found.brief))
+
+    async def _next_rung(self, ledger: Ledger, rule: Rule, stage: NotHelped) -> Ended | None:
+        """The next rung, with evidence gathered anew; or the end of the ladder."""
+        now, planned = self._clock.now(), stage.planned
+        if stage.unknown:
+            return outcome.gave_up(now, stage, "nothing more is tried")
+        if cancelled(ledger.run) is not None:
+            return outcome.called_off(now, cancelled(ledger.run), None)
+        if resolved(ledger.run) is not None:
+            return Ended(now, Outcome.INCONCLUSIVE, "the alert has resolved, but the proof was not seen")
+        if planned.plan.rung + 1 >= len(rule.rungs):
+            return outcome.gave_up(now, stage, "the rule has nothing else to try")
+        ledger.note(await self._stages.diagnosis.examine(ledger.run, rule, planned.round + 1))
+        await ledger.read_signals()
+        return None
+
+    def _epilogue(self, ledger: Ledger, stage: Over) -> Parked:
+        """News of a run that has ended: the alert's own end is told once."""
+        word = resolved(ledger.run)
+        if word is not None and not stage.closed and stage.ended.outcome is not Outcome.RESOLVED_BY_ITSELF:
+            brief = "its resolution was never heard" if word.missed else "Alertmanager says that it has resolved"
+            ledger.note(Closed(self._clock.now(), brief))
+        return Parked(None)
+
+    async def _end(self, ledger: Ledger, ended: Ended) -> bool:
+        rests = await ledger.end(ended, keep_locks_until=_locked_until(ledger.run))
+        self._metrics.runs_ended.labels(ledger.run.rule, ended.outcome).inc()
+        log.info("run_ended", outcome=ended.outcome, brief=ended.brief)
+        return rests
+
+
+def _hold_of(refusal: Refusal, now: datetime) -> Hold:
+    return Hold(refusal.reason, now + _LOOK_AGAIN, refusal.detail)
+
+
+def _locked_until(run: Run) -> datetime | None:
+    """Until when the targets stay locked after the end: a step that is unknown may be under way for so long."""
+    unknown = {f.key for f in run.facts if isinstance(f, Finished) and f.status is StepStatus.UNKNOWN}
+    return max((f.deadline + MARGIN for f in run.facts if isinstance(f, Started) and f.key in unknown), default=None)

@@ -1,0 +1,78 @@
+"""A run as far as its owner knows it: what is stored, and what was noted since and is not stored yet.
+
+Facts become durable where a promise needs it, not one by one: each method that writes takes along what was noted, and
+the messages that tell of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from remediator.kit.redaction import Redactor
+from remediator.model.facts import Ended, Fact, Finished, LateFinished, Started
+from remediator.model.run import Run
+from remediator.pipeline import story
+from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
+
+
+class Ledger:
+    """One owner's hold on one run. Every write raises Fenced once the run is somebody else's."""
+
+    def __init__(self, run: Run, store: Store, redactor: Redactor) -> None:
+        self.run = run
+        self._store = store
+        self._redactor = redactor
+        self._noted: tuple[Fact, ...] = ()
+
+    @property
+    def _claim(self) -> Claim:
+        return Claim(self.run.id, self.run.owner, self.run.epoch, len(self.run.signals))
+
+    def note(self, fact: Fact) -> None:
+        """Learn a fact; it is stored with the next write."""
+        self.run = replace(self.run, facts=(*self.run.facts, fact))
+        self._noted = (*self._noted, fact)
+
+    def _entry(self) -> Entry:
+        return Entry(self._noted, story.tell(self.run, self._noted, self._redactor))
+
+    def _entry_with(self, started: Started) -> Entry:
+        """What was noted, and messages that tell of the start as well, which the store records itself."""
+        run = replace(self.run, facts=(*self.run.facts, started))
+        return Entry(self._noted, story.tell(run, (*self._noted, started), self._redactor))
+
+    async def save(self) -> None:
+        """Store what was noted."""
+        if self._noted:
+            await self._store.learn(self._claim, self._entry())
+            self._noted = ()
+
+    async def park(self, wake_at: datetime | None) -> bool:
+        """Store what was noted and let the run rest; False where there is news to read first."""
+        rests = await self._store.park(self._claim, self._entry(), wake_at)
+        self._noted = ()
+        return rests
+
+    async def start(self, started: Started, reservations: Sequence[Reservation]) -> Refusal | None:
+        """Store what was noted, with the reservations and the start of a step; a Refusal where it may not start."""
+        refusal = await self._store.start(self._claim, self._entry_with(started), started, reservations)
+        if refusal is None:
+            self._noted = ()
+            self.run = replace(self.run, facts=(*self.run.facts, started))
+        return refusal
+
+    async def end(self, ended: Ended, *, keep_locks_until: datetime | None) -> bool:
+        """Give the run its outcome; False where there is news that is still to be told."""
+        self.note(ended)
+        rests = await self._store.end(self._claim, self._entry(), ended, keep_locks_until=keep_locks_until)
+        self._noted = ()
+        return rests
+
+    async def read_signals(self) -> None:
+        """Learn what has come from outside."""
+        self.run = replace(self.run, signals=await self._store.read_signals(self.run.id))
+
+    async def settle_late(self, finished: Finished) -> None:
+        """Record the end of a call of ours although the run is somebody else's now: it settles what happened."""
+        late = LateFinished(finished.at, finished.step, finished.attempt, finished.status, finished.brief)
+        await self._store.settle_late(self.run.id, late, story.tell_late(self.run, late, self._redactor))

@@ -1,0 +1,62 @@
+"""How a run ends, in the product's words. Pure."""
+
+from datetime import datetime
+
+from remediator.model.facts import Ended, Proof
+from remediator.model.outcome import Outcome, Reason
+from remediator.model.run import Cancel, Resolved
+from remediator.model.stage import NotHelped, Proven
+from remediator.pipeline.approval import Denied
+
+
+def told(at: datetime, why: str) -> Ended:
+    """Nothing was to be done."""
+    return Ended(at, Outcome.TOLD, why)
+
+
+def refused(at: datetime, reason: Reason, detail: str) -> Ended:
+    """A guard, or the planning itself, refused the plan."""
+    return Ended(at, Outcome.REFUSED, f"{reason}: {detail}" if detail else str(reason))
+
+
+def denied(at: datetime, denial: Denied) -> Ended:
+    """A person said no."""
+    decision = denial.decision
+    return Ended(at, Outcome.DENIED, f"{decision.by} said no" + (f": {decision.reason}" if decision.reason else ""))
+
+
+def expired(at: datetime, why: str) -> Ended:
+    """It waited too long."""
+    return Ended(at, Outcome.EXPIRED, why)
+
+
+def called_off(at: datetime, cancel: Cancel | None, resolved: Resolved | None) -> Ended | None:
+    """The end of a run that nothing was done in, when there is no more reason to do anything."""
+    if cancel is not None:
+        return Ended(
+            at,
+            Outcome.CANCELLED,
+            f"{cancel.by} cancelled it" + (f": {cancel.reason}" if cancel.reason else ""),
+        )
+    if resolved is not None:
+        why = "the alert went stale" if resolved.missed else "the alert has resolved before anything was done"
+        return Ended(at, Outcome.RESOLVED_BY_ITSELF, why)
+    return None
+
+
+def proven(at: datetime, stage: Proven) -> Ended:
+    """Verification has spoken."""
+    if stage.verified.proof is Proof.HEALED:
+        doubt = "; whether our own step was done is not known" if stage.unknown else ""
+        return Ended(at, Outcome.HEALED, stage.verified.brief + doubt)
+    outcome = Outcome.UNKNOWN if stage.unknown else Outcome.INCONCLUSIVE
+    return Ended(at, outcome, stage.verified.brief)
+
+
+def gave_up(at: datetime, stage: NotHelped, why: str) -> Ended:
+    """The ladder is at its end."""
+    if stage.unknown:
+        return Ended(at, Outcome.UNKNOWN, f"a step may or may not have been done, and it did not help: {why}")
+    if stage.verified is None and stage.failed is not None:
+        return Ended(at, Outcome.FAILED, f"{stage.failed.brief}; {why}")
+    return Ended(at, Outcome.NOT_HEALED, f"{stage.verified.brief if stage.verified else ''}; {why}")

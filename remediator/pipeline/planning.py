@@ -1,0 +1,120 @@
+"""Chooses the rung and renders its steps and its verification. Pure but for the targets, which each action looks up.
+
+Nothing is changed here. What cannot be worked out exactly is refused, with the reason.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from remediator.errors import BadExpression, NoEvidence, RemediatorError
+from remediator.kit.redaction import shorten
+from remediator.model.facts import Evidence
+from remediator.model.outcome import Reason
+from remediator.model.plan import Effect, Plan, PlannedCheck, PlannedStep, Verification
+from remediator.model.run import Run
+from remediator.model.target import Target
+from remediator.pipeline.calls import Calls
+from remediator.pipeline.rulebook import scope_of
+from remediator.rules.book import Rule, Rung, Step
+from remediator.rules.expressions import Scope
+
+
+@dataclass(frozen=True, slots=True)
+class NoRung:
+    """No rung is to be tried, and why."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class CannotPlan:
+    """The rung that should be tried cannot be planned."""
+
+    reason: Reason
+    detail: str
+
+
+def choose(run: Run, rule: Rule, evidence: Mapping[str, Evidence], after_rung: int) -> Rung | NoRung:
+    """The first rung after `after_rung` whose condition holds. One whose evidence failed ends the ladder."""
+    scope = scope_of(run.alert, rule, evidence)
+    for rung in rule.rungs[after_rung + 1 :]:
+        if rung.when is None:
+            return rung
+        try:
+            holds = bool(rung.when.evaluate(scope))
+        except NoEvidence as error:
+            return NoRung(f"whether “{rung.name}” fits cannot be told: {error}")
+        except BadExpression as error:
+            return NoRung(f"the condition of “{rung.name}” could not be worked out: {error}")
+        if holds:
+            return rung
+    return NoRung("no remedy of the rule fits the evidence" if rule.rungs else "the rule only diagnoses")
+
+
+class Planner:
+    """Makes the plan of one rung."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    async def draft(self, run: Run, rule: Rule, rung: Rung, evidence: Mapping[str, Evidence]) -> Plan | CannotPlan:
+        """The exact steps, with the targets as they are now; or why there can be no plan."""
+        scope = scope_of(run.alert, rule, evidence)
+        steps = []
+        for step in rung.steps:
+            planned = await self._plan_step(step, scope)
+            if isinstance(planned, CannotPlan):
+                return planned
+            steps.append(planned)
+        try:
+            verification = plan_verification(rule, scope)
+        except BadExpression as error:
+            return CannotPlan(Reason.CANNOT_RENDER, f"the verification: {error}")
+        return Plan(rung.index, rung.name, rung.gated, tuple(steps), verification)
+
+    async def _plan_step(self, step: Step, scope: Scope) -> PlannedStep | CannotPlan:
+        try:
+            rendered = step.render(scope)
+            nature = step.action.nature_of(self._calls.clients, rendered.params)
+        except NoEvidence as error:
+            return CannotPlan(Reason.CANNOT_RENDER, str(error))
+        except RemediatorError as error:
+            return CannotPlan(Reason.CANNOT_RENDER, f"{step.action.name}: {error}")
+        if rendered.missing_labels and nature.effect is not Effect.READ:
+            return CannotPlan(Reason.LABEL_MISSING, ", ".join(sorted(rendered.missing_labels)))
+        timeout = step.timeout or nature.timeout
+        targets: tuple[Target, ...] = ()
+        if nature.effect is not Effect.READ:
+            try:
+                targets = await self._calls.resolve(step.id, step.action, rendered.params, timeout)
+            except RemediatorError as error:
+                return CannotPlan(Reason.TARGET_UNCERTAIN, shorten(f"{step.action.name}: {error}", 300))
+        return PlannedStep(
+            id=step.id,
+            action=step.action.name,
+            params=rendered.params.model_dump(mode="json"),
+            effect=nature.effect,
+            idempotent=nature.idempotent,
+            targets=targets,
+            timeout=timeout,
+            sentence=shorten(step.action.describe(rendered.params), 300),
+        )
+
+
+def plan_verification(rule: Rule, scope: Scope) -> Verification:
+    """The rule's verification, rendered. Raises BadExpression. Pure."""
+    verify = rule.verify
+    checks = []
+    for check in verify.checks:
+        params = check.step.render(scope).params
+        checks.append(
+            PlannedCheck(
+                id=check.step.id,
+                action=check.step.action.name,
+                params=params.model_dump(mode="json"),
+                timeout=check.step.timeout or check.step.action.timeout,
+                expect=check.expect.source,
+                sentence=shorten(check.step.action.describe(params), 300),
+            )
+        )
+    return Verification(verify.settle, verify.sustain, verify.within, verify.every, tuple(checks))

@@ -1,0 +1,294 @@
+"""What people are told of a run: one thread, its opening message edited in place. Pure: messages are made of facts.
+
+Every text is redacted here; who renders a message escapes it.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never
+
+from remediator.kit.redaction import Redactor, shorten
+from remediator.model.alert import Alert
+from remediator.model.duration import say_duration
+from remediator.model.facts import (
+    Asked,
+    Closed,
+    Ended,
+    Evidence,
+    Examined,
+    Fact,
+    Finished,
+    Held,
+    LateFinished,
+    Planned,
+    Proof,
+    Started,
+    StepStatus,
+    Verified,
+)
+from remediator.model.ids import RuleId, RunId
+from remediator.model.message import PARENT, Excerpt, Fields, Message, Part, Post, Text, Tone
+from remediator.model.outcome import Outcome
+from remediator.model.plan import Plan
+from remediator.model.run import Run
+from remediator.model.stage import (
+    Acted,
+    Diagnosed,
+    Drafted,
+    Fresh,
+    InDoubt,
+    NotHelped,
+    Over,
+    Proven,
+    Underway,
+    resolved,
+    stage_of,
+)
+
+_EXCERPT_LIMIT = 2500
+_VALUE_LIMIT = 300
+
+_OUTCOME_TONES = {
+    Outcome.HEALED: Tone.GOOD,
+    Outcome.RESOLVED_BY_ITSELF: Tone.GOOD,
+    Outcome.TOLD: Tone.NEUTRAL,
+    Outcome.CANCELLED: Tone.NEUTRAL,
+    Outcome.DENIED: Tone.NEUTRAL,
+}
+
+
+def opening(run: RunId, rule: RuleId, alert: Alert, summary: str, redactor: Redactor) -> Message:
+    """The message that opens a run's thread, written with the run itself."""
+    return _redacted(
+        _parent(run, rule, alert, summary, Tone.FIRING, "firing: evidence is being gathered", ()), redactor
+    )
+
+
+def tell(run: Run, noted: Iterable[Fact], redactor: Redactor) -> tuple[Post, ...]:
+    """The messages that tell of the facts just noted: one reply each where it is worth one, and the edited opening."""
+    replies = [Post(_key(fact), message) for fact in noted for message in _reply(run, fact)]
+    if not replies and not noted:
+        return ()
+    posts = [Post(PARENT, _standing(run)), *replies]
+    return tuple(Post(post.key, _redacted(post.message, redactor)) for post in posts)
+
+
+def tell_late(run: Run, fact: LateFinished, redactor: Redactor) -> tuple[Post, ...]:
+    """The reply for a late end; the opening message is its new owner's to edit."""
+    return tuple(Post(_key(fact), _redacted(message, redactor)) for message in _reply(run, fact))
+
+
+def _key(fact: Fact) -> str:
+    step, attempt = fact.key
+    return f"{fact.kind}.{step}.{attempt}" if step else f"{fact.kind}.{attempt}"
+
+
+def _standing(run: Run) -> Message:
+    """The opening message as things stand now."""
+    return _parent(run.id, run.rule, run.alert, run.summary, _status(run), _end_of_alert(run))
+
+
+def _parent(run: RunId, rule: RuleId, alert: Alert, summary: str, status: _Status, end_of_alert: str = "") -> Message:
+    pairs = [
+        ("Status", f"{status.word}: {status.sentence}"),
+        ("Alert", alert.name or "(no name)"),
+        ("Severity", alert.labels.get("severity", "")),
+        ("Since", _clock_time(alert.starts_at)),
+        ("Alert ended", end_of_alert),
+        ("Target", ", ".join(status.targets)),
+        ("Rule", rule),
+        ("Run", run),
+    ]
+    fields = Fields(tuple((name, shorten(value, _VALUE_LIMIT)) for name, value in pairs if value))
+    return Message(status.tone, f"{summary}: {status.word}", (fields,))
+
+
+def _end_of_alert(run: Run) -> str:
+    word = resolved(run)
+    if word is None:
+        return ""
+    if word.missed:
+        return "its resolution was never heard"
+    return f"resolved {_clock_time(word.ends_at or word.at)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """How a run stands: in a word for the title, in a sentence, and what it is about."""
+
+    tone: Tone
+    word: str
+    sentence: str
+    targets: tuple[str, ...] = ()
+
+
+_GATHERING = _Status(Tone.FIRING, "firing", "evidence is being gathered")
+
+
+def _status(run: Run) -> _Status:
+    match stage_of(run):
+        case Fresh() | Diagnosed():
+            return _GATHERING
+        case Drafted() as stage:
+            return _status_of_draft(stage)
+        case Underway(planned=planned) | InDoubt(planned=planned):
+            return _Status(Tone.WORKING, "acting", planned.plan.name, _targets(planned.plan))
+        case Acted(planned=planned) | NotHelped(planned=planned) | Proven(planned=planned):
+            return _Status(Tone.WORKING, "checking", f"does “{planned.plan.name}” help?", _targets(planned.plan))
+        case Over(ended=ended):
+            tone = _OUTCOME_TONES.get(ended.outcome, Tone.BAD)
+            plan = next((f.plan for f in reversed(run.facts) if isinstance(f, Planned)), None)
+            return _Status(tone, ended.outcome, ended.brief, _targets(plan) if plan else ())
+        case other:
+            assert_never(other)
+
+
+def _status_of_draft(stage: Drafted) -> _Status:
+    plan = stage.planned.plan
+    targets = _targets(plan)
+    if stage.held is not None:
+        return _Status(Tone.WAITING, "held", stage.held.reason, targets)
+    if stage.asked is not None and stage.decision is None:
+        until = _clock_time(stage.asked.until)
+        return _Status(Tone.WAITING, "needs a person", f"waits for a decision until {until}", targets)
+    return _Status(Tone.WORKING, "about to act", plan.name, targets)
+
+
+def _targets(plan: Plan) -> tuple[str, ...]:
+    return tuple(sorted({target.name for target in plan.targets}))
+
+
+def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - one line for each kind of fact
+    match fact:
+        case Examined():
+            yield _evidence(fact)
+        case Planned():
+            yield _plan(fact)
+        case Asked():
+            yield _asked(run, fact)
+        case Held():
+            until = f"Looked at again {_clock_time(fact.until)}."
+            yield Message(Tone.WAITING, f"Held: {fact.reason}", _texts(fact.detail, until))
+        case Started():
+            if fact.attempt > 1:
+                why = "An earlier try was cut short; doing this step twice is the same as once, so it is repeated."
+                yield Message(Tone.WORKING, f"Repeating: {_sentence(run, fact.step)}", (Text(why),))
+        case Finished():
+            yield _finished(run, fact)
+        case LateFinished():
+            title = f"Late news of “{_sentence(run, fact.step)}”: {fact.status}"
+            yield Message(Tone.NEUTRAL, title, _texts(fact.brief))
+        case Verified():
+            if fact.proof is Proof.NOT_HEALED:
+                yield Message(Tone.BAD, "It did not help", _texts(fact.brief, f"{fact.samples} samples."))
+        case Ended():
+            yield _ended(run, fact)
+        case Closed():
+            yield Message(Tone.GOOD, "The alert has ended", _texts(fact.brief))
+        case other:
+            assert_never(other)
+
+
+def _evidence(fact: Examined) -> Message:
+    pairs = tuple((name, _brief(item)) for name, item in fact.evidence.items())
+    parts: list[Part] = [Fields(pairs)] if pairs else [Text("The rule gathers no evidence.")]
+    parts += [
+        Excerpt(name, _tail(item.detail, _EXCERPT_LIMIT))
+        for name, item in fact.evidence.items()
+        if item.ok and item.detail
+    ]
+    return Message(Tone.NEUTRAL, "Evidence" if fact.round == 1 else "Evidence, gathered anew", tuple(parts))
+
+
+def _brief(item: Evidence) -> str:
+    return shorten(item.brief or "(nothing)", _VALUE_LIMIT) if item.ok else f"could not be found out: {item.brief}"
+
+
+def _plan(fact: Planned) -> Message:
+    plan = fact.plan
+    steps = "\n".join(f"{number}. {step.sentence}" for number, step in enumerate(plan.steps, 1))
+    targets = ", ".join(str(target) for target in plan.targets)
+    checks = "; ".join(f"{check.sentence}, expecting {check.expect}" for check in plan.verification.checks)
+    proof = checks or "the alert resolves"
+    again = "Plan, made anew: the target has changed" if fact.revision > 1 else "Plan"
+    pairs = [
+        ("Steps", steps),
+        ("Targets", targets),
+        ("Proof", f"{proof}, within {say_duration(plan.verification.within)}"),
+    ]
+    return Message(Tone.NEUTRAL, f"{again}: {plan.name}", (Fields(tuple((n, v) for n, v in pairs if v)),))
+
+
+def _asked(run: Run, fact: Asked) -> Message:
+    digest = next(f.plan.digest for f in reversed(run.facts) if isinstance(f, Planned))
+    how = f"remediator approve {run.id}\nremediator deny {run.id} --reason '…'"
+    text = f"Nothing is done until a person approves plan {digest[:12]}, until {_clock_time(fact.until)}."
+    return Message(Tone.WAITING, "This plan needs a person", (Text(text), Excerpt("To decide", how)))
+
+
+def _finished(run: Run, fact: Finished) -> Message:
+    sentence = _sentence(run, fact.step)
+    took = f"{fact.seconds:.1f} s"
+    match fact.status:
+        case StepStatus.DONE:
+            tone, title, texts = Tone.WORKING, f"Done: {sentence}", (fact.brief, took)
+        case StepStatus.FAILED:
+            tone, title, texts = Tone.BAD, f"Failed: {sentence}", (fact.brief, took)
+        case StepStatus.UNKNOWN:
+            why = "It is not repeated. What follows looks whether it helped."
+            tone, title, texts = Tone.BAD, f"Not known whether it was done: {sentence}", (fact.brief, why)
+    parts: tuple[Part, ...] = _texts(*texts)
+    if fact.detail:
+        parts = (*parts, Excerpt("Output", _tail(fact.detail, _EXCERPT_LIMIT)))
+    return Message(tone, title, parts)
+
+
+def _ended(run: Run, fact: Ended) -> Message:
+    took = say_duration(fact.at.replace(microsecond=0) - run.created_at.replace(microsecond=0))
+    title = fact.outcome[0].upper() + fact.outcome[1:]
+    return Message(
+        _OUTCOME_TONES.get(fact.outcome, Tone.BAD),
+        title,
+        _texts(fact.brief, f"{took} after the alert came in."),
+    )
+
+
+def _sentence(run: Run, step: str) -> str:
+    """What a step of any plan of this run does."""
+    plans = (fact.plan for fact in reversed(run.facts) if isinstance(fact, Planned))
+    return next((s.sentence for plan in plans for s in plan.steps if s.id == step), step)
+
+
+def _texts(*texts: str) -> tuple[Part, ...]:
+    return tuple(Text(text) for text in texts if text)
+
+
+def _tail(text: str, limit: int) -> str:
+    """The end of a text: the newest lines are the ones worth reading."""
+    if len(text) <= limit:
+        return text
+    kept = text[-limit:]
+    return "…" + kept[kept.find("\n") + 1 :] if "\n" in kept[:-1] else "…" + kept
+
+
+def _clock_time(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _redacted(message: Message, redactor: Redactor) -> Message:
+    return Message(
+        message.tone, redactor.text(message.title), tuple(_redacted_part(p, redactor) for p in message.parts)
+    )
+
+
+def _redacted_part(part: Part, redactor: Redactor) -> Part:
+    match part:
+        case Fields(pairs=pairs):
+            return Fields(tuple((redactor.text(name), redactor.text(value)) for name, value in pairs))
+        case Text(text=text):
+            return Text(redactor.text(text))
+        case Excerpt(title=title, text=text):
+            return Excerpt(redactor.text(title), redactor.text(text))
+        case other:
+            assert_never(other)

@@ -1,0 +1,169 @@
+"""Proves that a rung helped, or that it did not. Errors of a check are inconclusive: they prove neither.
+
+`judge` is pure; `Watch` samples until it can tell.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Protocol
+
+from remediator.errors import BadExpression
+from remediator.kit.clock import Clock
+from remediator.model.duration import say_duration
+from remediator.model.facts import Proof, StepStatus
+from remediator.model.plan import Verification
+from remediator.model.run import Run
+from remediator.pipeline.calls import Calls
+from remediator.pipeline.rulebook import scope_of
+from remediator.rules.book import Check, Rule
+
+
+class Sight(StrEnum):
+    """What one sample of all checks showed."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at all checks."""
+
+    at: datetime
+    sight: Sight
+    brief: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the samples prove."""
+
+    proof: Proof
+    brief: str
+
+
+class Resting(Protocol):
+    """Lets time pass without keeping a worker busy."""
+
+    async def rest(self, duration: timedelta) -> None:
+        """Return when `duration` is over, or earlier when there is news of the run."""
+        ...
+
+
+def judge(samples: Sequence[Sample], policy: Verification, *, deadline: datetime, resolved: bool) -> Finding | None:
+    """What the samples prove so far; None while more are needed. Pure."""
+    if not samples:
+        return None
+    last = samples[-1]
+    held_since = _held_since(samples)
+    if held_since is not None:
+        if last.at - held_since >= policy.sustain:
+            return Finding(Proof.HEALED, f"{last.brief}, and it has held for {_whole(last.at - held_since)}")
+        if resolved:
+            return Finding(Proof.HEALED, f"{last.brief}, and the alert has resolved")
+    if last.at < deadline:
+        return None
+    if any(sample.sight is Sight.FAILS for sample in samples):
+        return Finding(Proof.NOT_HEALED, last.brief if last.sight is Sight.FAILS else f"it did not last: {last.brief}")
+    if held_since is not None:
+        return Finding(Proof.INCONCLUSIVE, f"{last.brief}, but not for long enough to tell")
+    return Finding(Proof.INCONCLUSIVE, last.brief)
+
+
+def _held_since(samples: Sequence[Sample]) -> datetime | None:
+    """Since when every sample has held, up to the newest; errors in between prove nothing and break it."""
+    since = None
+    for sample in reversed(samples):
+        if sample.sight is not Sight.HOLDS:
+            break
+        since = sample.at
+    return since
+
+
+def _whole(duration: timedelta) -> str:
+    return say_duration(timedelta(seconds=round(duration.total_seconds())))
+
+
+class Watch:
+    """Watches whether what was done has helped."""
+
+    def __init__(self, calls: Calls, clock: Clock) -> None:
+        self._calls = calls
+        self._clock = clock
+
+    async def until_proven(
+        self,
+        run: Run,
+        rule: Rule,
+        policy: Verification,
+        *,
+        since: datetime,
+        resting: Resting,
+        is_resolved: Callable[[], Awaitable[bool]],
+    ) -> tuple[Finding, int]:
+        """What verification finds, and from how many samples. `since` is when the last step ended.
+
+        After a restart it is begun anew, with the time that is left, but long enough to tell.
+        """
+        now = self._clock.now()
+        deadline = max(since + policy.within, now + policy.sustain + 2 * policy.every)
+        if not policy.checks:
+            return await self._until_resolved(deadline, resting, is_resolved)
+        await self._rest_until(since + policy.settle, resting)
+        samples: list[Sample] = []
+        while True:
+            samples.append(await self._look(run, rule, policy))
+            found = judge(samples, policy, deadline=deadline, resolved=await is_resolved())
+            if found is not None:
+                return found, len(samples)
+            await self._rest_until(self._clock.now() + policy.every, resting)
+
+    async def _until_resolved(
+        self, deadline: datetime, resting: Resting, is_resolved: Callable[[], Awaitable[bool]]
+    ) -> tuple[Finding, int]:
+        """The proof of a rule without checks: the alert itself has to resolve."""
+        looks = 0
+        while True:
+            looks += 1
+            if await is_resolved():
+                return Finding(Proof.HEALED, "the alert has resolved"), looks
+            if self._clock.now() >= deadline:
+                return Finding(
+                    Proof.INCONCLUSIVE, "the alert has not resolved in time, and the rule has no checks"
+                ), looks
+            await resting.rest(deadline - self._clock.now())
+
+    async def _rest_until(self, until: datetime, resting: Resting) -> None:
+        while (left := until - self._clock.now()) > timedelta(0):
+            await resting.rest(left)
+
+    async def _look(self, run: Run, rule: Rule, policy: Verification) -> Sample:
+        sights = await asyncio.gather(
+            *(
+                self._check(run, rule, check, planned.params, planned.timeout)
+                for check, planned in zip(rule.verify.checks, policy.checks, strict=True)
+            )
+        )
+        now = self._clock.now()
+        for wanted in (Sight.FAILS, Sight.ERROR):
+            if briefs := [brief for sight, brief in sights if sight is wanted]:
+                return Sample(now, wanted, "; ".join(briefs))
+        return Sample(now, Sight.HOLDS, "; ".join(brief for _, brief in sights))
+
+    async def _check(
+        self, run: Run, rule: Rule, check: Check, params: Mapping[str, Any], timeout: timedelta
+    ) -> tuple[Sight, str]:
+        action = check.step.action
+        answer = await self._calls.read(check.step.id, action, action.params.model_validate(dict(params)), timeout)
+        if answer.status is not StepStatus.DONE:
+            return Sight.ERROR, f"{action.name}: {answer.brief}"
+        try:
+            holds = bool(check.expect.evaluate(scope_of(run.alert, rule, result=answer.result)))
+        except BadExpression as error:
+            return Sight.ERROR, f"{action.name}: {error}"
+        said = f"{action.name}: {answer.brief}"
+        return (Sight.HOLDS, said) if holds else (Sight.FAILS, f"{said}; expected {check.expect.source}")

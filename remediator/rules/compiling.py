@@ -1,0 +1,213 @@
+"""Makes a rule of its document, or tells every mistake in it with its place.
+
+Called for each rule of a file when rules are loaded, and for a stored rule when a run goes on with the rule that it
+started with. It evaluates nothing but expressions that read `vars` alone.
+"""
+
+import copy
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from remediator.documents import Document, Path, faults_of, value_at
+from remediator.errors import BadExpression, BadRules
+from remediator.model.digest import digest_of
+from remediator.model.ids import RuleId
+from remediator.plugins import Actions
+from remediator.rules.expressions import Expression, Names, Template, parse_expression, parse_template
+from remediator.rules.grammar import RuleShape, RungShape, VerifyShape
+from remediator.rules.matchers import Matcher, parse_matcher
+from remediator.rules.reporting import Report
+from remediator.rules.rule import Check, Rule, Rung, Step, Verify
+from remediator.rules.steps import StepCompiler
+
+T = TypeVar("T")
+
+_STEP_ID = re.compile(r"[a-z][a-z0-9_]*")
+_SPANS = ("settle", "sustain", "within", "every")
+_HARMLESS: dict[str, Any] = {"name": "x", "match": ["alertname=x"], "do": [{}]}
+_MENDINGS = 4  # a list item becomes an empty mapping first, which then lacks something
+
+
+def compile_rule(document: Mapping[str, Any], actions: Actions) -> Rule:
+    """The rule of a stored document (`Rule.document`). Raises BadRules, as when the actions have changed since."""
+    if set(document) != {"pack", "vars", "rule"}:
+        raise BadRules("this is not the document of a rule; it has `pack`, `vars` and `rule`")
+    pack, rule = str(document["pack"]), document["rule"]
+    name = rule.get("name", "?") if isinstance(rule, Mapping) else "?"
+    report = Report(Document(f"stored rule {pack}/{name}", document), ("rule",))
+    compiled = RuleCompiler(report, pack=pack, variables=document["vars"], actions=actions).compile(rule)
+    if compiled is None:
+        raise BadRules("\n".join(map(str, sorted(set(report.mistakes)))))
+    return compiled
+
+
+class RuleCompiler:
+    """Compiles one rule and tells the mistakes in it to a report."""
+
+    def __init__(self, report: Report, *, pack: str, variables: Mapping[str, Any] | None, actions: Actions) -> None:
+        self._report, self._pack, self._vars = report, pack, variables
+        self._steps = StepCompiler(report, actions, variables)
+
+    def compile(self, raw: Any) -> Rule | None:
+        """The rule, or None where there is a mistake in it."""
+        shape = self._shape_of(raw)
+        if shape is None:
+            return None
+        before, after = Names(self._vars), Names(self._vars, self._evidence_of(raw))
+        summary = self._template(shape.summary, before, ("summary",))
+        matchers = self._matchers(shape.match)
+        diagnose = tuple(self._diagnose(shape, before))
+        rungs = tuple(self._rung(index, rung, after) for index, rung in enumerate(shape.remediate))
+        verify = self._verify(shape.verify, after)
+        if self._report.mistakes or summary is None or self._vars is None:
+            return None
+        document = {"pack": self._pack, "vars": self._vars, "rule": raw}
+        return Rule(
+            id=RuleId(f"{self._pack}/{shape.name}"),
+            digest=digest_of(document),
+            pack=self._pack,
+            name=shape.name,
+            summary=summary,
+            mode=shape.mode,
+            matchers=matchers,
+            continues=shape.continues,
+            vars=self._vars,
+            diagnose=diagnose,
+            rungs=rungs,
+            verify=verify,
+            document=document,
+        )
+
+    def _shape_of(self, raw: Any) -> RuleShape | None:
+        """The rule's shape. What is wrong with it is told and mended, so that the rest is looked at in the same go."""
+        data = raw
+        for _ in range(_MENDINGS):
+            try:
+                return RuleShape.model_validate(data)
+            except ValidationError as error:
+                if data is raw:
+                    self._report.invalid(error, RuleShape)
+                    data = copy.deepcopy(raw)
+                for fault in faults_of(error, RuleShape, data):
+                    self._report.settle(_mend(data, fault.path))
+        return None
+
+    def _evidence_of(self, raw: Mapping[str, Any]) -> dict[str, Any] | None:
+        """The diagnosis steps with the models of their results, None for one that is mistaken."""
+        diagnose = raw.get("diagnose", {})
+        if not isinstance(diagnose, Mapping):
+            return {}
+        found = {step_id: self._steps.action_of(step) for step_id, step in diagnose.items()}
+        return {step_id: action and action.result for step_id, action in found.items()}
+
+    def _template(self, text: str, names: Names, path: Path) -> Template | None:
+        return self._try(lambda: parse_template(text, names), path)
+
+    def _condition(self, text: str, names: Names, path: Path) -> Expression | None:
+        return self._try(lambda: parse_expression(text, names, is_condition=True), path)
+
+    def _try(self, parse: Callable[[], T], path: Path) -> T | None:
+        try:
+            return parse()
+        except BadExpression as error:
+            for line in str(error).splitlines():
+                self._report.wrong(path, line)
+            return None
+
+    def _matchers(self, items: tuple[Any, ...]) -> tuple[Matcher, ...]:
+        if not items:
+            self._report.wrong(("match",), "a rule without matchers would match every alert; name one")
+        found: list[Matcher] = []
+        for index, item in enumerate(items):
+            try:
+                found.append(_matcher(item))
+            except ValueError as error:
+                self._report.wrong(("match", index), str(error))
+                continue
+            clash = next((m for m in found[:-1] if _exclude(m, found[-1])), None)
+            if clash is not None:
+                self._report.wrong(("match", index), f"this and `{clash}` never hold at the same time")
+        return tuple(found)
+
+    def _diagnose(self, shape: RuleShape, names: Names) -> Iterator[Step]:
+        for step_id, raw in shape.diagnose.items():
+            path: Path = ("diagnose", step_id)
+            if not _STEP_ID.fullmatch(step_id):
+                what = f"`{step_id}` is not a step's id; use a-z, 0-9 and _, and begin with a letter"
+                self._report.wrong(path, what, key=True)
+            self._refuse_expect(raw, path)
+            step = self._steps.compile(f"diagnose.{step_id}", raw, path, names, reads_only="`diagnose`")
+            if step is not None:
+                yield step
+
+    def _rung(self, index: int, shape: RungShape, names: Names) -> Rung:
+        path: Path = ("remediate", index)
+        when = None if shape.when is None else self._condition(shape.when, names, (*path, "when"))
+        steps = []
+        for number, raw in enumerate(shape.do):
+            self._refuse_expect(raw, (*path, "do", number))
+            step = self._steps.compile(f"remediate.{index}.{number}", raw, (*path, "do", number), names)
+            if step is not None:
+                steps.append(step)
+        name = shape.name or ", ".join(dict.fromkeys(step.action.name for step in steps))
+        return Rung(index, name, when, shape.gate, tuple(steps))
+
+    def _refuse_expect(self, raw: Mapping[str, Any], path: Path) -> None:
+        if "expect" in raw:
+            what = "`expect` belongs to the checks of `verify`; here a step's result is only kept as evidence"
+            self._report.wrong((*path, "expect"), what, key=True)
+
+    def _verify(self, shape: VerifyShape, names: Names) -> Verify:
+        checks = (self._check(index, raw, names) for index, raw in enumerate(shape.checks))
+        found = tuple(check for check in checks if check is not None)
+        return Verify(shape.settle, shape.sustain, shape.within, shape.every, found)
+
+    def _check(self, index: int, raw: Mapping[str, Any], names: Names) -> Check | None:
+        path: Path = ("verify", "checks", index)
+        step = self._steps.compile(f"verify.{index}", raw, path, names, reads_only="a check")
+        source = raw.get("expect")
+        if not isinstance(source, str):
+            what = "a check says what it expects, such as `expect: result.status == 200`"
+            self._report.wrong((*path, "expect") if "expect" in raw else path, what)
+            return None
+        if step is None:
+            return None
+        seen = Names(names.vars, names.steps, step.action.result)
+        expect = self._condition(source, seen, (*path, "expect"))
+        return None if expect is None else Check(step, expect)
+
+
+def _matcher(item: Any) -> Matcher:
+    if isinstance(item, Mapping):
+        first = next(iter(item.items()), None)
+        shown = f'{first[0]}="{first[1]}"' if first and first[1] is not None else 'alertname="ServiceDown"'
+        raise ValueError(f"a matcher is quoted as a whole, like '{shown}'; YAML takes this for a mapping")
+    if not isinstance(item, str):
+        raise ValueError("a matcher is text, like 'alertname=\"ServiceDown\"'")
+    return parse_matcher(item)
+
+
+def _exclude(one: Matcher, other: Matcher) -> bool:
+    """Whether the two contradict each other."""
+    if one.label != other.label or (one.negated and other.negated):
+        return False
+    return (one.value == other.value) is (one.negated is not other.negated)
+
+
+def _mend(data: Any, path: Path) -> Path:
+    """Take a faulty value out of `data`, or put one there that does no harm. Gives the path of what was changed."""
+    around = value_at(data, path[:-1])
+    if path == ("verify",) and isinstance(around, dict) and isinstance(around["verify"], dict):
+        for span in _SPANS:  # each is well, but they do not fit together
+            around["verify"].pop(span, None)
+        return (*path, "within")
+    if path and isinstance(around, dict):
+        around.pop(path[-1], None)
+        if path[-1] in _HARMLESS:
+            around[path[-1]] = copy.deepcopy(_HARMLESS[str(path[-1])])
+    elif path and isinstance(around, list) and isinstance(path[-1], int):
+        around[path[-1]] = {}
+    return path

@@ -1,0 +1,156 @@
+"""Reads rule files and makes the book of them, or tells every mistake in all of them at once.
+
+Called at start, and by the command that checks rules. The only part of `rules` that touches files.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from remediator.documents import Document, Mistake, mistakes_of, read_document
+from remediator.errors import BadRules
+from remediator.plugins import Actions
+from remediator.rules.book import Book
+from remediator.rules.compiling import RuleCompiler
+from remediator.rules.grammar import PackShape
+from remediator.rules.reporting import Report
+from remediator.rules.rule import Rule
+
+_LOOKS_LIKE_OURS = re.compile(r"\{\{-?\s*(?:labels|annotations|vars|steps|result|alert)\b")
+
+
+def load_book(paths: Sequence[Path], actions: Actions) -> Book:
+    """The book of all rule files at `paths`. Raises BadRules with every mistake, a line each."""
+    mistakes, book = check_files(paths, actions)
+    if book is None:
+        raise BadRules("\n".join(map(str, mistakes)))
+    return book
+
+
+def check_files(paths: Sequence[Path], actions: Actions) -> tuple[list[Mistake], Book | None]:
+    """Every mistake in the rule files at `paths`, and the book where there is none."""
+    loading = _Loading(actions)
+    for path in paths:
+        loading.look_at(path)
+    mistakes = sorted(set(loading.mistakes))
+    return mistakes, None if mistakes else Book(loading.rules)
+
+
+@dataclass(slots=True)
+class _Loading:
+    """One loading: what was found so far."""
+
+    actions: Actions
+    rules: list[Rule] = field(default_factory=list)
+    mistakes: list[Mistake] = field(default_factory=list)
+    _seen: set[Path] = field(default_factory=set)
+    _packs: dict[str, str] = field(default_factory=dict)  # with the place of each
+    _ids: dict[str, str] = field(default_factory=dict)
+
+    def look_at(self, path: Path) -> None:
+        """A file, or every rule file in a folder and the folders in it."""
+        try:
+            files = sorted(_files_in(path)) if path.is_dir() else [path]
+        except OSError as error:
+            self.mistakes.append(Mistake(str(path), 0, 0, f"this folder cannot be read: {error.strerror}"))
+            return
+        if not files:
+            self.mistakes.append(Mistake(str(path), 0, 0, "there is no rule file (*.yaml, *.yml) in this folder"))
+        for file in files:
+            if file.resolve() not in self._seen:
+                self._seen.add(file.resolve())
+                self._read(file)
+
+    def _read(self, file: Path) -> None:
+        try:
+            text = file.read_text(encoding="utf-8-sig")
+        except OSError as error:
+            what = f"this rule file cannot be read: {error.strerror}"
+            self.mistakes.append(Mistake(str(file), 0, 0, what))
+        except UnicodeDecodeError as error:
+            what = f"this is not text in UTF-8 (byte {error.start}); is it a rule file?"
+            self.mistakes.append(Mistake(str(file), 0, 0, what))
+        else:
+            self._take(read_document(text, name=str(file)))
+
+    def _take(self, document: Document) -> None:
+        self.mistakes += document.mistakes
+        data = document.data
+        if not isinstance(data, dict):
+            if not document.mistakes:
+                what = "a rule file is a mapping with `pack`, `vars` and `rules`"
+                self.mistakes.append(document.mistake((), what))
+            return
+        try:
+            PackShape.model_validate(data)
+        except ValidationError as error:
+            self.mistakes += mistakes_of(error, document, PackShape)
+        pack = data.get("pack")
+        if isinstance(pack, str):
+            self._note_pack(pack, document)
+        self.mistakes += _expressions_in_vars(data.get("vars"), document)
+        rules = data.get("rules")
+        for index, raw in enumerate(rules if isinstance(rules, list) else ()):
+            self._compile(raw, index, str(pack), document)
+
+    def _compile(self, raw: Any, index: int, pack: str, document: Document) -> None:
+        variables = document.data.get("vars", {})
+        report = Report(document, ("rules", index))
+        known = variables if isinstance(variables, dict) and not document.is_broken(("vars",)) else None
+        rule = RuleCompiler(report, pack=pack, variables=known, actions=self.actions).compile(raw)
+        self.mistakes += report.mistakes
+        if isinstance(raw, dict) and isinstance(raw.get("name"), str):
+            self._note_rule(f"{pack}/{raw['name']}", index, document)
+        if rule is not None:
+            self.rules.append(rule)
+
+    def _note_pack(self, pack: str, document: Document) -> None:
+        here = _say_place(document, ("pack",))
+        first = self._packs.setdefault(pack, here)
+        if first != here:
+            what = f"the pack `{pack}` stands in {first} already; a pack is one file, name this one differently"
+            self.mistakes.append(document.mistake(("pack",), what))
+
+    def _note_rule(self, rule_id: str, index: int, document: Document) -> None:
+        here = _say_place(document, ("rules", index, "name"))
+        first = self._ids.setdefault(rule_id, here)
+        if first != here:
+            what = f"the rule `{rule_id}` stands in {first} already; rules of a pack have different names"
+            self.mistakes.append(document.mistake(("rules", index, "name"), what))
+
+
+def _files_in(folder: Path) -> Iterator[Path]:
+    """Rule files, in depth. What is hidden is left out: a Kubernetes volume keeps its older versions so."""
+    for path in folder.iterdir():
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _files_in(path)
+        elif path.suffix in (".yaml", ".yml"):
+            yield path
+
+
+def _say_place(document: Document, path: tuple[str | int, ...]) -> str:
+    line, column = document.place(path)
+    return f"{document.name}:{line}:{column}"
+
+
+def _expressions_in_vars(variables: Any, document: Document) -> Iterable[Mistake]:
+    """`vars` are plain; an expression there would reach an action as it stands."""
+
+    def walk(value: Any, path: tuple[str | int, ...]) -> Iterator[Mistake]:
+        if isinstance(value, Mapping):
+            for key, item in value.items():
+                yield from walk(item, (*path, key))
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                yield from walk(item, (*path, index))
+        elif isinstance(value, str) and _LOOKS_LIKE_OURS.search(value):
+            what = "`vars` hold plain values; this expression would never be evaluated, write it where it is used"
+            yield document.mistake(path, what)
+
+    return walk(variables, ("vars",))

@@ -1,0 +1,113 @@
+"""Compiled rules: frozen, and ready to match, to render and to decide. Made by `compiling`, kept in a book."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from remediator.documents import faults_of
+from remediator.errors import BadExpression, NoEvidence
+from remediator.model.ids import Digest, RuleId, StepId
+from remediator.model.plan import Mode
+from remediator.plugins import Action, Params
+from remediator.rules.absence import Absences
+from remediator.rules.expressions import Expression, Scope, Template
+from remediator.rules.matchers import Matcher
+from remediator.rules.trees import Tree, render_tree
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A step's parameters for one alert, and the labels that they use and the alert does not have."""
+
+    params: Params
+    missing_labels: frozenset[str]
+    """Names of labels; `annotations.<name>` for an annotation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One action with parameters that are yet to be rendered."""
+
+    id: StepId
+    action: Action
+    params: Mapping[str, Tree]
+    timeout: timedelta | None = None
+    """What the rule says; None leaves it to the action."""
+
+    def render(self, scope: Scope) -> Rendered:
+        """The parameters for this scope, validated.
+
+        Raises NoEvidence where they need a diagnosis step that failed, and BadExpression where they cannot be worked
+        out or the action does not take them.
+        """
+        absences = Absences()
+        try:
+            data = {name: render_tree(tree, scope, absences) for name, tree in self.params.items()}
+        except NoEvidence:
+            raise
+        except BadExpression as error:
+            raise BadExpression(f"{self.id} ({self.action.name}): {error}") from error
+        try:
+            return Rendered(self.action.params.model_validate(data), absences.names)
+        except ValidationError as error:
+            faults = "; ".join(f"{_dotted(f.path)}{f.what}" for f in faults_of(error, self.action.params, data))
+            raise BadExpression(f"{self.id} ({self.action.name}): {faults}") from None
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    return ".".join(map(str, path)) + ": " if path else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A reading step, and what is expected of its result."""
+
+    step: Step
+    expect: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One remedy of a rule."""
+
+    index: int
+    name: str
+    when: Expression | None
+    gated: bool
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """How it is proven that a rung helped; see `model.plan.Verification`."""
+
+    settle: timedelta
+    sustain: timedelta
+    within: timedelta
+    every: timedelta
+    checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule, compiled. `document` is all that it was made of, as plain JSON, and `digest` is the digest of that."""
+
+    id: RuleId
+    digest: Digest
+    pack: str
+    name: str
+    summary: Template
+    mode: Mode
+    matchers: tuple[Matcher, ...]
+    continues: bool
+    vars: Mapping[str, Any]
+    diagnose: tuple[Step, ...]
+    rungs: tuple[Rung, ...]
+    verify: Verify
+    document: Mapping[str, Any]
+
+    def matches(self, labels: Mapping[str, str]) -> bool:
+        return all(matcher.matches(labels) for matcher in self.matchers)

@@ -1,0 +1,1 @@
+"""Where alerts, runs and messages are kept. One protocol (`store.py`), and one package for each engine."""

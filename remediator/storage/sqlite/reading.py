@@ -1,0 +1,104 @@
+"""What is read from the tables, as the model's values. Shared by the reading thread and by writes that look first."""
+
+import sqlite3
+from datetime import datetime
+
+from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
+from remediator.model.occurrence import Occurrence
+from remediator.model.run import Run, RunSummary, Signal
+from remediator.storage import codec
+
+
+def when(us: int | None) -> datetime | None:
+    """A stored time that may be missing."""
+    return None if us is None else codec.from_us(us)
+
+
+def read_run(db: sqlite3.Connection, run: RunId) -> Run | None:
+    row = db.execute("SELECT * FROM run WHERE id = ?", (run,)).fetchone()
+    if row is None:
+        return None
+    facts = db.execute("SELECT body FROM fact WHERE run = ? ORDER BY seq", (run,))
+    return Run(
+        id=RunId(row["id"]),
+        rule=RuleId(row["rule"]),
+        rule_digest=Digest(row["rule_digest"]),
+        occurrence=OccurrenceId(row["occurrence"]),
+        alert=codec.read_alert(row["alert"]),
+        summary=row["summary"],
+        channel=row["channel"],
+        owner=OwnerId(row["owner"]),
+        epoch=row["epoch"],
+        created_at=codec.from_us(row["created_at"]),
+        facts=tuple(codec.read_fact(fact["body"]) for fact in facts),
+        signals=read_signals(db, run),
+    )
+
+
+def read_signals(db: sqlite3.Connection, run: RunId) -> tuple[Signal, ...]:
+    rows = db.execute("SELECT body FROM signal WHERE run = ? ORDER BY seq", (run,))
+    return tuple(codec.read_signal(row["body"]) for row in rows)
+
+
+def wakes(db: sqlite3.Connection) -> tuple[tuple[RunId, datetime], ...]:
+    rows = db.execute("SELECT id, wake_at FROM run WHERE wake_at IS NOT NULL ORDER BY wake_at, id")
+    return tuple((RunId(row["id"]), codec.from_us(row["wake_at"])) for row in rows)
+
+
+def list_runs(db: sqlite3.Connection, *, limit: int, outcome: str | None, active: bool) -> tuple[RunSummary, ...]:
+    rows = db.execute(
+        "SELECT id, rule, alertname, created_at, ended_at, outcome, wake_at FROM run"
+        " WHERE (:outcome IS NULL OR outcome = :outcome) AND (NOT :active OR ended_at IS NULL)"
+        " ORDER BY created_at DESC, id DESC LIMIT :limit",
+        {"outcome": outcome, "active": active, "limit": limit},
+    )
+    return tuple(
+        RunSummary(
+            id=RunId(row["id"]),
+            rule=RuleId(row["rule"]),
+            alertname=row["alertname"],
+            created_at=codec.from_us(row["created_at"]),
+            ended_at=when(row["ended_at"]),
+            outcome=row["outcome"],
+            wake_at=when(row["wake_at"]),
+        )
+        for row in rows
+    )
+
+
+_OCCURRENCE = """
+    SELECT o.*,
+        (SELECT CASE WHEN count(*) = count(ended_at) THEN max(ended_at) END
+         FROM run WHERE occurrence = o.id) AS runs_ended_at
+    FROM occurrence AS o
+"""
+
+
+def newest_occurrence(db: sqlite3.Connection, fingerprint: str) -> Occurrence | None:
+    row = db.execute(
+        f"{_OCCURRENCE} WHERE o.fingerprint = ? ORDER BY o.opened_at DESC, o.rowid DESC LIMIT 1",
+        (fingerprint,),
+    ).fetchone()
+    return None if row is None else _occurrence(row)
+
+
+def due_doubts(db: sqlite3.Connection, *, at: datetime, limit: int) -> tuple[Occurrence, ...]:
+    rows = db.execute(
+        f"{_OCCURRENCE} WHERE o.doubt_until <= ? ORDER BY o.doubt_until LIMIT ?", (codec.to_us(at), limit)
+    )
+    return tuple(map(_occurrence, rows))
+
+
+def _occurrence(row: sqlite3.Row) -> Occurrence:
+    return Occurrence(
+        id=OccurrenceId(row["id"]),
+        fingerprint=Fingerprint(row["fingerprint"]),
+        labels=codec.read_mapping(row["labels"]),
+        starts_at=codec.from_us(row["starts_at"]),
+        opened_at=codec.from_us(row["opened_at"]),
+        heard_at=codec.from_us(row["heard_at"]),
+        closed_at=when(row["closed_at"]),
+        ends_at=when(row["ends_at"]),
+        doubt=codec.read_doubt(row["doubt"]) if row["doubt"] else None,
+        runs_ended_at=when(row["runs_ended_at"]),
+    )

@@ -1,0 +1,134 @@
+"""The writes of a run's owner, each fenced on owner and epoch, and the signals that come from others."""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from remediator.errors import Fenced
+from remediator.model.facts import Ended, Fact, LateFinished, Started
+from remediator.model.ids import OwnerId, RunId
+from remediator.model.message import Post
+from remediator.model.outcome import Reason
+from remediator.model.run import Run, Signal
+from remediator.storage import codec
+from remediator.storage.sqlite import outbox, reading
+from remediator.storage.store import Claim, Entry, Refusal, Reservation
+
+
+class Refused(Exception):  # noqa: N818 - it takes back the savepoint and never leaves the store
+    """A start was refused; what it had written so far is taken back."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+def take_over(db: sqlite3.Connection, *, run: RunId, owner: OwnerId) -> Run | None:
+    db.execute("UPDATE run SET owner = ?, epoch = epoch + 1 WHERE id = ? AND owner <> ?", (owner, run, owner))
+    return reading.read_run(db, run)
+
+
+def learn(db: sqlite3.Connection, *, claim: Claim, entry: Entry, now: datetime) -> None:
+    _fence(db, claim)
+    _add(db, claim.run, entry, now)
+
+
+def park(db: sqlite3.Connection, *, claim: Claim, entry: Entry, wake_at: datetime | None, now: datetime) -> bool:
+    unread = _fence(db, claim)
+    _add(db, claim.run, entry, now)
+    due = now if unread else wake_at
+    db.execute("UPDATE run SET wake_at = ? WHERE id = ?", (codec.to_us(due) if due else None, claim.run))
+    return not unread
+
+
+def start(
+    db: sqlite3.Connection,
+    *,
+    claim: Claim,
+    entry: Entry,
+    started: Started,
+    reservations: Sequence[Reservation],
+    now: datetime,
+) -> None:
+    if _fence(db, claim):
+        raise Refused(Refusal(Reason.SIGNALLED))
+    for reservation in sorted(reservations, key=lambda r: r.target):
+        _lock(db, claim.run, reservation, now)
+    _add(db, claim.run, entry, now)
+    _add_facts(db, claim.run, [started])
+
+
+def _lock(db: sqlite3.Connection, run: RunId, reservation: Reservation, now: datetime) -> None:
+    taken = db.execute(
+        "INSERT INTO lock (target, run) VALUES (:target, :run) ON CONFLICT (target) DO UPDATE"
+        " SET run = excluded.run, until = NULL WHERE lock.run = excluded.run OR lock.until <= :now",
+        {"target": reservation.target, "run": run, "now": codec.to_us(now)},
+    )
+    if taken.rowcount == 0:
+        holder = db.execute("SELECT run FROM lock WHERE target = ?", (reservation.target,)).fetchone()["run"]
+        raise Refused(Refusal(Reason.TARGET_BUSY, f"{reservation.target} is held by run {holder}"))
+
+
+def end(
+    db: sqlite3.Connection,
+    *,
+    claim: Claim,
+    entry: Entry,
+    ended: Ended,
+    keep_locks_until: datetime | None,
+    now: datetime,
+) -> bool:
+    unread = _fence(db, claim)
+    _add(db, claim.run, entry, now)
+    db.execute(
+        "UPDATE run SET ended_at = coalesce(ended_at, ?), outcome = ?, wake_at = ? WHERE id = ?",
+        (codec.to_us(ended.at), ended.outcome, codec.to_us(now) if unread else None, claim.run),
+    )
+    if keep_locks_until is None:
+        db.execute("DELETE FROM lock WHERE run = ?", (claim.run,))
+    else:
+        db.execute("UPDATE lock SET until = ? WHERE run = ?", (codec.to_us(keep_locks_until), claim.run))
+    return not unread
+
+
+def settle_late(
+    db: sqlite3.Connection, *, run: RunId, fact: LateFinished, posts: Sequence[Post], now: datetime
+) -> None:
+    _add_facts(db, run, [fact])
+    _queue(db, run, posts, now)
+
+
+def signal(db: sqlite3.Connection, *, run: RunId, signal: Signal, now: datetime) -> bool:
+    changed = db.execute(
+        "UPDATE run SET signals = signals + 1, wake_at = min(coalesce(wake_at, :now), :now) WHERE id = :run",
+        {"now": codec.to_us(now), "run": run},
+    )
+    if changed.rowcount:
+        db.execute("INSERT INTO signal (run, body) VALUES (?, ?)", (run, codec.write_signal(signal)))
+    return bool(changed.rowcount)
+
+
+def _fence(db: sqlite3.Connection, claim: Claim) -> bool:
+    """Whether there are signals that the owner has not read. Raises Fenced where the run is another's now."""
+    row = db.execute("SELECT owner, epoch, signals FROM run WHERE id = ?", (claim.run,)).fetchone()
+    if row is None or (row["owner"], row["epoch"]) != (claim.owner, claim.epoch):
+        raise Fenced(f"run {claim.run} belongs to another owner now")
+    return bool(row["signals"] > claim.signals_read)
+
+
+def _add(db: sqlite3.Connection, run: RunId, entry: Entry, now: datetime) -> None:
+    _add_facts(db, run, entry.facts)
+    _queue(db, run, entry.posts, now)
+
+
+def _add_facts(db: sqlite3.Connection, run: RunId, facts: Iterable[Fact]) -> None:
+    db.executemany(
+        "INSERT INTO fact (run, step, attempt, kind, body) VALUES (?, ?, ?, ?, ?)",
+        [(run, *fact.key, fact.kind, codec.write_fact(fact)) for fact in facts],
+    )
+
+
+def _queue(db: sqlite3.Connection, run: RunId, posts: Sequence[Post], now: datetime) -> None:
+    if posts:
+        channel = db.execute("SELECT channel FROM run WHERE id = ?", (run,)).fetchone()["channel"]
+        outbox.queue(db, run, channel, posts, codec.to_us(now))

@@ -1,0 +1,89 @@
+-- The embedded store. Times are microseconds since 1970 (UTC); bodies are JSON.
+
+CREATE TABLE occurrence (
+    id          TEXT PRIMARY KEY,
+    fingerprint TEXT NOT NULL,
+    labels      TEXT NOT NULL,
+    annotations TEXT NOT NULL,
+    receiver    TEXT NOT NULL,
+    starts_at   INTEGER NOT NULL,
+    opened_at   INTEGER NOT NULL,
+    heard_at    INTEGER NOT NULL,
+    closed_at   INTEGER,
+    closing     TEXT,
+    ends_at     INTEGER,
+    doubt       TEXT,
+    doubt_until INTEGER
+) STRICT;
+CREATE UNIQUE INDEX occurrence_open ON occurrence (fingerprint) WHERE closed_at IS NULL;
+CREATE INDEX occurrence_newest ON occurrence (fingerprint, opened_at DESC);
+CREATE INDEX occurrence_doubt ON occurrence (doubt_until) WHERE doubt_until IS NOT NULL;
+
+-- A rule as it was when a run started with it.
+CREATE TABLE rule (
+    digest   TEXT PRIMARY KEY,
+    document TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE run (
+    id          TEXT PRIMARY KEY,
+    rule        TEXT NOT NULL,
+    rule_digest TEXT NOT NULL REFERENCES rule (digest),
+    occurrence  TEXT NOT NULL REFERENCES occurrence (id),
+    alert       TEXT NOT NULL,
+    alertname   TEXT NOT NULL,
+    summary     TEXT NOT NULL,
+    channel     TEXT NOT NULL,
+    owner       TEXT NOT NULL,
+    epoch       INTEGER NOT NULL,
+    signals     INTEGER NOT NULL,
+    wake_at     INTEGER,          -- when there is something to do; NULL when there is nothing
+    created_at  INTEGER NOT NULL,
+    ended_at    INTEGER,
+    outcome     TEXT,
+    UNIQUE (occurrence, rule)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX run_due ON run (wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX run_newest ON run (created_at DESC);
+
+-- What happened in a run, append-only.
+CREATE TABLE fact (
+    seq     INTEGER PRIMARY KEY,
+    run     TEXT NOT NULL REFERENCES run (id),
+    step    TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    kind    TEXT NOT NULL,
+    body    TEXT NOT NULL,
+    UNIQUE (run, step, attempt, kind)
+) STRICT;
+
+-- What came to a run from outside.
+CREATE TABLE signal (
+    seq  INTEGER PRIMARY KEY,
+    run  TEXT NOT NULL REFERENCES run (id),
+    body TEXT NOT NULL
+) STRICT;
+CREATE INDEX signal_of_run ON signal (run, seq);
+
+-- Who may act on a target: a run while it lives (`until` is NULL), or nobody before `until`.
+CREATE TABLE lock (
+    target TEXT PRIMARY KEY,
+    run    TEXT NOT NULL REFERENCES run (id),
+    until  INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX lock_of_run ON lock (run);
+
+-- The outbox: what chat is to be told. A row is sent when `sent_version` has reached `version`.
+CREATE TABLE post (
+    seq          INTEGER PRIMARY KEY,
+    run          TEXT NOT NULL REFERENCES run (id),
+    key          TEXT NOT NULL,
+    channel      TEXT NOT NULL,
+    message      TEXT NOT NULL,
+    version      INTEGER NOT NULL DEFAULT 1,
+    sent_version INTEGER NOT NULL DEFAULT 0,
+    queued_at    INTEGER NOT NULL,
+    ref          TEXT,
+    UNIQUE (run, key)
+) STRICT;
+CREATE INDEX post_waiting ON post (seq) WHERE sent_version < version;

@@ -1,0 +1,179 @@
+"""The protocol of a store: what must be durable, and what is atomic with what.
+
+Called by the pipeline. A store never decides anything itself: what an alert means is told to it by a `Judge`, and
+what a step reserves comes as plain data, so that each engine can write it in its own best way. Every write of a run's
+owner is fenced on owner and epoch and raises Fenced when the run belongs to somebody else. Every method raises
+StoreUnavailable when it cannot be done now; nothing of it is then written.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from remediator.model.alert import Delivery
+from remediator.model.facts import Ended, Fact, LateFinished, Started
+from remediator.model.ids import Digest, OwnerId, RunId
+from remediator.model.message import Post, QueuedPost
+from remediator.model.occurrence import Accepted, Judge, Occurrence
+from remediator.model.outcome import Reason
+from remediator.model.run import Run, RunSummary, Signal
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to write to a run, and how many of its signals its owner has read."""
+
+    run: RunId
+    owner: OwnerId
+    epoch: int
+    signals_read: int
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What one commit adds to a run: facts, and the messages that tell of them."""
+
+    facts: Sequence[Fact] = ()
+    posts: Sequence[Post] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A reservation: nobody else may act on the target while this run lives."""
+
+    target: str
+
+
+Reservation = Lock
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a start was refused; nothing of it was written."""
+
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxState:
+    """How much waits to be told, and since when."""
+
+    waiting: int
+    oldest: datetime | None
+
+
+class Store(Protocol):
+    """Keeps everything; see the module's docstring for what holds of every method."""
+
+    async def open(self) -> None:
+        """Make it ready. Raises BadSettings where it cannot be used at all, with the reason."""
+        ...
+
+    async def close(self) -> None:
+        """Write what was handed in, then close."""
+        ...
+
+    async def probe(self) -> None:
+        """Write something and forget it; raises StoreUnavailable when that fails."""
+        ...
+
+    # Rules
+
+    async def remember_rules(self, documents: Mapping[Digest, Mapping[str, Any]]) -> None:
+        """Keep rules as they are now, so that a run can be carried on with the rule that it started with."""
+        ...
+
+    async def rule_document(self, digest: Digest) -> Mapping[str, Any] | None:
+        """A rule that was remembered."""
+        ...
+
+    # Intake
+
+    async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
+        """Store a delivery's alerts and create the runs that they start, born claimed by `owner`, all or nothing.
+
+        `judge` is asked for each alert, in order, inside the transaction; a closed occurrence signals its runs.
+        """
+        ...
+
+    async def due_doubts(self, at: datetime, limit: int) -> tuple[Occurrence, ...]:
+        """Occurrences whose doubt is to be decided by now, the oldest first."""
+        ...
+
+    # Runs
+
+    async def wakes(self) -> tuple[tuple[RunId, datetime], ...]:
+        """Every run that has something to do, and when."""
+        ...
+
+    async def take(self, run: RunId, owner: OwnerId) -> Run | None:
+        """Claim a run and read it. The epoch rises where another owner had it; None where there is no such run."""
+        ...
+
+    async def read_signals(self, run: RunId) -> tuple[Signal, ...]:
+        """All signals of a run, in the order in which they came."""
+        ...
+
+    async def learn(self, claim: Claim, entry: Entry) -> None:
+        """Add to a run."""
+        ...
+
+    async def park(self, claim: Claim, entry: Entry, wake_at: datetime | None) -> bool:
+        """Add to a run and let it rest until then (None: until a signal comes).
+
+        False where a signal has come that its owner has not read: it does not rest.
+        """
+        ...
+
+    async def start(
+        self, claim: Claim, entry: Entry, started: Started, reservations: Sequence[Reservation]
+    ) -> Refusal | None:
+        """Reserve, and record that a step is about to act; a Refusal where something is taken or a signal has come."""
+        ...
+
+    async def end(self, claim: Claim, entry: Entry, ended: Ended, *, keep_locks_until: datetime | None) -> bool:
+        """Give a run its outcome and its locks back (or keep them until a time, where a step is unknown).
+
+        False where a signal has come that its owner has not read: the run has ended, and has still something to tell.
+        """
+        ...
+
+    async def settle_late(self, run: RunId, fact: LateFinished, posts: Sequence[Post]) -> None:
+        """Record the late end of a call, whoever owns the run now."""
+        ...
+
+    async def signal(self, run: RunId, signal: Signal) -> bool:
+        """Leave word for a run, and make it due now; False where there is no such run."""
+        ...
+
+    # Outbox
+
+    async def waiting_posts(self, limit: int) -> tuple[QueuedPost, ...]:
+        """Posts whose newest version is not sent, the oldest first."""
+        ...
+
+    async def note_sent(self, seq: int, version: int, ref: str) -> None:
+        """This version of a post stands at `ref` now."""
+        ...
+
+    async def outbox_state(self) -> OutboxState:
+        """How much waits, and since when."""
+        ...
+
+    # Reading
+
+    async def read_run(self, run: RunId) -> Run | None:
+        """A run as it is, without claiming it."""
+        ...
+
+    async def list_runs(
+        self, *, limit: int, outcome: str | None = None, active: bool = False
+    ) -> tuple[RunSummary, ...]:
+        """The newest runs first."""
+        ...
+
+    async def newest_occurrence(self, fingerprint: str) -> Occurrence | None:
+        """The newest occurrence of an alert, open or closed."""
+        ...

@@ -1,0 +1,440 @@
+"""A stand-in for Slack's web API, on the wire, for tests: ours and those of plug-in authors.
+
+    async with SlackStandIn() as slack:
+        client = SlackClient(token=slack.token, base_url=slack.base_url)
+        ...
+        assert [message.text for message in slack.messages["alerts"]] == [...]
+
+It checks what Slack checks: the token, the channel, scopes, the thread, text and blocks. Faults are switched
+on by `fail_next`. It serves on a free port of 127.0.0.1, and keeps everything in memory.
+"""
+
+import asyncio
+import json
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from aiohttp import web
+
+from remediator.kit.clock import Clock, SystemClock
+from remediator.testing import block_kit
+
+_LONGEST_TEXT = 40_000
+_PAGE, _LONGEST_PAGE = 100, 999
+
+Arguments = Mapping[str, Any]
+Answer = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Edit:
+    """What a message said before it was edited."""
+
+    text: str
+    blocks: list[Any]
+
+
+@dataclass(slots=True)
+class StoredMessage:
+    """A message as Slack keeps it."""
+
+    channel: str
+    ts: str
+    thread_ts: str | None
+    text: str
+    blocks: list[Any]
+    metadata: Any
+    pings: list[str]
+    """Whom it would notify; empty is what a bot wants."""
+    edits: list[Edit] = field(default_factory=list)
+    """What it said before, oldest first."""
+
+    @property
+    def shown(self) -> str:
+        """Everything that people see, as plain text: for assertions."""
+        return "\n".join(block_kit.texts(self.blocks)) if self.blocks else self.text
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request that has arrived."""
+
+    method: str
+    arguments: Arguments
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Fault:
+    status: int | None = None
+    error: str | None = None
+    retry_after: int | None = None
+    body: str | None = None
+    hang: bool = False
+    land_then_hang: bool = False
+    land_then_reset: bool = False
+
+
+class _Refused(Exception):  # noqa: N818 - not an error of ours
+    def __init__(self, error: str, **more: Any) -> None:
+        super().__init__(error)
+        self.answer: Answer = {"ok": False, "error": error, **more}
+
+
+class SlackStandIn:
+    """Slack on 127.0.0.1. Enter it as an asynchronous context manager, or call `start` and `close`."""
+
+    def __init__(
+        self,
+        *,
+        token: str = "xoxb-stand-in",  # noqa: S107 - of a server that is not real
+        channels: Iterable[str] = ("alerts",),
+        scopes: Iterable[str] = ("chat:write", "channels:history"),
+        rate_limit: timedelta | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.token = token
+        self.scopes = set(scopes)
+        self.rate_limit = rate_limit
+        """The least time between two posts to one channel; None for no limit. Slack's is about a second."""
+        self.messages: dict[str, list[StoredMessage]] = {}
+        """The messages of each channel by its name, oldest first, replies included."""
+        self.calls: list[Call] = []
+        """Every request that came with the right token, faulty ones included."""
+        self._clock = clock or SystemClock()
+        self._ids: dict[str, str] = {}
+        self._joined: set[str] = set()
+        self._last_post: dict[str, float] = {}
+        self._last_ts = 0
+        self._faults: defaultdict[str, deque[_Fault]] = defaultdict(deque)
+        self._closing = asyncio.Event()
+        self._runner: web.AppRunner | None = None
+        self._port = 0
+        for name in channels:
+            self.add_channel(name)
+
+    # -- for tests --
+
+    @property
+    def base_url(self) -> str:
+        """What to give to a client as the API's address."""
+        return f"http://127.0.0.1:{self._port}/api/"
+
+    def add_channel(self, name: str, *, joined: bool = True) -> str:
+        """Add a channel, with the bot in it or not; gives its id."""
+        self._ids[name] = f"C{len(self._ids) + 1:08d}"
+        self.messages[name] = []
+        if joined:
+            self._joined.add(self._ids[name])
+        return self._ids[name]
+
+    def channel_id(self, name: str) -> str:
+        """The id of the channel of that name."""
+        return self._ids[name]
+
+    def thread(self, channel: str, ts: str) -> list[StoredMessage]:
+        """A thread, its parent first; `channel` is a name or an id."""
+        return [m for m in self._in(self._id_of(channel)) if ts in (m.ts, m.thread_ts)]
+
+    @property
+    def pings(self) -> list[str]:
+        """Whom all messages together would have notified."""
+        return [ping for messages in self.messages.values() for message in messages for ping in message.pings]
+
+    def delete(self, channel: str, ts: str) -> None:
+        """Delete a message, as a person may."""
+        name = self._name_of(self._id_of(channel))
+        self.messages[name] = [message for message in self.messages[name] if message.ts != ts]
+
+    def fail_next(
+        self,
+        method: str,
+        *,
+        times: int = 1,
+        status: int | None = None,
+        error: str | None = None,
+        retry_after: int | None = None,
+        body: str | None = None,
+        hang: bool = False,
+        land_then_hang: bool = False,
+        land_then_reset: bool = False,
+    ) -> None:
+        """Let the next `times` calls of `method` (`chat.postMessage`) go wrong.
+
+        `status` answers with that HTTP status, `error` with `ok: false` and that error, `body` with it;
+        `hang` never answers and does nothing; `land_then_hang` and `land_then_reset` do the work, then never
+        answer, or break the connection.
+        """
+        fault = _Fault(status, error, retry_after, body, hang, land_then_hang, land_then_reset)
+        self._faults[method].extend([fault] * times)
+
+    async def start(self) -> None:
+        """Listen on a free port of 127.0.0.1; after `close`, on the same one again."""
+        self._closing.clear()
+        app = web.Application(client_max_size=4 * 1024 * 1024)
+        app.router.add_route("*", "/api/{method}", self._serve)
+        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self._port, reuse_address=True)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+
+    async def close(self) -> None:
+        """Let go of every request that hangs, and stop listening. The messages stay."""
+        self._closing.set()
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, _kind: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # -- the wire --
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        method = request.match_info["method"]
+        arguments = await _arguments(request)
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ") or arguments.get("token")
+        if given != self.token:
+            return web.json_response({"ok": False, "error": "invalid_auth" if given else "not_authed"})
+        self.calls.append(Call(method, arguments, request.content_type))
+        faults = self._faults[method]
+        if faults:
+            return await self._fail(faults.popleft(), request, method, arguments)
+        return self._answer(method, arguments)
+
+    async def _fail(self, fault: _Fault, request: web.Request, method: str, arguments: Arguments) -> web.StreamResponse:
+        if fault.land_then_hang or fault.land_then_reset:
+            self._answer(method, arguments)
+        if fault.hang or fault.land_then_hang:
+            await self._closing.wait()
+        if fault.hang or fault.land_then_hang or fault.land_then_reset:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()
+        status = fault.status or 200
+        headers = {"Retry-After": str(fault.retry_after)} if fault.retry_after is not None else {}
+        if fault.error is not None:
+            return web.json_response({"ok": False, "error": fault.error}, status=status, headers=headers)
+        text = fault.body if fault.body is not None else f"<html>{status}</html>"
+        return web.Response(status=status, headers=headers, text=text, content_type="text/html")
+
+    def _answer(self, method: str, arguments: Arguments) -> web.Response:
+        methods: dict[str, Callable[[Arguments], Answer]] = {
+            "auth.test": self._auth_test,
+            "chat.postMessage": self._post_message,
+            "chat.update": self._update,
+            "conversations.history": self._history,
+            "conversations.replies": self._replies,
+        }
+        if method not in methods:
+            return web.json_response({"ok": False, "error": "unknown_method", "req_method": method})
+        try:
+            return web.json_response({"ok": True, **methods[method](arguments)})
+        except _Refused as refused:
+            wait = refused.answer.pop("retry_after", None)
+            if wait is None:
+                return web.json_response(refused.answer)
+            return web.json_response(refused.answer, status=429, headers={"Retry-After": str(wait)})
+
+    # -- the methods --
+
+    def _auth_test(self, _arguments: Arguments) -> Answer:
+        return {
+            "url": "https://stand-in.slack.com/",
+            "team": "Stand-in",
+            "user": "remediator",
+            "team_id": "T00000001",
+            "user_id": "U00000001",
+            "bot_id": "B00000001",
+        }
+
+    def _post_message(self, arguments: Arguments) -> Answer:
+        self._need("chat:write")
+        channel = self._writable(arguments)
+        thread_ts = arguments.get("thread_ts")
+        if thread_ts is not None and not any(m.ts == thread_ts for m in self._in(channel)):
+            raise _Refused("thread_not_found")
+        text, blocks = _checked(arguments)
+        metadata = _metadata(arguments)
+        self._pace(channel)
+        message = StoredMessage(
+            channel=channel,
+            ts=self._next_ts(),
+            thread_ts=thread_ts,
+            text=text,
+            blocks=blocks,
+            metadata=metadata,
+            pings=block_kit.pings(text, blocks, linked=_is_linked(arguments)),
+        )
+        self._in(channel).append(message)
+        return {"channel": channel, "ts": message.ts, "message": _told(message, with_metadata=False)}
+
+    def _update(self, arguments: Arguments) -> Answer:
+        self._need("chat:write")
+        channel = self._by_id(arguments)
+        message = next((m for m in self._in(channel) if m.ts == arguments.get("ts")), None)
+        if message is None:
+            raise _Refused("message_not_found")
+        text, blocks = _checked(arguments)
+        message.edits.append(Edit(message.text, message.blocks))
+        message.text, message.blocks = text, blocks
+        message.pings += block_kit.pings(text, blocks, linked=_is_linked(arguments))
+        if "metadata" in arguments:
+            message.metadata = _metadata(arguments)
+        return {"channel": channel, "ts": message.ts, "text": text}
+
+    def _history(self, arguments: Arguments) -> Answer:
+        self._need("channels:history")
+        channel = self._by_id(arguments)
+        found = [m for m in self._in(channel) if m.thread_ts in (None, m.ts) and _is_within(m, arguments)]
+        return _paged(found[::-1], arguments)
+
+    def _replies(self, arguments: Arguments) -> Answer:
+        self._need("channels:history")
+        channel = self._by_id(arguments)
+        thread = self.thread(channel, str(arguments.get("ts")))
+        if not thread:
+            raise _Refused("thread_not_found")
+        return _paged([m for m in thread if m.thread_ts is None or _is_within(m, arguments)], arguments)
+
+    # -- what they share --
+
+    def _need(self, scope: str) -> None:
+        if scope not in self.scopes:
+            raise _Refused("missing_scope", needed=scope, provided=",".join(sorted(self.scopes)))
+
+    def _id_of(self, channel: str) -> str:
+        return self._ids.get(channel.removeprefix("#"), channel)
+
+    def _name_of(self, channel: str) -> str:
+        return next(name for name, known in self._ids.items() if known == channel)
+
+    def _in(self, channel: str) -> list[StoredMessage]:
+        return self.messages[self._name_of(channel)]
+
+    def _writable(self, arguments: Arguments) -> str:
+        channel = self._id_of(str(arguments.get("channel", "")))
+        if channel not in self._ids.values():
+            raise _Refused("channel_not_found")
+        if channel not in self._joined:
+            raise _Refused("not_in_channel")
+        return channel
+
+    def _by_id(self, arguments: Arguments) -> str:
+        """Only chat.postMessage takes a name."""
+        channel = str(arguments.get("channel", ""))
+        if channel not in self._ids.values():
+            raise _Refused("channel_not_found")
+        if channel not in self._joined:
+            raise _Refused("not_in_channel")
+        return channel
+
+    def _pace(self, channel: str) -> None:
+        if self.rate_limit is None:
+            return
+        now = time.monotonic()
+        wait = self._last_post.get(channel, float("-inf")) + self.rate_limit.total_seconds() - now
+        if wait > 0:
+            raise _Refused("ratelimited", retry_after=int(wait) + 1)
+        self._last_post[channel] = now
+
+    def _next_ts(self) -> str:
+        now = int(self._clock.now().timestamp() * 1_000_000)
+        self._last_ts = max(now, self._last_ts + 1)
+        return f"{self._last_ts // 1_000_000}.{self._last_ts % 1_000_000:06d}"
+
+
+async def _arguments(request: web.Request) -> Arguments:
+    """From the query, a form or JSON, as Slack takes them."""
+    arguments: dict[str, Any] = dict(request.query)
+    if request.content_type == "application/json":
+        body = await request.text()
+        arguments |= json.loads(body) if body else {}
+    elif request.can_read_body:
+        arguments |= dict(await request.post())
+    return arguments
+
+
+def _structured(arguments: Arguments, name: str, error: str) -> Any:
+    """An argument that is JSON, or JSON in a string (in forms)."""
+    value = arguments.get(name)
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise _Refused(error) from None
+
+
+def _checked(arguments: Arguments) -> tuple[str, list[Any]]:
+    """The text and blocks, refused where Slack would refuse them."""
+    text = arguments.get("text") or ""
+    blocks = _structured(arguments, "blocks", "invalid_blocks_format") or []
+    if not isinstance(text, str) or (not text.strip() and not blocks):
+        raise _Refused("no_text")
+    if len(text) > _LONGEST_TEXT:
+        raise _Refused("msg_too_long")
+    if found := block_kit.problems(blocks):
+        told = [f"[ERROR] {problem}" for problem in found]
+        raise _Refused("invalid_blocks", errors=found, response_metadata={"messages": told})
+    if block_kit.is_too_long(blocks):
+        raise _Refused("msg_blocks_too_long")
+    return text, blocks
+
+
+def _metadata(arguments: Arguments) -> Any:
+    metadata = _structured(arguments, "metadata", "invalid_metadata_format")
+    if metadata is None:
+        return None
+    if not isinstance(metadata, dict) or not isinstance(metadata.get("event_payload"), dict):
+        raise _Refused("invalid_metadata_format")
+    if not isinstance(metadata.get("event_type"), str):
+        raise _Refused("invalid_metadata_format")
+    return metadata
+
+
+def _is_linked(arguments: Arguments) -> bool:
+    return arguments.get("parse") == "full" or str(arguments.get("link_names", "0")).lower() in ("1", "true")
+
+
+def _is_within(message: StoredMessage, arguments: Arguments) -> bool:
+    return float(message.ts) > float(arguments.get("oldest") or 0)
+
+
+def _told(message: StoredMessage, *, with_metadata: bool) -> Answer:
+    told: Answer = {"type": "message", "bot_id": "B00000001", "ts": message.ts, "text": message.text}
+    told["blocks"] = message.blocks
+    if message.thread_ts is not None:
+        told["thread_ts"] = message.thread_ts
+    if message.edits:
+        told["edited"] = {"user": "B00000001", "ts": message.ts}
+    if with_metadata and message.metadata is not None:
+        told["metadata"] = message.metadata
+    return told
+
+
+def _paged(messages: list[StoredMessage], arguments: Arguments) -> Answer:
+    size = min(int(arguments.get("limit") or _PAGE), _LONGEST_PAGE)
+    cursor = str(arguments.get("cursor") or "next:0")
+    if not cursor.removeprefix("next:").isdigit():
+        raise _Refused("invalid_cursor")
+    start = int(cursor.removeprefix("next:"))
+    with_metadata = str(arguments.get("include_all_metadata", "0")).lower() in ("1", "true")
+    page = [_told(message, with_metadata=with_metadata) for message in messages[start : start + size]]
+    more = start + size < len(messages)
+    answer: Answer = {"messages": page, "has_more": more}
+    if more:
+        answer["response_metadata"] = {"next_cursor": f"next:{start + size}"}
+    return answer

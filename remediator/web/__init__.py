@@ -1,0 +1,1 @@
+"""What others reach over HTTP: webhook, API, health pages. It asks what is below through protocols only."""

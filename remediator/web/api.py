@@ -1,0 +1,319 @@
+"""The API over runs, for the command line and scripts: list, show, decide. Every call needs the admin token.
+
+Called by the server, which has checked the token. A decision is stored as a signal and nothing else: the
+run's owner checks everything again before it starts a step. Nothing here writes to a run.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar, assert_never
+
+from aiohttp import web
+
+from remediator.kit.clock import Clock
+from remediator.model.facts import (
+    Asked,
+    Closed,
+    Ended,
+    Examined,
+    Fact,
+    Finished,
+    Held,
+    LateFinished,
+    Planned,
+    Started,
+    Verified,
+)
+from remediator.model.ids import Digest, RunId
+from remediator.model.outcome import Outcome
+from remediator.model.plan import Plan
+from remediator.model.run import Cancel, Decision, Resolved, Run, RunSummary, Signal
+from remediator.model.stage import Drafted, Over, stage_of
+from remediator.web.body import Bodies
+from remediator.web.webhook import read_json
+
+T = TypeVar("T")
+
+_MAX_LISTED = 500
+_MAX_ID = 64
+_MAX_BODY = 64 * 1024
+_MAX_WORDS = 2000  # of a person's name or reason
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+class RunReader(Protocol):
+    """What the API needs of the runs."""
+
+    async def list_runs(self, *, limit: int, outcome: str | None, active: bool) -> Sequence[RunSummary]:
+        """The newest first; those of one outcome, or those that have not ended. Raises StoreUnavailable."""
+        ...
+
+    async def read_run(self, run: RunId, /) -> Run | None:
+        """One run with its facts and signals. Raises StoreUnavailable."""
+        ...
+
+    async def decide(self, run: RunId, decision: Decision, /) -> bool:
+        """Store a decision for the run's owner; False where the run has ended. Raises StoreUnavailable."""
+        ...
+
+
+class RunPages:
+    """Answers `/api/v1/runs` and what is below it."""
+
+    def __init__(self, runs: RunReader, clock: Clock, bodies: Bodies) -> None:
+        self._runs = runs
+        self._clock = clock
+        self._bodies = bodies
+
+    async def list(self, request: web.Request) -> web.Response:
+        """`?limit=` at most 500, `?outcome=` one of the outcomes, `?active=true` what has not ended."""
+        unknown = sorted(set(request.query) - {"limit", "outcome", "active"})
+        if unknown:
+            raise _bad(f"there is no parameter {unknown[0][:40]!a}; there are limit, outcome and active")
+        found = await self._runs.list_runs(
+            limit=_one_of(request.query, "limit", "50", _limit, f"a number from 1 to {_MAX_LISTED}"),
+            outcome=_one_of(request.query, "outcome", "", _outcome, "one of " + ", ".join(Outcome)),
+            active=_one_of(
+                request.query, "active", "false", {"true": True, "false": False}.__getitem__, "true or false"
+            ),
+        )
+        return web.json_response({"runs": [show_summary(summary) for summary in found]})
+
+    async def show(self, request: web.Request) -> web.Response:
+        """Everything known of one run."""
+        return web.json_response(show_run(await self._find(request)))
+
+    async def decide(self, request: web.Request) -> web.Response:
+        """Store a person's decision on the plan that waits; 409 when another plan waits, or none."""
+        async with self._bodies.hold() as hold:
+            body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
+        decision = _decision(read_json(body), self._clock.now())
+        run = await self._find(request)
+        waiting = waiting_plan(run)
+        if waiting is None:
+            raise _conflict("no plan of this run waits for a decision")
+        if waiting.planned.plan.digest != decision.digest:
+            raise _conflict("the plan has changed since it was shown; look at it again, then decide on its new digest")
+        if not await self._runs.decide(run.id, decision):
+            raise _conflict("the run has ended meanwhile")
+        return web.json_response({}, status=202)
+
+    async def _find(self, request: web.Request) -> Run:
+        name = request.match_info["id"]
+        fit = len(name) <= _MAX_ID and name.isascii() and name.isalnum()
+        run = await self._runs.read_run(RunId(name)) if fit else None
+        if run is None:
+            raise web.HTTPNotFound(text="there is no such run")
+        return run
+
+
+def _one_of(query: Mapping[str, str], name: str, default: str, read: Callable[[str], T], wanted: str) -> T:
+    try:
+        return read(query.get(name, default))
+    except (ValueError, KeyError):
+        raise _bad(f"{name} is not {wanted}") from None
+
+
+def _limit(text: str) -> int:
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < _MAX_ID else 0
+    if not 1 <= limit <= _MAX_LISTED:
+        raise ValueError(text)
+    return limit
+
+
+def _outcome(text: str) -> str | None:
+    """An outcome as it is told, or with `_` or `-` for the blanks; None for none."""
+    return Outcome(text.replace("_", " ").replace("-", " ")).value if text else None
+
+
+def _decision(given: Any, at: datetime) -> Decision:
+    if type(given) is not dict:
+        raise _bad("a decision is a JSON object: approved, digest, by, reason")
+    if unknown := sorted(set(given) - {"approved", "digest", "by", "reason"}):
+        raise _bad(f"there is no field {unknown[0][:40]!a}; there are approved, digest, by and reason")
+    if type(given.get("approved")) is not bool:
+        raise _bad("approved is not true or false")
+    digest, by, reason = (_words(given, name) for name in ("digest", "by", "reason"))
+    if not digest or not by:
+        raise _bad("digest and by are needed: which plan, and who decides")
+    return Decision(at=at, approved=given["approved"], digest=Digest(digest), by=by, reason=reason)
+
+
+def _words(given: Mapping[str, Any], name: str) -> str:
+    value = given.get(name, "")
+    if type(value) is not str or len(value) > _MAX_WORDS:
+        raise _bad(f"{name} is not a text of at most {_MAX_WORDS} characters")
+    return value.strip()
+
+
+def _bad(what: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=what)
+
+
+def _conflict(what: str) -> web.HTTPConflict:
+    return web.HTTPConflict(text=what)
+
+
+def waiting_plan(run: Run) -> Drafted | None:
+    """The plan that a person was asked about and has not decided on, if there is one."""
+    stage = stage_of(run)
+    waits = isinstance(stage, Drafted) and stage.asked is not None and stage.decision is None
+    return stage if waits and isinstance(stage, Drafted) else None
+
+
+def show_summary(summary: RunSummary) -> dict[str, Any]:
+    """A line of the list, for JSON."""
+    return {
+        "id": summary.id,
+        "rule": summary.rule,
+        "alertname": summary.alertname,
+        "created_at": _say(summary.created_at),
+        "ended_at": _say(summary.ended_at),
+        "outcome": summary.outcome,
+        "wake_at": _say(summary.wake_at),
+    }
+
+
+def show_run(run: Run) -> dict[str, Any]:
+    """A run for JSON. Facts were redacted when they were stored; times are RFC 3339 in UTC."""
+    stage = stage_of(run)
+    waiting = waiting_plan(run)
+    return {
+        "id": run.id,
+        "rule": run.rule,
+        "summary": run.summary,
+        "alert": {
+            "fingerprint": run.alert.fingerprint,
+            "labels": dict(run.alert.labels),
+            "annotations": dict(run.alert.annotations),
+            "startsAt": _say(run.alert.starts_at),
+        },
+        "created_at": _say(run.created_at),
+        "stage": _CAPITAL.sub("_", type(stage).__name__).lower(),
+        "outcome": stage.ended.outcome.value if isinstance(stage, Over) else None,
+        "waiting": None if waiting is None else {"until": _say(_until(waiting)), **show_plan(waiting.planned.plan)},
+        "timeline": [show_fact(fact) for fact in run.facts],
+        "signals": [show_signal(signal) for signal in run.signals],
+    }
+
+
+def _until(waiting: Drafted) -> datetime | None:
+    return waiting.asked.until if waiting.asked is not None else None
+
+
+def show_plan(plan: Plan) -> dict[str, Any]:
+    """A plan for JSON, with the digest that a decision has to name."""
+    return {
+        "name": plan.name,
+        "digest": plan.digest,
+        "targets": [str(target) for target in plan.targets],
+        "steps": [
+            {
+                "id": step.id,
+                "action": step.action,
+                "effect": step.effect.value,
+                "sentence": step.sentence,
+                "targets": [str(target) for target in step.targets],
+            }
+            for step in plan.steps
+        ],
+        "checks": [check.sentence for check in plan.verification.checks],
+    }
+
+
+def show_fact(fact: Fact) -> dict[str, Any]:
+    """One line of the timeline: when, what kind, in words, and the fields that belong to the kind."""
+    text, fields = _words_of(fact)
+    return {"at": _say(fact.at), "kind": fact.kind, "text": text, **fields}
+
+
+def _words_of(fact: Fact) -> tuple[str, dict[str, Any]]:
+    match fact:
+        case Examined():
+            failed = sum(not evidence.ok for evidence in fact.evidence.values())
+            return f"gathered evidence: {len(fact.evidence)} steps, {failed} failed", _evidence(fact)
+        case Planned():
+            fields = {"round": fact.round, "revision": fact.revision, "plan": show_plan(fact.plan)}
+            return f"planned: {fact.plan.name}", fields
+        case Asked():
+            return "asked for a decision", {"round": fact.round, "until": _say(fact.until)}
+        case Held():
+            fields = {"round": fact.round, "reason": fact.reason.value, "detail": fact.detail}
+            return f"held: {fact.reason.value}", {**fields, "until": _say(fact.until)}
+        case done:
+            return _words_of_deed(done)
+
+
+def _words_of_deed(
+    fact: Started | Finished | LateFinished | Verified | Ended | Closed,
+) -> tuple[str, dict[str, Any]]:
+    match fact:
+        case Started():
+            fields = {**_step(fact), "round": fact.round, "deadline": _say(fact.deadline)}
+            return f"started {fact.step}", fields
+        case Finished():
+            fields = {**_step(fact), "round": fact.round, "status": fact.status.value, "detail": fact.detail}
+            return f"{fact.step} {fact.status.value} after {fact.seconds:.1f} s: {fact.brief}", fields
+        case LateFinished():
+            fields = {**_step(fact), "status": fact.status.value}
+            return f"{fact.step} ended late, {fact.status.value}: {fact.brief}", fields
+        case Verified():
+            fields = {"round": fact.round, "proof": fact.proof.value, "samples": fact.samples}
+            return f"{fact.proof.value}: {fact.brief}", fields
+        case Ended():
+            return f"{fact.outcome.value}: {fact.brief}", {"outcome": fact.outcome.value}
+        case Closed():
+            return fact.brief, {}
+        case other:
+            assert_never(other)
+
+
+def _step(fact: Started | Finished | LateFinished) -> dict[str, Any]:
+    return {"step": fact.step, "attempt": fact.attempt}
+
+
+def _evidence(fact: Examined) -> dict[str, Any]:
+    return {
+        "round": fact.round,
+        "evidence": {
+            step: {
+                "action": evidence.action,
+                "ok": evidence.ok,
+                "brief": evidence.brief,
+                "detail": evidence.detail,
+                "seconds": evidence.seconds,
+            }
+            for step, evidence in fact.evidence.items()
+        },
+    }
+
+
+def show_signal(signal: Signal) -> dict[str, Any]:
+    """What came from outside, in words and fields."""
+    shown: dict[str, Any] = {"at": _say(signal.at), "kind": signal.kind}
+    match signal:
+        case Resolved():
+            text = (
+                "nothing was heard of the alert for too long; it counts as resolved"
+                if signal.missed
+                else "the alert resolved"
+            )
+            return {**shown, "text": text, "missed": signal.missed}
+        case Decision():
+            verb = "approved" if signal.approved else "denied"
+            fields = {
+                "approved": signal.approved,
+                "digest": signal.digest,
+                "by": signal.by,
+                "reason": signal.reason,
+            }
+            return {**shown, "text": f"{verb} by {signal.by}", **fields}
+        case Cancel():
+            return {**shown, "text": f"cancelled by {signal.by}", "by": signal.by, "reason": signal.reason}
+        case other:
+            assert_never(other)
+
+
+def _say(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")

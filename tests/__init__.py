@@ -1,0 +1,1 @@
+"""Makes `tests.services` importable, whatever else on the machine is called `tests`."""

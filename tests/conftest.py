@@ -1,0 +1,45 @@
+"""Fixtures that every test can use. Real services come from `tests.services`, one copy for the session."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests import services
+
+
+@pytest.fixture(autouse=True)
+async def _no_task_left_behind() -> AsyncIterator[None]:
+    """A test that leaves a task running hides a leak, or fails another test later: so it fails itself."""
+    yield
+    left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+    for task in left:
+        task.cancel()
+    await asyncio.gather(*left, return_exceptions=True)
+    if left:
+        pytest.fail(f"tasks left behind: {', '.join(sorted(map(str, left)))}", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def docker_engine() -> Iterator[str]:
+    """The address (`unix://…`) of a private Docker engine that has an image called `busybox`."""
+    services.requires("dockerd", "containerd", "runc", "busybox")
+    with services.dockerd() as engine:
+        services.import_busybox_image(engine.address, "busybox")
+        yield engine.address
+
+
+@pytest.fixture(scope="session")
+def prometheus_url() -> Iterator[str]:
+    """A private Prometheus that scrapes itself."""
+    services.requires("prometheus")
+    with services.prometheus() as running:
+        yield running.address
+
+
+@pytest.fixture
+def alertmanager_url() -> Iterator[str]:
+    """A private Alertmanager that tells nobody; each test has its own, as its alerts cannot be deleted."""
+    services.requires("prometheus-alertmanager")
+    with services.alertmanager(route={"group_by": ["alertname"]}) as running:
+        yield running.address

@@ -1,0 +1,401 @@
+"""What holds of every store: the same tests over each engine."""
+
+import asyncio
+import dataclasses
+import sqlite3
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from remediator.errors import BadSettings, Fenced
+from remediator.kit.metrics import Metrics
+from remediator.model.alert import Alert, AlertStatus, Delivery
+from remediator.model.facts import Ended, Examined, Held, LateFinished, Started, StepStatus
+from remediator.model.ids import (
+    Digest,
+    Fingerprint,
+    OccurrenceId,
+    OwnerId,
+    RuleId,
+    RunId,
+    StepId,
+)
+from remediator.model.message import Message, Post, Tone
+from remediator.model.occurrence import Closing, Doubt, NewRun, Occurrence, Opening, Ruling, Verdict
+from remediator.model.outcome import Outcome, Reason
+from remediator.model.run import Cancel, Resolved
+from remediator.storage.sqlite import SqliteStore
+from remediator.storage.store import Claim, Entry, Lock, Refusal, Store
+from remediator.testing.clock import VirtualClock
+
+ME, OTHER = OwnerId("me"), OwnerId("other")
+RULE = Digest("d" * 64)
+T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(params=["sqlite", "memory"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    directory = tmp_path / "store" if request.param == "sqlite" else None
+    made = SqliteStore(directory, clock=VirtualClock(T0), metrics=Metrics())
+    await made.open()
+    await made.remember_rules({RULE: {"pack": "p"}})
+    yield made
+    await made.close()
+
+
+def alert(name: str = "Down", status: AlertStatus = AlertStatus.FIRING) -> Alert:
+    return Alert(Fingerprint(name), status, {"alertname": name}, {}, T0)
+
+
+def opening(run: str, occurrence: str | None = None) -> Opening:
+    message = Message(Tone.FIRING, f"first of {run}")
+    new = NewRun(RunId(run), RuleId("p/r"), RULE, "it is down", "#c", message)
+    return Opening(OccurrenceId(occurrence or f"o-{run}"), (new,))
+
+
+async def open_run(store: Store, run: str = "r1", name: str | None = None) -> Claim:
+    """A new run of an occurrence of its own, born claimed."""
+    delivery = Delivery((alert(name or run),), received_at=T0)
+    await store.accept(delivery, lambda _alert, _known: Verdict(Ruling.OPENED, open=opening(run)), ME)
+    return Claim(RunId(run), ME, 1, 0)
+
+
+def started(step: str = "remediate.0.0", attempt: int = 1) -> Started:
+    return Started(T0, 1, StepId(step), attempt, 1, T0 + timedelta(minutes=1))
+
+
+ENDED = Ended(T0, Outcome.HEALED, "fine")
+
+
+async def test_an_accepted_alert_is_there_with_its_run_and_its_first_message(store: Store) -> None:
+    """202 is answered on the strength of this."""
+    await open_run(store)
+
+    run = await store.read_run(RunId("r1"))
+    posts = await store.waiting_posts(10)
+
+    assert run is not None
+    assert ("p/r", ME, 1, "it is down") == (run.rule, run.owner, run.epoch, run.summary)
+    assert alert("r1") == run.alert
+    assert [("parent", "first of r1")] == [(p.key, p.message.title) for p in posts]
+    assert [RunId("r1")] == [wake[0] for wake in await store.wakes()]
+
+
+async def test_the_judge_sees_what_the_same_delivery_has_written(store: Store) -> None:
+    """A body can carry an alert and its resolution; the second one must find the first."""
+    seen: list[Occurrence | None] = []
+
+    def judge(alert: Alert, known: Occurrence | None) -> Verdict:
+        seen.append(known)
+        if known is None:
+            return Verdict(Ruling.OPENED, open=opening("r1"))
+        return Verdict(Ruling.RESOLVED, close=Closing.RESOLVED)
+
+    delivery = Delivery((alert(), alert(status=AlertStatus.RESOLVED)), received_at=T0)
+    accepted = await store.accept(delivery, judge, ME)
+
+    assert (Ruling.OPENED, Ruling.RESOLVED) == accepted.rulings
+    assert seen[0] is None
+    assert seen[1] is not None
+    assert (RunId("r1"),) == accepted.signalled_runs
+
+
+async def test_a_judge_that_breaks_leaves_nothing_behind(store: Store) -> None:
+    """All or nothing: half a delivery would be answered 503 and then be half repeated."""
+
+    def judge(alert: Alert, known: Occurrence | None) -> Verdict:
+        if alert.name == "B":
+            raise ValueError("no")
+        return Verdict(Ruling.OPENED, open=opening("r1"))
+
+    with pytest.raises(ValueError, match="no"):
+        await store.accept(Delivery((alert("A"), alert("B")), received_at=T0), judge, ME)
+
+    assert await store.newest_occurrence("A") is None
+    assert await store.read_run(RunId("r1")) is None
+
+
+async def test_writes_that_share_a_commit_do_not_share_their_errors(store: Store) -> None:
+    """One refused write of a batch must not cost the others."""
+    claim = await open_run(store)
+    wrong = dataclasses.replace(claim, owner=OTHER)
+    entry = Entry([Examined(T0, 1, {})])
+
+    results = await asyncio.gather(
+        store.learn(wrong, Entry([Examined(T0, 9, {})])), store.learn(claim, entry), return_exceptions=True
+    )
+
+    assert [Fenced, type(None)] == [type(r) for r in results]
+    run = await store.read_run(claim.run)
+    assert run is not None
+    assert (Examined(T0, 1, {}),) == run.facts
+
+
+async def test_a_closed_occurrence_signals_its_runs_and_makes_them_due(store: Store) -> None:
+    """Verification and a pending approval depend on hearing of the resolve."""
+    claim = await open_run(store)
+    assert await store.park(claim, Entry(), T0 + timedelta(hours=1))
+    close = Verdict(Ruling.RESOLVED, close=Closing.RESOLVED)
+
+    await store.accept(Delivery((alert("r1", AlertStatus.RESOLVED),), received_at=T0), lambda _alert, _known: close, ME)
+
+    assert (Resolved(T0),) == await store.read_signals(claim.run)
+    assert ((claim.run, T0),) == await store.wakes()
+    closed = await store.newest_occurrence("r1")
+    assert closed is not None
+    assert T0 == closed.closed_at
+
+
+async def test_an_occurrence_knows_when_its_last_run_ended(store: Store) -> None:
+    """Whether a later start means a missed resolve is decided on this."""
+    claim = await open_run(store)
+    before = await store.newest_occurrence("r1")
+    await store.end(claim, Entry([ENDED]), ENDED, keep_locks_until=None)
+    after = await store.newest_occurrence("r1")
+
+    assert before is not None
+    assert after is not None
+    assert (None, T0) == (before.runs_ended_at, after.runs_ended_at)
+
+
+async def test_a_doubt_is_kept_until_it_is_due_and_dropped(store: Store) -> None:
+    """A doubtful alert is not lost: it waits in the store."""
+    await open_run(store)
+    doubt = Doubt(alert("r1"), until=T0 + timedelta(seconds=60))
+    delivery = Delivery((alert("r1"),), received_at=T0)
+    await store.accept(delivery, lambda _alert, _known: Verdict(Ruling.DOUBTFUL, doubt=doubt), ME)
+
+    early = await store.due_doubts(T0 + timedelta(seconds=59), 10)
+    due = await store.due_doubts(T0 + timedelta(seconds=60), 10)
+    await store.accept(delivery, lambda _alert, _known: Verdict(Ruling.NOT_OPEN, drop_doubt=True), ME)
+
+    assert () == early
+    assert [doubt] == [occurrence.doubt for occurrence in due]
+    assert () == await store.due_doubts(T0 + timedelta(seconds=60), 10)
+
+
+async def test_taking_a_run_of_another_owner_raises_the_epoch_and_shuts_that_owner_out(store: Store) -> None:
+    """A process that was thought dead and comes back must not write."""
+    old = await open_run(store)
+
+    mine = await store.take(old.run, OTHER)
+    again = await store.take(old.run, OTHER)
+
+    assert mine is not None
+    assert again is not None
+    assert ((OTHER, 2), (OTHER, 2)) == ((mine.owner, mine.epoch), (again.owner, again.epoch))
+    for write in (
+        store.learn(old, Entry([Examined(T0, 1, {})])),
+        store.park(old, Entry(), T0),
+        store.start(old, Entry(), started(), ()),
+        store.end(old, Entry(), ENDED, keep_locks_until=None),
+    ):
+        with pytest.raises(Fenced):
+            await write
+
+
+async def test_taking_an_unknown_run_gives_none(store: Store) -> None:
+    """A wake-up may outlive its run."""
+    assert await store.take(RunId("nobody"), ME) is None
+    assert not await store.signal(RunId("nobody"), Cancel(T0, "me"))
+
+
+async def test_a_run_with_unread_signals_does_not_rest(store: Store) -> None:
+    """A decision that comes while its owner is about to park must not be slept over."""
+    claim = await open_run(store)
+    await store.signal(claim.run, Cancel(T0, "me"))
+
+    unread = await store.park(claim, Entry([Examined(T0, 1, {})]), T0 + timedelta(hours=1))
+    read = await store.park(dataclasses.replace(claim, signals_read=1), Entry(), T0 + timedelta(hours=1))
+
+    assert (False, True) == (unread, read)
+    assert ((claim.run, T0 + timedelta(hours=1)),) == await store.wakes()
+
+
+async def test_nothing_starts_while_a_signal_is_unread(store: Store) -> None:
+    """The resolve or the cancel may be in it."""
+    claim = await open_run(store)
+    await store.signal(claim.run, Cancel(T0, "me"))
+
+    refusal = await store.start(claim, Entry([Examined(T0, 1, {})]), started(), [Lock("docker:local/web")])
+
+    assert Refusal(Reason.SIGNALLED) == refusal
+    run = await store.read_run(claim.run)
+    assert run is not None
+    assert () == run.facts
+
+
+async def test_a_target_is_held_by_one_run_until_it_ends(store: Store) -> None:
+    """Two runs on one target is how automation becomes the outage."""
+    first, second = await open_run(store, "r1"), await open_run(store, "r2")
+    lock = [Lock("docker:local/web")]
+
+    mine = await store.start(first, Entry(), started(), lock)
+    again = await store.start(first, Entry(), started("remediate.0.1"), lock)
+    theirs = await store.start(second, Entry(), started(), lock)
+    await store.end(first, Entry([ENDED]), ENDED, keep_locks_until=None)
+    afterwards = await store.start(second, Entry(), started(), lock)
+
+    assert (None, None, None) == (mine, again, afterwards)
+    assert theirs is not None
+    assert (Reason.TARGET_BUSY, "docker:local/web is held by run r1") == (theirs.reason, theirs.detail)
+
+
+async def test_a_refused_start_reserves_nothing(store: Store) -> None:
+    """A plan of two targets that gets one of them would block it for nobody's good."""
+    first, second, third = await open_run(store, "r1"), await open_run(store, "r2"), await open_run(store, "r3")
+    await store.start(first, Entry(), started(), [Lock("b")])
+
+    refused = await store.start(
+        second, Entry([Held(T0, 1, 1, Reason.STOPPED, "", T0)]), started(), [Lock("b"), Lock("a")]
+    )
+    free = await store.start(third, Entry(), started(), [Lock("a")])
+
+    assert refused is not None
+    assert free is None
+    run = await store.read_run(second.run)
+    assert run is not None
+    assert () == run.facts
+
+
+async def test_the_lock_of_an_unknown_step_outlives_its_run_until_its_deadline(store: Store) -> None:
+    """The call may still be under way somewhere."""
+    first, second = await open_run(store, "r1"), await open_run(store, "r2")
+    await store.start(first, Entry(), started(), [Lock("a")])
+    await store.end(first, Entry([ENDED]), ENDED, keep_locks_until=T0 + timedelta(minutes=1))
+
+    assert await store.start(second, Entry(), started(), [Lock("a")]) is not None
+
+    clock = store._clock  # type: ignore[attr-defined]  # the fixture's own clock
+    await clock.advance(timedelta(minutes=1))
+
+    assert await store.start(second, Entry(), started(), [Lock("a")]) is None
+
+
+async def test_an_ended_run_is_due_again_only_when_something_comes(store: Store) -> None:
+    """The alert's own end is told in the thread of a run that has ended."""
+    claim = await open_run(store)
+    rests = await store.end(claim, Entry([ENDED]), ENDED, keep_locks_until=None)
+    quiet = await store.wakes()
+    await store.signal(claim.run, Resolved(T0))
+
+    assert rests
+    assert () == quiet
+    assert ((claim.run, T0),) == await store.wakes()
+
+
+async def test_a_late_end_of_a_call_is_recorded_whoever_owns_the_run(store: Store) -> None:
+    """It settles what happened, and must not be lost because of the fence."""
+    claim = await open_run(store)
+    await store.take(claim.run, OTHER)
+    late = LateFinished(T0, StepId("remediate.0.0"), 1, StepStatus.DONE, "restarted")
+
+    await store.settle_late(claim.run, late, [Post("late", Message(Tone.NEUTRAL, "late news"))])
+
+    run = await store.read_run(claim.run)
+    assert run is not None
+    assert (late,) == run.facts
+    assert "late" in [p.key for p in await store.waiting_posts(10)]
+
+
+async def test_a_message_waits_until_its_newest_version_is_sent(store: Store) -> None:
+    """The opening message is edited while an earlier version is on its way."""
+    claim = await open_run(store)
+    (first,) = await store.waiting_posts(10)
+    await store.learn(claim, Entry((), [Post("parent", Message(Tone.GOOD, "healed"))]))
+    await store.note_sent(first.seq, first.version, "C1:1.0")
+    (second,) = await store.waiting_posts(10)
+    await store.note_sent(second.seq, second.version, "C1:1.0")
+
+    assert (1, 2, "healed", "C1:1.0") == (first.version, second.version, second.message.title, second.ref)
+    assert () == await store.waiting_posts(10)
+
+
+async def test_the_same_message_again_is_not_sent_again(store: Store) -> None:
+    """Facts that change nothing for the reader cost no edit."""
+    claim = await open_run(store)
+    (first,) = await store.waiting_posts(10)
+    await store.note_sent(first.seq, first.version, "C1:1.0")
+    await store.learn(claim, Entry((), [Post("parent", Message(Tone.FIRING, "first of r1"))]))
+
+    assert () == await store.waiting_posts(10)
+
+
+async def test_replies_know_their_thread_once_it_stands(store: Store) -> None:
+    """A reply before its parent would open a thread of its own."""
+    claim = await open_run(store)
+    await store.learn(claim, Entry((), [Post("evidence", Message(Tone.NEUTRAL, "found"))]))
+    before = await store.waiting_posts(10)
+    await store.note_sent(before[0].seq, 1, "C1:1.0")
+    after = await store.waiting_posts(10)
+
+    assert [("parent", None), ("evidence", None)] == [(p.key, p.thread) for p in before]
+    assert [("evidence", "C1:1.0")] == [(p.key, p.thread) for p in after]
+
+
+async def test_runs_are_listed_newest_first_and_by_outcome(store: Store) -> None:
+    """`runs list` is where a person looks first."""
+    first = await open_run(store, "r1")
+    await open_run(store, "r2")
+    await store.end(first, Entry([ENDED]), ENDED, keep_locks_until=None)
+
+    assert ["r2", "r1"] == [r.id for r in await store.list_runs(limit=10)]
+    assert ["r1"] == [r.id for r in await store.list_runs(limit=10, outcome="healed")]
+    assert ["r2"] == [r.id for r in await store.list_runs(limit=10, active=True)]
+    assert ["r2"] == [r.id for r in await store.list_runs(limit=1)]
+
+
+async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
+    """The point of a store."""
+    first = SqliteStore(tmp_path, clock=VirtualClock(T0), metrics=Metrics())
+    await first.open()
+    await first.remember_rules({RULE: {"pack": "p"}})
+    await open_run(first)
+    await first.close()
+
+    second = SqliteStore(tmp_path, clock=VirtualClock(T0), metrics=Metrics())
+    await second.open()
+    run = await second.read_run(RunId("r1"))
+    rule = await second.rule_document(RULE)
+    await second.close()
+
+    assert run is not None
+    assert {"pack": "p"} == rule
+
+
+async def test_a_second_process_is_refused_with_the_reason(tmp_path: Path) -> None:
+    """Two processes on one embedded store would each act on every run."""
+    first = SqliteStore(tmp_path, clock=VirtualClock(T0), metrics=Metrics())
+    second = SqliteStore(tmp_path, clock=VirtualClock(T0), metrics=Metrics())
+    await first.open()
+
+    with pytest.raises(BadSettings, match="another remediator is using the store"):
+        await second.open()
+
+    await first.close()
+    await second.close()
+
+
+async def test_a_store_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
+    """Writing to tables that we do not know would lose what a newer version keeps there."""
+    with sqlite3.connect(tmp_path / "remediator.sqlite3") as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    store = SqliteStore(tmp_path, clock=VirtualClock(T0), metrics=Metrics())
+
+    with pytest.raises(BadSettings, match="written by a newer remediator"):
+        await store.open()
+
+    await store.close()
+
+
+async def test_the_store_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
+    """Alerts and evidence are not everybody's to read."""
+    store = SqliteStore(tmp_path / "new", clock=VirtualClock(T0), metrics=Metrics())
+    await store.open()
+    modes = {p.name: p.stat().st_mode & 0o077 for p in [tmp_path / "new", *(tmp_path / "new").glob("*.sqlite3*")]}
+    await store.close()
+
+    assert {0} == set(modes.values())

@@ -1,0 +1,287 @@
+"""Private copies of real services for tests: each on a free port or socket, its data in a temporary folder.
+
+Each is a context manager that ends, by its own process id, what it has started. Used by fixtures; nothing here
+touches a service that runs on the machine already.
+"""
+
+import io
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_START_LIMIT = 60.0
+_STOP_LIMIT = 30.0
+
+
+def requires(*binaries: str) -> None:
+    """Skip the test where a program is missing; where CI=true nothing may be missing, so there it fails."""
+    missing = [name for name in binaries if shutil.which(name, path=_path()) is None]
+    if not missing:
+        return
+    reason = f"needs {', '.join(missing)}, which this machine has not"
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{reason}; in CI every service has to be there", pytrace=False)
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(is_so: Callable[[], bool], what: str, *, limit: float = _START_LIMIT) -> None:
+    """Poll until `is_so()`; raises AssertionError, naming `what`, when `limit` seconds have passed."""
+    end = time.monotonic() + limit
+    while not is_so():
+        if time.monotonic() > end:
+            raise AssertionError(f"waited {limit:g} s in vain: {what}")
+        time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service: where it answers, and the process that it is."""
+
+    address: str
+    process: "subprocess.Popen[bytes]"
+
+    def freeze(self) -> None:
+        """Let it hang: it keeps its connections and answers nothing."""
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self.process.send_signal(signal.SIGCONT)
+
+    def stop(self) -> None:
+        """End it, and wait until it has ended."""
+        if self.process.poll() is not None:
+            return
+        self.thaw()
+        self.process.terminate()
+        try:
+            self.process.wait(_STOP_LIMIT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait(_STOP_LIMIT)
+
+
+@contextmanager
+def _running(argv: Sequence[str], *, address: str, answers: Callable[[], bool], log: Path) -> Iterator[Service]:
+    """A process that is waited for until it answers, and ended at last."""
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "PATH": _path()},
+            start_new_session=True,  # so that Ctrl-C ends the tests first, and they end it
+        )
+    service = Service(address, process)
+
+    def is_up() -> bool:
+        if process.poll() is not None:
+            raise AssertionError(f"{argv[0]} ended with {process.returncode}:\n{log.read_text()[-2000:]}")
+        return answers()
+
+    try:
+        wait_until(is_up, f"{argv[0]} to answer at {address}")
+        yield service
+    finally:
+        service.stop()
+
+
+@contextmanager
+def _folder(kind: str) -> Iterator[Path]:
+    """A short path: a Unix socket's may have 107 characters."""
+    with tempfile.TemporaryDirectory(prefix=f"remediator-{kind}-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+@contextmanager
+def dockerd() -> Iterator[Service]:
+    """A Docker engine without networks; its address is `unix://…`. Its containers are removed at the end."""
+    with _folder("docker") as folder:
+        path = folder / "docker.sock"
+        argv = [
+            "dockerd",
+            *("--data-root", str(folder / "data")),
+            *("--exec-root", str(folder / "exec")),
+            *("--pidfile", str(folder / "pid")),
+            *("--host", f"unix://{path}"),
+            "--bridge=none",
+            "--iptables=false",
+            "--ip-forward=false",
+        ]
+        address = f"unix://{path}"
+        with _running(argv, address=address, answers=lambda: _is_engine_up(path), log=folder / "log") as service:
+            try:
+                yield service
+            finally:
+                service.thaw()
+                if service.process.poll() is None:
+                    _remove_all_containers(address)
+
+
+def _is_engine_up(path: Path) -> bool:
+    with suppress(OSError), socket.socket(socket.AF_UNIX) as link:
+        link.settimeout(5)
+        link.connect(str(path))
+        link.sendall(b"GET /_ping HTTP/1.0\r\nHost: engine\r\n\r\n")
+        return b"200 OK" in link.recv(100)
+    return False
+
+
+def _remove_all_containers(address: str) -> None:
+    with docker_api(address) as api:
+        for container in api.containers(all=True):
+            api.remove_container(container["Id"], force=True)
+
+
+@contextmanager
+def docker_api(address: str) -> Iterator[Any]:
+    """The SDK's low-level client of an engine: for what tests do to containers behind our back."""
+    from docker import APIClient
+
+    api = APIClient(address, version="auto", timeout=60)
+    try:
+        yield api
+    finally:
+        api.close()
+
+
+def import_busybox_image(address: str, name: str) -> None:
+    """Make an image of a single static busybox, as no registry can be reached."""
+    busybox = shutil.which("busybox", path=_path())
+    assert busybox is not None, "busybox is missing; install busybox-static"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(busybox, arcname="bin/busybox")
+        for applet in (
+            "sh",
+            "sleep",
+            "echo",
+            "cat",
+            "kill",
+            "true",
+            "false",
+            "seq",
+            "httpd",
+            "dd",
+            "head",
+            "tail",
+        ):
+            link = tarfile.TarInfo(f"bin/{applet}")
+            link.type, link.linkname = tarfile.SYMTYPE, "busybox"
+            tar.addfile(link)
+        for folder in ("tmp", "dev", "proc", "sys", "etc"):
+            made = tarfile.TarInfo(folder)
+            made.type, made.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(made)
+    with docker_api(address) as api:
+        api.import_image_from_data(packed.getvalue(), repository=name, tag="latest")
+
+
+def run_container(address: str, name: str, command: str, *, image: str = "busybox", **host_config: Any) -> str:
+    """Create and start a container that runs a shell command; returns its id."""
+    with docker_api(address) as api:
+        made = api.create_container(
+            image,
+            command=["/bin/sh", "-c", command],
+            name=name,
+            host_config=api.create_host_config(network_mode="none", **host_config),
+        )
+        api.start(made["Id"])
+    return str(made["Id"])
+
+
+@contextmanager
+def prometheus(
+    *, rules: Mapping[str, Any] | None = None, alertmanagers: Sequence[str] = (), scrape: Sequence[str] = ()
+) -> Iterator[Service]:
+    """A Prometheus that scrapes itself, and the `host:port` of `scrape`, every second; `address` is its URL.
+
+    `rules` is the content of a rule file; `alertmanagers` are `host:port` of those to alert.
+    """
+    with _folder("prometheus") as folder:
+        port = free_port()
+        (folder / "rules.json").write_text(json.dumps(rules or {"groups": []}))
+        (folder / "config.json").write_text(
+            json.dumps(  # every JSON is YAML
+                {
+                    "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+                    "rule_files": [str(folder / "rules.json")],
+                    "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]},
+                    "scrape_configs": [
+                        {"job_name": "self", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]},
+                        {"job_name": "given", "static_configs": [{"targets": list(scrape)}]},
+                    ],
+                }
+            )
+        )
+        argv = [
+            "prometheus",
+            f"--config.file={folder / 'config.json'}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--web.enable-lifecycle",
+        ]
+        url = f"http://127.0.0.1:{port}"
+        with _running(argv, address=url, answers=lambda: _is_ready(url), log=folder / "log") as service:
+            yield service
+
+
+@contextmanager
+def alertmanager(
+    *, webhook: str = "", route: Mapping[str, Any] | None = None, receiver: str = "remediator"
+) -> Iterator[Service]:
+    """An Alertmanager, alone, whose one receiver posts to `webhook`; `address` is its URL.
+
+    `route` changes the root route, which groups nothing and waits for nothing.
+    """
+    with _folder("alertmanager") as folder:
+        port = free_port()
+        hooks = [{"url": webhook, "send_resolved": True}] if webhook else []
+        root = {"receiver": receiver, "group_wait": "0s", "group_interval": "1s", **(route or {})}
+        config = {"route": root, "receivers": [{"name": receiver, "webhook_configs": hooks}]}
+        (folder / "config.json").write_text(json.dumps(config))
+        argv = [
+            "prometheus-alertmanager",
+            f"--config.file={folder / 'config.json'}",
+            f"--storage.path={folder / 'data'}",
+            f"--web.listen-address=127.0.0.1:{port}",
+            "--cluster.listen-address=",
+        ]
+        url = f"http://127.0.0.1:{port}"
+        with _running(argv, address=url, answers=lambda: _is_ready(url), log=folder / "log") as service:
+            yield service
+
+
+def _is_ready(url: str) -> bool:
+    without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with suppress(OSError, urllib.error.URLError), without_proxy.open(f"{url}/-/ready", timeout=5) as answer:
+        return bool(answer.status == 200)
+    return False
+
+
+def _path() -> str:
+    """Where services are looked for: a user's PATH may lack the administrator's programs."""
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])

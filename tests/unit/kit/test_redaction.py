@@ -1,0 +1,198 @@
+"""Secrets do not get into what is stored, logged or told, and hostile text does not stop the process."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from remediator.kit.redaction import MASK, Redactor, shorten
+
+S = "Hunter2Hunter2"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (f"password={S}", "password=[redacted]"),
+        (f"password = {S}, next", "password = [redacted], next"),
+        (f"PGPASSWORD={S} psql", "PGPASSWORD=[redacted] psql"),
+        (f"db.password: {S}", "db.password: [redacted]"),
+        (f"pwd={S}", "pwd=[redacted]"),
+        (f'{{"api_key": "{S} and more", "user": "x"}}', '{"api_key": [redacted], "user": "x"}'),
+        (f"{{'token': '{S}'}}", "{'token': [redacted]}"),
+        (rf"{{\"token\": \"{S}\", \"a\": 1}}", None),
+        (rf'secret="a\"{S}"', "secret=[redacted]"),
+        (f'password="cut off {S}', "password=[redacted]"),
+        (f"msg=password={S}", "msg=password=[redacted]"),
+        (f"?user=x&access_token={S}&page=2", "?user=x&access_token=[redacted]&page=2"),
+        (f"mysql --password {S} --host db", "mysql --password [redacted] --host db"),
+        (f"X-Api-Key: {S}\nHost: x", "X-Api-Key: [redacted]\nHost: x"),
+        (f"Authorization: Bearer {S}", "Authorization: Bearer [redacted]"),
+        (f"authorization: {S}", "authorization: [redacted]"),
+        (f"Authorization:{S}", "Authorization:[redacted]"),
+        (f'{{"Authorization": "{S}"}}', '{"Authorization": [redacted]}'),
+        (f'{{"Authorization": "Basic {S}="}}', None),
+        (f"curl -H 'Proxy-Authorization: Basic {S}=' http://x", None),
+        (f"Cookie: a=1; session={S}\nHost: x", "Cookie: [redacted]\nHost: x"),
+        (f"sent bearer {S}", "sent bearer [redacted]"),
+        (f"postgres://user:{S}@db/x", "postgres://[redacted]@db/x"),
+        (f"amqp://user:p@{S}@mq:5672/", "amqp://[redacted]@mq:5672/"),
+        (f"https://{S}@git.example/x", "https://[redacted]@git.example/x"),
+        (f"-----BEGIN RSA PRIVATE KEY-----\n{S}\n-----END RSA PRIVATE KEY-----\nnext", "[redacted]\nnext"),
+        (f"-----BEGIN PRIVATE KEY-----\n{S}", "[redacted]"),
+        (f"xoxb-{S}", "[redacted]"),
+        (f"env_ghp_{S}", "env_[redacted]"),
+        (f"(AKIA{S})", "([redacted])"),
+        (f"eyJ{S}.eyJ{S}.{S}", "[redacted]"),
+    ],
+)
+def test_the_shapes_of_secrets_are_masked(text: str, expected: str | None) -> None:
+    """These stand in logs, command lines, headers and error texts, and nobody configured them here."""
+    redacted = Redactor().text(text)
+
+    assert S not in redacted
+    assert expected in (None, redacted)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nothing to hide",
+        "the token was refused",
+        "passwordless login",
+        "https://git.example/@user/x",
+        "user@example.com",
+        "12:30 done",
+        "a=b, c: d",
+        "docker:local/web@4f5e",
+        "task-skip",
+        "author: me",
+        "authorization of users",
+    ],
+)
+def test_ordinary_text_is_left_alone(text: str) -> None:
+    """What is masked without need is missing from a diagnosis."""
+    assert text == Redactor().text(text)
+
+
+@pytest.mark.parametrize("text", ["it is s3cr/et&1 here", "?x=s3cr%2Fet%261", r'"s3cr/et&1"'])
+def test_a_configured_secret_is_masked_in_every_form(text: str) -> None:
+    """Also where it has no shape at all."""
+    redacted = Redactor(["s3cr/et&1"]).text(text)
+
+    assert MASK in redacted
+    assert "s3cr" not in redacted
+
+
+def test_a_configured_secret_is_masked_in_json() -> None:
+    """JSON writes quotes and new lines in another way."""
+    assert f'{{"a": "{MASK}"}}' == Redactor(['qu"ote\nline']).text(r'{"a": "qu\"ote\nline"}')
+
+
+def test_the_longer_of_two_secrets_is_masked_first() -> None:
+    """Otherwise the rest of the longer one would stay."""
+    assert MASK == Redactor(["abcd", "abcdefgh"]).text("abcdefgh")
+
+
+def test_a_very_short_secret_does_not_blank_out_words() -> None:
+    """A log with every `a` masked is of no use."""
+    assert "a banana" == Redactor(["a", ""]).text("a banana")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"password": S}, {"password": MASK}),
+        ({"auth": {"Api-Key": [S, {"x": S}]}}, {"auth": {"Api-Key": [MASK, {"x": MASK}]}}),
+        ({"env": [f"TOKEN={S}"]}, {"env": [f"TOKEN={MASK}"]}),
+        ({"tokens_used": 5, "secret": None, "token": ""}, {"tokens_used": 5, "secret": None, "token": ""}),
+        ({f"xoxb-{S}": 1}, {MASK: 1}),
+        ((1, True, 2.5, "x"), [1, True, 2.5, "x"]),
+        ({"error": ValueError(f"password={S}")}, {"error": f"ValueError('password={MASK}')"}),
+        (b"raw", b"raw"),
+    ],
+)
+def test_values_are_redacted_in_depth(value: Any, expected: Any) -> None:
+    """A key names the secret that its text is; numbers keep their type, for expressions use them."""
+    assert expected == Redactor().value(value)
+
+
+def test_a_bottomless_value_is_cut() -> None:
+    """An answer from outside may be nested to bring the process down."""
+    value: Any = S
+    for _ in range(900):
+        value = {"a": [value]}
+
+    assert S not in str(Redactor().value(value))
+
+
+LONG = 200_000
+HOSTILE = [
+    "a" * LONG,
+    "a." * LONG,
+    "token" * (LONG // 5),
+    "token-" * (LONG // 6),
+    "token " * (LONG // 6),
+    "--token " * (LONG // 8),
+    "token=" * (LONG // 6),
+    'token="' * (LONG // 7),
+    'token="' + "\\" * LONG,
+    "token" + " " * LONG,
+    "token=" + " " * LONG,
+    "authorization:" + " " * LONG,
+    "authorization: bearer " * (LONG // 22),
+    "bearer" + " " * LONG,
+    "bearer " * (LONG // 7),
+    "-----BEGIN " * (LONG // 11),
+    "-----BEGIN " + "A" * LONG,
+    "-----BEGIN PRIVATE KEY-----" * (LONG // 27),
+    "-----BEGIN PRIVATE KEY-----" + "-----END " * (LONG // 9),
+    "a://" * (LONG // 4),
+    "a+" * LONG,
+    "://" + "a" * LONG,
+    "http://" + "a:" * LONG,
+    "eyJaaaaaaaa-" * (LONG // 12),
+    "eyJaaaaaaaa." * (LONG // 12),
+    "sk-" * (LONG // 3),
+    "'" * LONG,
+    "\\" * LONG,
+    " " * LONG,
+    "\n" * LONG,
+]
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: repr(text[:24]))
+def test_no_text_takes_for_ever(text: str) -> None:
+    """A pattern that goes back and forth would need minutes for these, and everything else would wait."""
+    assert len(Redactor(["s3cret"]).text(text)) <= 3 * len(text)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.sampled_from([*"\\\"'=: \n&,;-.@/", "password", "token", "--token", "bearer", "https://", "eyJ", "x"])
+        | st.text(max_size=5),
+        max_size=30,
+    ).map("".join)
+)
+def test_redacting_twice_changes_nothing(text: str) -> None:
+    """What is stored redacted is redacted again when it is logged."""
+    once = Redactor().text(text)
+
+    assert once == Redactor().text(once)
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "expected"),
+    [
+        ("short", 5, "short"),
+        ("x" * 100, 20, "x" * 8 + "… (92 more)"),
+        ("x" * 100, 5, "… (10"),
+        ("x", 0, ""),
+    ],
+)
+def test_a_text_is_shortened_and_says_by_how_much(text: str, limit: int, expected: str) -> None:
+    """The number is the number of characters that are missing."""
+    assert expected == shorten(text, limit)

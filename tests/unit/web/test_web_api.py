@@ -1,0 +1,490 @@
+"""The API shows a run as it is, and takes a decision only on the very plan that waits."""
+
+import json
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from remediator.errors import StoreUnavailable
+from remediator.kit.clock import SystemClock
+from remediator.kit.metrics import Metrics
+from remediator.model.alert import Alert, AlertStatus, Delivery
+from remediator.model.facts import (
+    Asked,
+    Closed,
+    Ended,
+    Evidence,
+    Examined,
+    Fact,
+    Finished,
+    Held,
+    LateFinished,
+    Planned,
+    Proof,
+    Started,
+    StepStatus,
+    Verified,
+)
+from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
+from remediator.model.outcome import Outcome, Reason
+from remediator.model.plan import Effect, Plan, PlannedCheck, PlannedStep, Verification
+from remediator.model.run import Cancel, Decision, Resolved, Run, RunSummary
+from remediator.model.target import Target
+from remediator.settings import Settings
+from remediator.web.api import show_run
+from remediator.web.health import Health
+from remediator.web.server import Parts, build_app
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+SECOND = timedelta(seconds=1)
+ADMIN = "a" * 43
+STEP = PlannedStep(
+    id=StepId("remediate.0.0"),
+    action="docker.restart",
+    params={"container": "web"},
+    effect=Effect.CHANGE,
+    idempotent=False,
+    targets=(Target("docker", ("local", "web"), "4f5e"),),
+    timeout=timedelta(seconds=30),
+    sentence="restart the container web",
+)
+CHECK = PlannedCheck(
+    id=StepId("verify.0"),
+    action="http.get",
+    params={"url": "http://127.0.0.1:8000/"},
+    timeout=SECOND,
+    expect="result.status == 200",
+    sentence="http://127.0.0.1:8000/ answers",
+)
+PLAN = Plan(
+    rung=0,
+    name="restart",
+    gated=True,
+    steps=(STEP,),
+    verification=Verification(settle=SECOND, sustain=SECOND, within=SECOND, every=SECOND, checks=(CHECK,)),
+)
+EXAMINED = Examined(
+    at=NOW,
+    round=1,
+    evidence={
+        "state": Evidence("docker.inspect", True, {"running": False}, "not running", "", 0.25),
+        "logs": Evidence("docker.logs", False, {}, "the engine did not answer", "", 5.0),
+    },
+)
+PLANNED = Planned(at=NOW, round=1, revision=1, plan=PLAN)
+ASKED = Asked(at=NOW, round=1, revision=1, until=NOW + timedelta(minutes=15))
+STARTED = Started(at=NOW, round=1, step=STEP.id, attempt=1, epoch=1, deadline=NOW + 30 * SECOND)
+FINISHED = Finished(
+    at=NOW, round=1, step=STEP.id, attempt=1, status=StepStatus.DONE, brief="restarted", detail="", seconds=1.25
+)
+VERIFIED = Verified(at=NOW, round=1, proof=Proof.HEALED, samples=3, brief="every check held for 30s")
+ENDED = Ended(at=NOW, outcome=Outcome.NOT_HEALED, brief="no rung is left")
+RUN = Run(
+    id=RunId("d1m0k2s3abcdefgh"),
+    rule=RuleId("octollm/service-down"),
+    rule_digest=Digest("0" * 64),
+    occurrence=OccurrenceId("d1m0k2s3zzzzzzzz"),
+    alert=Alert(
+        fingerprint=Fingerprint("2fc4c353ef13c5b1"),
+        status=AlertStatus.FIRING,
+        labels={"alertname": "Down"},
+        annotations={"summary": "it is down"},
+        starts_at=NOW,
+    ),
+    channel="#alerts",
+    summary="web does not answer",
+    owner=OwnerId("owner"),
+    epoch=1,
+    created_at=datetime(2026, 1, 31, 13, 0, 0, 500_000, tzinfo=timezone(timedelta(hours=1))),
+)
+
+
+def run_with(*facts: Fact, signals: tuple[Any, ...] = ()) -> Run:
+    return replace(RUN, facts=facts, signals=signals)
+
+
+WAITING = run_with(EXAMINED, PLANNED, ASKED)
+DECISION = Decision(at=NOW, approved=True, digest=PLAN.digest, by="am")
+
+
+def test_a_run_is_shown_with_its_alert_and_times_in_utc() -> None:
+    """Scripts read this; the names stay."""
+    shown = show_run(RUN)
+
+    assert {
+        "id": "d1m0k2s3abcdefgh",
+        "rule": "octollm/service-down",
+        "summary": "web does not answer",
+        "alert": {
+            "fingerprint": "2fc4c353ef13c5b1",
+            "labels": {"alertname": "Down"},
+            "annotations": {"summary": "it is down"},
+            "startsAt": "2026-01-31T12:00:00Z",
+        },
+        "created_at": "2026-01-31T12:00:00.500000Z",
+        "stage": "fresh",
+        "outcome": None,
+        "waiting": None,
+        "timeline": [],
+        "signals": [],
+    } == shown
+
+
+STAGES: dict[str, tuple[Run, str | None]] = {
+    "fresh": (RUN, None),
+    "diagnosed": (run_with(EXAMINED), None),
+    "drafted": (WAITING, None),
+    "in_doubt": (run_with(EXAMINED, PLANNED, STARTED), None),
+    "acted": (run_with(EXAMINED, PLANNED, STARTED, FINISHED), None),
+    "proven": (run_with(EXAMINED, PLANNED, STARTED, FINISHED, VERIFIED), None),
+    "not_helped": (
+        run_with(EXAMINED, PLANNED, STARTED, FINISHED, replace(VERIFIED, proof=Proof.NOT_HEALED)),
+        None,
+    ),
+    "over": (run_with(EXAMINED, ENDED), "not healed"),
+}
+
+
+@pytest.mark.parametrize(("stage", "run", "outcome"), [(s, r, o) for s, (r, o) in STAGES.items()], ids=STAGES.keys())
+def test_a_run_is_shown_with_its_stage_and_outcome(stage: str, run: Run, outcome: str | None) -> None:
+    """Stages have names of their own, in snake case."""
+    shown = show_run(run)
+
+    assert (stage, outcome) == (shown["stage"], shown["outcome"])
+
+
+def test_a_waiting_plan_is_shown_with_all_that_a_decision_needs() -> None:
+    """What is approved is what runs: the digest, the targets and the steps."""
+    assert {
+        "until": "2026-01-31T12:15:00Z",
+        "name": "restart",
+        "digest": PLAN.digest,
+        "targets": ["docker:local/web@4f5e"],
+        "steps": [
+            {
+                "id": "remediate.0.0",
+                "action": "docker.restart",
+                "effect": "change",
+                "sentence": "restart the container web",
+                "targets": ["docker:local/web@4f5e"],
+            }
+        ],
+        "checks": ["http://127.0.0.1:8000/ answers"],
+    } == show_run(WAITING)["waiting"]
+
+
+NOT_WAITING = {
+    "nobody was asked": run_with(EXAMINED, PLANNED),
+    "it was decided": run_with(EXAMINED, PLANNED, ASKED, signals=(DECISION,)),
+    "the plan was replaced": run_with(EXAMINED, PLANNED, ASKED, replace(PLANNED, revision=2)),
+    "it has started": run_with(EXAMINED, PLANNED, ASKED, STARTED),
+    "the run is over": run_with(EXAMINED, PLANNED, ASKED, ENDED),
+}
+
+
+@pytest.mark.parametrize("run", NOT_WAITING.values(), ids=NOT_WAITING.keys())
+def test_no_plan_waits(run: Run) -> None:
+    """A person must not be asked for what decides nothing."""
+    assert show_run(run)["waiting"] is None
+
+
+TEXTS: dict[str, tuple[Fact, str]] = {
+    "examined": (EXAMINED, "gathered evidence: 2 steps, 1 failed"),
+    "planned": (PLANNED, "planned: restart"),
+    "asked": (ASKED, "asked for a decision"),
+    "held": (
+        Held(at=NOW, round=1, count=1, reason=Reason.TARGET_BUSY, detail="run x", until=NOW),
+        "held: another run is acting on this target",
+    ),
+    "started": (STARTED, "started remediate.0.0"),
+    "finished": (FINISHED, "remediate.0.0 done after 1.2 s: restarted"),
+    "late_finished": (
+        LateFinished(at=NOW, step=STEP.id, attempt=1, status=StepStatus.FAILED, brief="no such container"),
+        "remediate.0.0 ended late, failed: no such container",
+    ),
+    "verified": (VERIFIED, "healed: every check held for 30s"),
+    "ended": (ENDED, "not healed: no rung is left"),
+    "closed": (Closed(at=NOW, brief="the alert resolved"), "the alert resolved"),
+}
+
+
+@pytest.mark.parametrize(("kind", "fact", "text"), [(k, f, t) for k, (f, t) in TEXTS.items()], ids=TEXTS.keys())
+def test_every_fact_is_told_in_words(kind: str, fact: Fact, text: str) -> None:
+    """Everything can be explained, also years later with nothing but this."""
+    (line,) = show_run(run_with(EXAMINED, PLANNED, fact))["timeline"][2:]
+
+    assert ("2026-01-31T12:00:00Z", kind, text) == (line["at"], line["kind"], line["text"])
+    assert line == json.loads(json.dumps(line))
+
+
+def test_every_kind_of_fact_has_its_words_tested() -> None:
+    """A new kind must not be forgotten above."""
+    assert {kind.__name__ for kind in Fact.__args__} == {type(fact).__name__ for fact, _ in TEXTS.values()}
+
+
+def test_evidence_is_shown_also_where_it_failed() -> None:
+    """A failed step is evidence too."""
+    (line,) = show_run(run_with(EXAMINED))["timeline"]
+
+    assert {
+        "action": "docker.logs",
+        "ok": False,
+        "brief": "the engine did not answer",
+        "detail": "",
+        "seconds": 5.0,
+    } == line["evidence"]["logs"]
+
+
+def test_signals_are_told_in_words() -> None:
+    """Who decided what is part of the story."""
+    signals = (
+        DECISION,
+        replace(DECISION, approved=False, reason="not now"),
+        Resolved(at=NOW),
+        Resolved(at=NOW, missed=True),
+        Cancel(at=NOW, by="am", reason="enough"),
+    )
+
+    assert [
+        "approved by am",
+        "denied by am",
+        "the alert resolved",
+        "nothing was heard of the alert for too long; it counts as resolved",
+        "cancelled by am",
+    ] == [line["text"] for line in show_run(run_with(signals=signals))["signals"]]
+
+
+@dataclass
+class Runs:
+    """Stands for the store: a few runs, and what was asked of it."""
+
+    known: dict[str, Run] = field(default_factory=dict)
+    asked: list[tuple[int, str | None, bool]] = field(default_factory=list)
+    decided: list[tuple[str, Decision]] = field(default_factory=list)
+    has_ended: bool = False
+    error: Exception | None = None
+
+    async def list_runs(self, *, limit: int, outcome: str | None, active: bool) -> Sequence[RunSummary]:
+        self.asked.append((limit, outcome, active))
+        return [RunSummary(RUN.id, RUN.rule, "Down", NOW, None, None, NOW)]
+
+    async def read_run(self, run: RunId, /) -> Run | None:
+        if self.error is not None:
+            raise self.error
+        return self.known.get(run)
+
+    async def decide(self, run: RunId, decision: Decision, /) -> bool:
+        self.decided.append((run, decision))
+        return not self.has_ended
+
+
+Client = TestClient[web.Request, web.Application]
+
+
+async def _ignore(delivery: Delivery) -> None:
+    del delivery
+
+
+async def _ready() -> Health:
+    return Health(ready=True)
+
+
+@pytest.fixture
+def runs() -> Runs:
+    return Runs({WAITING.id: WAITING})
+
+
+@pytest.fixture
+async def client(runs: Runs) -> AsyncIterator[Client]:
+    parts = Parts(
+        accept=_ignore,
+        runs=runs,
+        health=_ready,
+        metrics=Metrics(),
+        settings=Settings(),
+        clock=SystemClock(),
+        admin_token=ADMIN,
+    )
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    async with TestClient(TestServer(build_app(parts)), headers=headers) as running:
+        yield running
+
+
+async def get(client: Client, path: str) -> tuple[int, Any]:
+    async with client.get(path) as answer:
+        return answer.status, await answer.json()
+
+
+async def decide(client: Client, said: Any, run: str = RUN.id) -> tuple[int, Any]:
+    body = said if isinstance(said, bytes) else json.dumps(said).encode()
+    async with client.post(f"/api/v1/runs/{run}/decision", data=body) as answer:
+        return answer.status, await answer.json()
+
+
+LISTS = {
+    "": (50, None, False),
+    "?limit=500&active=true": (500, None, True),
+    "?outcome=healed&limit=1&active=false": (1, "healed", False),
+    "?outcome=not+healed": (50, "not healed", False),
+    "?outcome=resolved_by-itself": (50, "resolved by itself", False),
+}
+
+
+@pytest.mark.parametrize(("query", "asked"), LISTS.items())
+async def test_runs_are_listed(client: Client, runs: Runs, query: str, asked: tuple[int, str | None, bool]) -> None:
+    """The command line's `runs list`."""
+    status, listed = await get(client, f"/api/v1/runs{query}")
+
+    assert (200, [asked]) == (status, runs.asked)
+    assert {
+        "id": "d1m0k2s3abcdefgh",
+        "rule": "octollm/service-down",
+        "alertname": "Down",
+        "created_at": "2026-01-31T12:00:00Z",
+        "ended_at": None,
+        "outcome": None,
+        "wake_at": "2026-01-31T12:00:00Z",
+    } == listed["runs"][0]
+
+
+BAD_LISTS = {
+    "?limit=0": "limit is not a number from 1 to 500",
+    "?limit=501": "limit is not a number from 1 to 500",
+    "?limit=-1": "limit is not a number from 1 to 500",
+    "?limit=" + "9" * 5000: "limit is not a number from 1 to 500",
+    "?limit=%D9%A2": "limit is not a number from 1 to 500",
+    "?active=maybe": "active is not true or false",
+    "?outcome=great": "outcome is not one of healed, not healed",
+    "?outcom=healed": "there is no parameter 'outcom'",
+}
+
+
+@pytest.mark.parametrize(("query", "what"), BAD_LISTS.items(), ids=[query[:14] for query in BAD_LISTS])
+async def test_a_list_that_was_asked_wrongly_is_refused(client: Client, runs: Runs, query: str, what: str) -> None:
+    """A mistyped filter that is ignored shows the wrong runs."""
+    status, body = await get(client, f"/api/v1/runs{query}")
+
+    assert (400, []) == (status, runs.asked)
+    assert body["error"].startswith(what)
+
+
+async def test_a_run_is_shown(client: Client) -> None:
+    """The command line's `runs show`."""
+    assert (200, show_run(WAITING)) == await get(client, f"/api/v1/runs/{WAITING.id}")
+
+
+@pytest.mark.parametrize("name", ["unknown", "x" * 65, "a%00b", "%C3%A4", "..%2f..", "'%20or%201=1"])
+async def test_a_run_that_is_not_there_is_404(client: Client, name: str) -> None:
+    """Whatever the name, also one that is no id."""
+    assert (404, {"error": "there is no such run"}) == await get(client, f"/api/v1/runs/{name}")
+
+
+async def test_a_store_that_cannot_be_read_is_503(client: Client, runs: Runs) -> None:
+    """Another try is worth it, and no detail of the store is shown."""
+    runs.error = StoreUnavailable("disk /dev/sda1")
+    status, body = await get(client, "/api/v1/runs/abc")
+
+    assert (503, "the store cannot be written or read now") == (status, body["error"])
+
+
+async def test_what_nobody_foresaw_is_500_without_a_detail(client: Client, runs: Runs) -> None:
+    """The traceback belongs into the log."""
+    runs.error = RuntimeError("secret detail")
+    status, body = await get(client, "/api/v1/runs/abc")
+
+    assert 500 == status
+    assert "secret" not in json.dumps(body)
+
+
+APPROVAL = {"approved": True, "digest": PLAN.digest, "by": "am"}
+
+
+@pytest.mark.parametrize("approved", [True, False])
+async def test_a_decision_is_stored_for_the_owner(client: Client, runs: Runs, approved: bool) -> None:
+    """Nothing is started here; the owner checks everything again."""
+    answer = await decide(client, {**APPROVAL, "approved": approved, "reason": " it is night "})
+    ((run, decision),) = runs.decided
+
+    assert (202, {}) == answer
+    assert (RUN.id, approved, PLAN.digest, "am", "it is night") == (
+        run,
+        decision.approved,
+        decision.digest,
+        decision.by,
+        decision.reason,
+    )
+    assert UTC == decision.at.tzinfo
+
+
+async def test_a_decision_on_another_plan_is_refused(client: Client, runs: Runs) -> None:
+    """What was approved is what runs."""
+    status, body = await decide(client, {**APPROVAL, "digest": "0" * 64})
+
+    assert (409, []) == (status, runs.decided)
+    assert "has changed" in body["error"]
+
+
+@pytest.mark.parametrize("run", NOT_WAITING.values(), ids=NOT_WAITING.keys())
+async def test_a_decision_that_nobody_waits_for_is_refused(client: Client, runs: Runs, run: Run) -> None:
+    """An approval of something that is not asked must not lie in wait."""
+    runs.known[run.id] = run
+    status, _ = await decide(client, APPROVAL)
+
+    assert (409, []) == (status, runs.decided)
+
+
+async def test_a_decision_that_comes_too_late_is_refused(client: Client, runs: Runs) -> None:
+    """The run can end between reading and writing."""
+    runs.has_ended = True
+
+    assert 409 == (await decide(client, APPROVAL))[0]
+
+
+async def test_a_decision_on_an_unknown_run_is_404(client: Client) -> None:
+    """Not 409: there is nothing to look at again."""
+    assert 404 == (await decide(client, APPROVAL, run="unknown"))[0]
+
+
+BAD_DECISIONS: dict[str, Any] = {
+    "no JSON": b"approved",
+    "a list": [],
+    "nothing": {},
+    "approved a word": {**APPROVAL, "approved": "false"},
+    "approved a number": {**APPROVAL, "approved": 1},
+    "approved missing": {"digest": PLAN.digest, "by": "am"},
+    "digest missing": {"approved": True, "by": "am"},
+    "digest a number": {**APPROVAL, "digest": 1},
+    "by missing": {"approved": True, "digest": PLAN.digest},
+    "by blank": {**APPROVAL, "by": "  "},
+    "by null": {**APPROVAL, "by": None},
+    "reason too long": {**APPROVAL, "reason": "x" * 2001},
+    "unknown field": {**APPROVAL, "aproved": False},
+    "field twice": b'{"approved": true, "approved": false, "digest": "x", "by": "am"}',
+    "half a character": b'{"approved": true, "digest": "x", "by": "\\ud800"}',
+}
+
+
+@pytest.mark.parametrize("said", BAD_DECISIONS.values(), ids=BAD_DECISIONS.keys())
+async def test_a_decision_that_is_not_clear_is_refused(client: Client, runs: Runs, said: Any) -> None:
+    """Nothing may be guessed about an approval."""
+    status, _ = await decide(client, said)
+
+    assert (400, []) == (status, runs.decided)
+
+
+async def test_a_decision_is_a_small_body(client: Client) -> None:
+    """The bound of the webhook is not needed here."""
+    assert 413 == (await decide(client, b" " * 65_537))[0]
+
+
+async def test_a_decision_needs_the_admin_token(client: Client, runs: Runs) -> None:
+    """Whoever may send alerts may not approve what they start."""
+    async with client.post(
+        f"/api/v1/runs/{RUN.id}/decision", json=APPROVAL, headers={"Authorization": "Bearer x"}
+    ) as answer:
+        assert (401, []) == (answer.status, runs.decided)
