@@ -121,7 +121,7 @@ def _settings(folder: Path, port: int) -> Settings:
                     "argv": [*python, "restart", str(folder), str(port)],
                     "parameters": {"service": {}},
                     "effect": "change",
-                    "target": "demo/{service}",
+                    "target": "{service}",
                 },
                 "show-log": {"argv": ["tail", "-n", "3", str(folder / "log")], "effect": "read"},
             },

@@ -83,8 +83,9 @@ class Service:
             why = ""
         if error.code in (_UNAUTHORIZED, _FORBIDDEN):
             fail(
-                f"not allowed: {why or error.reason}\nThe service's local token stands in <store.directory>/admin-token: "
-                "run this as the same user with the same settings, or set REMEDIATOR_TOKEN.",
+                f"not allowed: {why or error.reason}\n"
+                "The service's local token stands in <store.directory>/admin-token: run this as the same user with the "
+                "same settings, or set REMEDIATOR_TOKEN.",
                 NOT_ALLOWED,
             )
         if error.code in (_NOT_FOUND, _CONFLICT):

@@ -32,7 +32,8 @@ class AlertmanagerClient:
     async def firing(self, receiver: str, group_labels: Mapping[str, str]) -> tuple[Alert, ...]:
         """The alerts that a delivery to this group would hold now: firing, neither silenced nor inhibited.
 
-        `receiver` stands as the webhook said it, which is quoted as a regular expression. Raises Unavailable.
+        `receiver` stands as the webhook said it, which is quoted as a regular expression. Of startsAt, this API
+        tells milliseconds only, where a webhook has nine digits. Raises Unavailable.
         """
         query = [
             *_filters(group_labels),

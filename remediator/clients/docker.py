@@ -140,26 +140,34 @@ class DockerEngine:
             link.connect("/" + path.lstrip("/"))
 
     def _connected(self) -> "APIClient":
-        """The SDK's client, speaking the newest version of the protocol that the engine knows."""
+        """The SDK's client, made at the first call that gets an answer."""
+        if self._api is None:
+            made = self._negotiated()  # not under the lock: calls to a hanging engine would wait one after another
+            with self._connecting:
+                if self._api is None:
+                    self._api = made
+                else:
+                    made.close()
+        return self._api
+
+    def _negotiated(self) -> "APIClient":
+        """A client that speaks the newest version of the protocol that the engine knows."""
         from docker import APIClient
         from docker.errors import DockerException
 
-        with self._connecting:
-            if self._api is None:
-                try:
-                    asking = APIClient(self._address, version="1.24", timeout=self._timeout)
-                except DockerException as error:
-                    raise BadSettings(
-                        f"docker.engines.{self.name}: {self._address!r} is not an engine's address; "
-                        "write it like unix:///var/run/docker.sock or tcp://10.0.0.5:2375"
-                    ) from error
-                with asking:
-                    asking.trust_env = False  # no proxies: the address in the settings is the engine
-                    version = asking.version(api_version=False)["ApiVersion"]
-                api = APIClient(self._address, version=version, timeout=self._timeout)
-                api.trust_env = False
-                self._api = api
-            return self._api
+        try:
+            asking = APIClient(self._address, version="1.24", timeout=self._timeout)
+        except DockerException as error:
+            raise BadSettings(
+                f"docker.engines.{self.name}: {self._address!r} is not an engine's address; "
+                "write it like unix:///var/run/docker.sock or tcp://10.0.0.5:2375"
+            ) from error
+        with asking:
+            asking.trust_env = False  # no proxies: the address in the settings is the engine
+            version = asking.version(api_version=False)["ApiVersion"]
+        api = APIClient(self._address, version=version, timeout=self._timeout)
+        api.trust_env = False
+        return api
 
     def _on(self, what: str) -> str:
         return f"{what} on Docker engine {self.name}"

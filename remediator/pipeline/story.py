@@ -58,11 +58,22 @@ _OUTCOME_TONES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class _Status:
+    """How a run stands: in a word for the title, in a sentence, and what it is about."""
+
+    tone: Tone
+    word: str
+    sentence: str
+    targets: tuple[str, ...] = ()
+
+
+_GATHERING = _Status(Tone.FIRING, "firing", "evidence is being gathered")
+
+
 def opening(run: RunId, rule: RuleId, alert: Alert, summary: str, redactor: Redactor) -> Message:
     """The message that opens a run's thread, written with the run itself."""
-    return _redacted(
-        _parent(run, rule, alert, summary, Tone.FIRING, "firing: evidence is being gathered", ()), redactor
-    )
+    return _redacted(_parent(run, rule, alert, summary, _GATHERING), redactor)
 
 
 def tell(run: Run, noted: Iterable[Fact], redactor: Redactor) -> tuple[Post, ...]:
@@ -111,19 +122,6 @@ def _end_of_alert(run: Run) -> str:
     if word.missed:
         return "its resolution was never heard"
     return f"resolved {_clock_time(word.ends_at or word.at)}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Status:
-    """How a run stands: in a word for the title, in a sentence, and what it is about."""
-
-    tone: Tone
-    word: str
-    sentence: str
-    targets: tuple[str, ...] = ()
-
-
-_GATHERING = _Status(Tone.FIRING, "firing", "evidence is being gathered")
 
 
 def _status(run: Run) -> _Status:

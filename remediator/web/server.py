@@ -50,8 +50,9 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
     receiver = Receiver(parts, callers, bodies, max_bytes=max_bytes)
     runs = RunPages(parts.runs, parts.clock, bodies)
     pages = HealthPages(parts.health, parts.metrics)
-    # Bodies are decompressed by `body.py`, within its bounds; a sender that hangs up stops nothing half-way.
-    server = {"auto_decompress": False, "handler_cancellation": False}
+    # Bodies are decompressed by `body.py`, within its bounds. A request whose sender has hung up is ended: aiohttp
+    # would wait for the rest of its body otherwise. Storing is a task of its own, so nothing stops half-way.
+    server = {"auto_decompress": False, "handler_cancellation": True}
     app = web.Application(middlewares=[answer_errors], handler_args=server)
     app.router.add_post("/api/v1/alerts", receiver.receive)
     app.router.add_get("/api/v1/runs", _for_admins(callers, runs.list))
