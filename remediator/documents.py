@@ -62,7 +62,9 @@ class Document:
         return self.places.get(path, (1, 1))
 
     def mistake(self, path: Path, what: str, *, key: bool = False) -> Mistake:
-        """A mistake at `path`."""
+        """A mistake at `path`; data that was never text is told by the path itself."""
+        if not self.places:
+            return Mistake(self.name, 0, 0, f"{'.'.join(map(str, path))}: {what}" if path else what)
         line, column = self.place(path, key=key)
         return Mistake(self.name, line, column, what)
 
@@ -105,7 +107,7 @@ def read_document(text: str, *, name: str) -> Document:
         what = f"this is not YAML: {' '.join(str(error).split())}"
         return Document(name, None, mistakes=(Mistake(name, 1, 1, what),))
     if root is None:
-        return Document.empty(name)
+        return Document(name, {}, places={(): (1, 1)})
     reader = _Reader(name)
     data = reader.read(root, ())
     return Document(name, data, reader.places, reader.key_places, tuple(reader.mistakes), frozenset(reader.broken))
@@ -182,7 +184,7 @@ class _Reader:
                 self._bad_key(node, key_node, path)
                 continue
             key = str(key_node.value)
-            if key == "<<" and key_node.style is None:
+            if key == "<<" and not key_node.style:
                 what = "merge keys (`<<`) are not supported; write the values out"
                 self._wrong(key_node, path, what, broken=False)
                 continue

@@ -215,11 +215,15 @@ def run_container(address: str, name: str, command: str, *, image: str = "busybo
 
 @contextmanager
 def prometheus(
-    *, rules: Mapping[str, Any] | None = None, alertmanagers: Sequence[str] = (), scrape: Sequence[str] = ()
+    *,
+    rules: Mapping[str, Any] | None = None,
+    alertmanagers: Sequence[str] = (),
+    scrape: Sequence[str] = (),
+    labels: Mapping[str, str] | None = None,
 ) -> Iterator[Service]:
     """A Prometheus that scrapes itself, and the `host:port` of `scrape`, every second; `address` is its URL.
 
-    `rules` is the content of a rule file; `alertmanagers` are `host:port` of those to alert.
+    `labels` are given to what `scrape` names. `rules` is the content of a rule file; `alertmanagers` are `host:port` of those to alert.
     """
     with _folder("prometheus") as folder:
         port = free_port()
@@ -232,7 +236,10 @@ def prometheus(
                     "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(alertmanagers)}]}]},
                     "scrape_configs": [
                         {"job_name": "self", "static_configs": [{"targets": [f"127.0.0.1:{port}"]}]},
-                        {"job_name": "given", "static_configs": [{"targets": list(scrape)}]},
+                        {
+                            "job_name": "given",
+                            "static_configs": [{"targets": list(scrape), "labels": dict(labels or {})}],
+                        },
                     ],
                 }
             )

@@ -304,13 +304,19 @@ class Flow:
 
     def _epilogue(self, ledger: Ledger, stage: Over) -> Parked:
         """News of a run that has ended: the alert's own end is told once."""
-        word = resolved(ledger.run)
-        if word is not None and not stage.closed and stage.ended.outcome is not Outcome.RESOLVED_BY_ITSELF:
-            brief = "its resolution was never heard" if word.missed else "Alertmanager says that it has resolved"
-            ledger.note(Closed(self._clock.now(), brief))
+        if not stage.closed:
+            self._note_end_of_alert(ledger, stage.ended)
         return Parked(None)
 
+    def _note_end_of_alert(self, ledger: Ledger, ended: Ended) -> None:
+        word = resolved(ledger.run)
+        if word is not None and ended.outcome is not Outcome.RESOLVED_BY_ITSELF:
+            brief = "its resolution was never heard" if word.missed else "Alertmanager says that it has resolved"
+            ledger.note(Closed(self._clock.now(), brief))
+
     async def _end(self, ledger: Ledger, ended: Ended) -> bool:
+        ledger.note(ended)
+        self._note_end_of_alert(ledger, ended)
         rests = await ledger.end(ended, keep_locks_until=_locked_until(ledger.run))
         self._metrics.runs_ended.labels(ledger.run.rule, ended.outcome).inc()
         log.info("run_ended", outcome=ended.outcome, brief=ended.brief)

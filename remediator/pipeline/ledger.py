@@ -62,8 +62,7 @@ class Ledger:
         return refusal
 
     async def end(self, ended: Ended, *, keep_locks_until: datetime | None) -> bool:
-        """Give the run its outcome; False where there is news that is still to be told."""
-        self.note(ended)
+        """Give the run the outcome that was noted; False where there is news that is still to be told."""
         rests = await self._store.end(self._claim, self._entry(), ended, keep_locks_until=keep_locks_until)
         self._noted = ()
         return rests

@@ -13,6 +13,7 @@ from remediator.errors import BadSettings, Failed, OutcomeUnknown, TargetGone, U
 from tests.services import free_port
 
 _ID = "4f" * 32
+_HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf"
 
 Answer = bytes | None
 Script = Callable[[str, str], Answer]
@@ -41,9 +42,9 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
                 while head := (await reader.readuntil(b"\r\n\r\n")).decode():
                     method, target, _ = head.split("\r\n")[0].split(" ")
                     answer = script(method, target.partition("?")[0])
-                    if answer is None:
+                    writer.write(answer or b"")
+                    if answer in (None, _HALF):
                         return
-                    writer.write(answer)
             except asyncio.IncompleteReadError:
                 return
             finally:
@@ -64,9 +65,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize(
-    "answer", [None, b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf"], ids=["hung up", "half an answer"]
-)
+@pytest.mark.parametrize("answer", [None, _HALF], ids=["hung up", "half an answer"])
 async def test_a_change_whose_answer_breaks_is_unknown_and_a_question_unavailable(start: Start, answer: Answer) -> None:
     """The engine had the request: whether it acted, nobody can say from here."""
     engine = await start(negotiating(lambda _method, _path: answer))

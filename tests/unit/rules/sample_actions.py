@@ -1,0 +1,74 @@
+"""Small actions for the tests of the rule language, declared as anybody declares theirs. None of them does anything."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from pydantic import Field, JsonValue
+
+from remediator.clients import Clients
+from remediator.model.duration import Duration
+from remediator.plugins import ActionContext, Actions, Effect, Nature, Params, Result, Target, action
+
+
+class Which(Params):
+    """Which thing."""
+
+    name: str
+    tail: Annotated[int, Field(ge=1)] = 100
+    grace: Duration = timedelta(seconds=10)
+    level: Literal["soft", "hard"] = "soft"
+    labels: dict[str, str] = Field(default_factory=dict)
+    ports: tuple[int, ...] = ()
+
+
+class Port(Result):
+    """One port."""
+
+    number: int
+    open: bool
+
+
+class State(Result):
+    """How a thing is."""
+
+    status: str
+    crashed: bool
+    restarts: int
+    exit_code: int | None = None
+    started_at: datetime | None = None
+    ports: tuple[Port, ...] = ()
+    labels: dict[str, str] = Field(default_factory=dict)
+    body: JsonValue = None
+
+
+class Nothing(Result):
+    """Nothing to say."""
+
+
+async def _targets(ctx: ActionContext, params: Which) -> tuple[Target, ...]:
+    return (Target("thing", (params.name,)),)
+
+
+def _nature(clients: Clients, params: Which) -> Nature:
+    return Nature(Effect.READ, idempotent=True, timeout=timedelta(seconds=1))
+
+
+@action("thing.look", effect=Effect.READ)
+async def look(ctx: ActionContext, params: Which) -> State:
+    """How a thing is."""
+    return State(status="up", crashed=False, restarts=0)
+
+
+@action("thing.kick", effect=Effect.CHANGE, targets=_targets)
+async def kick(ctx: ActionContext, params: Which) -> Nothing:
+    """Kick a thing."""
+    return Nothing()
+
+
+@action("thing.any", effect=Effect.DESTROY, targets=_targets, nature=_nature)
+async def anything(ctx: ActionContext, params: Which) -> State:
+    """Do what the settings say of it."""
+    return State(status="up", crashed=False, restarts=0)
+
+
+ACTIONS = Actions({one.name: one for one in (look, kick, anything)})

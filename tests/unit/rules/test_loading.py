@@ -1,0 +1,117 @@
+"""Rule files become a book, or every mistake in all of them is told, with its place."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from remediator.errors import BadRules
+from remediator.rules.loading import check_files, load_book
+from tests.unit.rules.sample_actions import ACTIONS
+
+EXAMPLES = Path(__file__).parents[2] / "rules"
+BAD = sorted((EXAMPLES / "bad").glob("*.yaml"))
+GOOD = sorted((EXAMPLES / "good").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", BAD, ids=lambda path: path.stem)
+def test_a_bad_file_tells_exactly_its_mistakes(path: Path) -> None:
+    """Each example is named after its mistake and says, in its first lines, what is to be told of it, and where."""
+    expected = re.findall(r"^# (\d+:\d+: .*)$", path.read_text(), re.MULTILINE)
+    mistakes, book = check_files([path], ACTIONS)
+
+    assert expected == [str(mistake).replace(f"{path}:", "") for mistake in mistakes]
+    assert expected
+    assert book is None
+
+
+@pytest.mark.parametrize("path", GOOD, ids=lambda path: path.stem)
+def test_a_good_file_loads(path: Path) -> None:
+    """What the examples show must work."""
+    assert len(load_book([path], ACTIONS)) > 0
+
+
+def pack(name: str, *rules: str) -> str:
+    lines = [f"pack: {name}", "rules:"]
+    for rule in rules:
+        lines += [f"  - name: {rule}", f"    match: [alertname={rule}]"]
+    return "\n".join(lines) + "\n"
+
+
+def test_folders_are_read_in_depth_and_in_order(tmp_path: Path) -> None:
+    """The order of files is the order of packs; hidden ones are older versions in a Kubernetes volume."""
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "..2024").mkdir()
+    (tmp_path / "b.yaml").write_text(pack("b", "one", "two"))
+    (tmp_path / "a.yml").write_text(pack("a", "one"))
+    (tmp_path / "sub" / "c.yaml").write_text("\ufeff" + pack("c", "one"), encoding="utf-8")
+    (tmp_path / "..2024" / "b.yaml").write_text(pack("b", "one"))
+    (tmp_path / "note.txt").write_text("no rules")
+
+    book = load_book([tmp_path, tmp_path / "b.yaml"], ACTIONS)
+
+    assert ["a/one", "b/one", "b/two", "c/one"] == [rule.id for rule in book]
+
+
+def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
+    """The error's text is what an operator sees at start."""
+    (tmp_path / "a.yaml").write_text("pack: a\nrulez: []\n")
+    (tmp_path / "b.yaml").write_text("pack: b\nrules:\n  - {name: x, match: [a=~b], mode: autoo}\n")
+
+    with pytest.raises(BadRules) as caught:
+        load_book([tmp_path, tmp_path / "gone.yaml"], ACTIONS)
+
+    assert [
+        f"{tmp_path}/a.yaml:1:1: `rules` is missing",
+        f"{tmp_path}/a.yaml:2:1: `rulez` is not known here; did you mean `rules`?",
+        f"{tmp_path}/b.yaml:3:23: regular expressions (`=~`) are not supported yet; use `=` or `!=`",
+        f"{tmp_path}/b.yaml:3:36: `mode` is one of 'observe', 'suggest', 'gated' or 'auto'; did you mean `auto`?",
+        f"{tmp_path}/gone.yaml: this rule file cannot be read: No such file or directory",
+    ] == str(caught.value).splitlines()
+
+
+def test_a_folder_without_rule_files_is_a_mistake(tmp_path: Path) -> None:
+    """A mistyped path must not come up as a service that quietly does nothing."""
+    mistakes, book = check_files([tmp_path], ACTIONS)
+
+    assert [f"{tmp_path}: there is no rule file (*.yaml, *.yml) in this folder"] == list(map(str, mistakes))
+    assert book is None
+
+
+def test_a_pack_is_one_file_and_both_places_are_named(tmp_path: Path) -> None:
+    """Two files that claim one name are most often a copy that was forgotten."""
+    (tmp_path / "a.yaml").write_text(pack("p", "one", "two"))
+    (tmp_path / "b.yaml").write_text(pack("p", "two"))
+    mistakes, _ = check_files([tmp_path], ACTIONS)
+
+    first = tmp_path / "a.yaml"
+    assert [
+        f"{tmp_path}/b.yaml:1:7: the pack `p` stands in {first}:1:7 already; "
+        "a pack is one file, name this one differently",
+        f"{tmp_path}/b.yaml:3:11: the rule `p/two` stands in {first}:5:11 already; "
+        "rules of a pack have different names",
+    ] == list(map(str, mistakes))
+
+
+def test_what_is_not_text_is_a_mistake(tmp_path: Path) -> None:
+    """An editor's backup or an archive lands in the folder some day."""
+    (tmp_path / "a.yaml").write_bytes(b"pack: \xff\xfe")
+    mistakes, _ = check_files([tmp_path], ACTIONS)
+
+    assert [f"{tmp_path}/a.yaml: this is not text in UTF-8 (byte 6); is it a rule file?"] == list(map(str, mistakes))
+
+
+def test_thousands_of_rules_load(tmp_path: Path) -> None:
+    """A large installation has a few thousand; their expressions are compiled once each, here."""
+    rule = """
+  - name: r{n}
+    match: ['alertname="Alert{n}"']
+    diagnose: {{state: {{thing.look: {{name: "{{{{ labels.service }}}}-{n}"}}}}}}
+    remediate: [{{when: steps.state.crashed, do: [{{thing.kick: {{name: "{{{{ labels.service }}}}"}}}}]}}]"""
+    text = "pack: many\nrules:" + "".join(rule.format(n=n) for n in range(2000)) + "\n"
+    (tmp_path / "many.yaml").write_text(text)
+
+    book = load_book([tmp_path], ACTIONS)
+
+    assert 2000 == len(book)
+    assert ["many/r1999"] == [found.id for found in book.match({"alertname": "Alert1999"})]

@@ -1,0 +1,181 @@
+"""Settings come from one file and the environment; every mistake has its place, and no secret is ever shown."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from remediator.errors import BadSettings
+from remediator.model.plan import Mode
+from remediator.settings import Settings, load_settings
+
+Load = Callable[[str], Settings]
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither a settings file nor variables of the machine may reach a test."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("REMEDIATOR_SETTINGS", "REMEDIATOR_SLACK__TOKEN", "REMEDIATOR_MODE_CEILING"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def from_text(text: str) -> Settings:
+        (tmp_path / "remediator.yaml").write_text(text)
+        return load_settings()
+
+    return from_text
+
+
+def mistakes_of(load: Load, text: str) -> list[str]:
+    with pytest.raises(BadSettings) as caught:
+        load(text)
+    return str(caught.value).splitlines()
+
+
+def test_nothing_at_all_is_safe() -> None:
+    """Out of the box nothing acts by itself, and nobody outside this machine can reach it."""
+    settings = load_settings()
+
+    assert Mode.GATED is settings.mode_ceiling
+    assert ("127.0.0.1", 9099) == settings.address
+    assert () == settings.http.allow
+    assert {} == settings.commands
+    assert not settings.has_webhook_auth
+
+
+def test_the_environment_wins_over_the_file(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container changes one setting without another file."""
+    monkeypatch.setenv("REMEDIATOR_SLACK__CHANNEL", "#from-env")
+    settings = load("slack: {channel: '#from-file', post_interval: 2s}\n")
+
+    assert "#from-env" == settings.slack.channel
+    assert timedelta(seconds=2) == settings.slack.post_interval
+
+
+def test_the_file_can_be_named_by_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units and charts place the file where they like."""
+    (tmp_path / "other.yaml").write_text("mode_ceiling: auto\n")
+    monkeypatch.setenv("REMEDIATOR_SETTINGS", str(tmp_path / "other.yaml"))
+
+    assert Mode.AUTO is load_settings().mode_ceiling
+
+
+def test_a_named_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
+    """To run with defaults instead would look like working."""
+    with pytest.raises(BadSettings, match="cannot be read"):
+        load_settings(tmp_path / "gone.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("slak: {}\n", ["remediator.yaml:1:1: `slak` is not known here; did you mean `slack`?"]),
+        ("slack:\n  chanel: x\n", ["remediator.yaml:2:3: `chanel` is not known here; did you mean `channel`?"]),
+        (
+            "slack:\n  token_fil: x\n",
+            ["remediator.yaml:2:3: `token_fil` is not known here; did you mean `token_file`?"],
+        ),
+        (
+            "mode_ceiling: gatted\n",
+            ["remediator.yaml:1:15: `mode_ceiling` is one of 'observe', 'suggest', 'gated' or 'auto'; "
+             "did you mean `gated`?"],
+        ),
+        ("webhook: {accept_timeout: 5}\n", ["remediator.yaml:1:27: a duration needs its unit; "
+                                            "write it like 30s, 5m or 1h30m"]),
+        ("rules: here\n", ["remediator.yaml:1:8: a list is needed here, each item on a line of its own with a dash"]),
+        ("listen: 9099\n", ["remediator.yaml:1:9: `listen` takes text; put it in quotes if it is a number, "
+                            "true, false or null"]),
+        ("- a\n", ["remediator.yaml:1:1: the settings are a mapping of sections, such as `slack:`"]),
+        ("slack: 5\n", ["remediator.yaml:1:8: `slack` takes a mapping (`key: value` lines)"]),
+        (
+            "log: {level: loud}\nslack: {chanel: x}\n",
+            ["remediator.yaml:1:14: `level` is one of 'debug', 'info', 'warning' or 'error'",
+             "remediator.yaml:2:9: `chanel` is not known here; did you mean `channel`?"],
+        ),
+        ("commands:\n  fix:\n    argv: [x]\n", ["remediator.yaml:3:5: `effect` is missing"]),
+        (
+            "commands:\n  fix:\n    argv: [x]\n    effect: change\n",
+            ["remediator.yaml:3:5: a command that changes something needs a target: what is it that it acts on?"],
+        ),
+        ("a: [\n", ["remediator.yaml:2:1: this is not YAML: did not find expected node content"]),
+    ],
+)  # fmt: skip
+def test_every_mistake_has_its_place(load: Load, text: str, told: list[str]) -> None:
+    """A settings file is repaired in one go, with an editor that jumps to each line."""
+    assert told == mistakes_of(load, text)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("REMEDIATOR_LOG__LEVEL", "loud", "REMEDIATOR_* or settings: log.level: `level` is one of 'debug'"),
+        ("REMEDIATOR_WEBHOOK__ACCEPT_TIMEOUT", "5", "REMEDIATOR_* or settings: webhook.accept_timeout: '5' is not a"),
+        ("REMEDIATOR_RULES", "here", "REMEDIATOR_*: error parsing value for field"),
+    ],
+)
+def test_a_mistake_in_the_environment_names_the_setting(
+    load: Load, monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    """It stands in no line of any file."""
+    monkeypatch.setenv(name, value)
+    mistakes = mistakes_of(load, "webhook: {max_body_mib: 1}\n")
+
+    assert 1 == len(mistakes)
+    assert mistakes[0].startswith(told)
+
+
+def test_secrets_are_read_from_files_and_from_the_environment(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both ways are usual; neither puts a secret into the settings file."""
+    (tmp_path / "hook").write_text("from-a-file\n")
+    monkeypatch.setenv("REMEDIATOR_SLACK__TOKEN", "xoxb-from-env")
+    settings = load(
+        f"webhook:\n  tokens: [{{value_file: {tmp_path}/hook}}, written-here]\n  users: {{am: {{value: pass-word}}}}\n"
+    )
+
+    assert ["from-a-file", "written-here"] == [token.value.get_secret_value() for token in settings.webhook.tokens]
+    assert SecretStr("xoxb-from-env") == settings.slack.token
+    assert {"from-a-file", "written-here", "pass-word", "xoxb-from-env"} == set(settings.secrets())
+    assert settings.has_webhook_auth
+
+
+def test_a_slack_token_may_stand_in_a_file(load: Load, tmp_path: Path) -> None:
+    """As a mounted secret."""
+    (tmp_path / "token").write_text("xoxb-1\n")
+    token = load(f"slack: {{token_file: {tmp_path}/token}}\n").slack.token
+
+    assert token is not None
+    assert "xoxb-1" == token.get_secret_value()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("slack: {token: hunter2, token_file: hook}", "1:8: give token or token_file, not both"),
+        ("slack: {token_file: gone}", "1:8: token_file: gone cannot be read"),
+        ("webhook: {tokens: ['']}", "1:20: this secret is empty"),
+        ("webhook: {tokens: [{value: [hunter2]}]}", "1:28: `value` takes text"),
+        ("webhook: {tokens: hunter2}", "1:19: `tokens` takes a list"),
+        ("webhook: {tokens: [{vale: hunter2}]}", "`vale` is not known here"),
+    ],
+)
+def test_a_mistake_never_shows_a_secret(load: Load, text: str, told: str) -> None:
+    """What is wrong at start goes to a log that many can read."""
+    mistakes = mistakes_of(load, text + "\n")
+
+    assert any(told in mistake for mistake in mistakes)
+    assert "hunter2" not in "".join(mistakes)
+
+
+def test_printing_the_settings_shows_no_secret(load: Load) -> None:
+    """Somebody will log them some day."""
+    settings = load("slack: {token: hunter2}\nwebhook: {tokens: [hunter2], users: {am: hunter2}}\n")
+
+    assert "hunter2" not in repr(settings)
+    assert "hunter2" not in settings.model_dump_json()
