@@ -119,7 +119,7 @@ def _folder(kind: str) -> Iterator[Path]:
 @contextmanager
 def dockerd() -> Iterator[Service]:
     """A Docker engine without networks; its address is `unix://…`. Its containers are removed at the end."""
-    with _folder("docker") as folder:
+    with _folder("docker") as folder, _no_mounts_left(folder):
         path = folder / "docker.sock"
         argv = [
             "dockerd",
@@ -139,6 +139,17 @@ def dockerd() -> Iterator[Service]:
                 service.thaw()
                 if service.process.poll() is None:
                     _remove_all_containers(address)
+
+
+@contextmanager
+def _no_mounts_left(folder: Path) -> Iterator[None]:
+    """Unmount, at the end, what is mounted beneath a folder: an engine leaves the network of its host there."""
+    try:
+        yield
+    finally:
+        points = [line.split(" ")[1] for line in Path("/proc/mounts").read_text().splitlines()]
+        for point in sorted((point for point in points if point.startswith(f"{folder}/")), reverse=True):
+            subprocess.run(["umount", point], check=True, env={"PATH": _path()})
 
 
 def _is_engine_up(path: Path) -> bool:
@@ -223,7 +234,8 @@ def prometheus(
 ) -> Iterator[Service]:
     """A Prometheus that scrapes itself, and the `host:port` of `scrape`, every second; `address` is its URL.
 
-    `labels` are given to what `scrape` names. `rules` is the content of a rule file; `alertmanagers` are `host:port` of those to alert.
+    `labels` are given to what `scrape` names. `rules` is the content of a rule file; `alertmanagers` are the
+    `host:port` of those to alert.
     """
     with _folder("prometheus") as folder:
         port = free_port()

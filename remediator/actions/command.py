@@ -9,7 +9,7 @@ from pydantic import Field
 
 from remediator.clients import Clients
 from remediator.errors import Failed
-from remediator.kit.redaction import Redactor, shorten
+from remediator.kit.redaction import Redactor
 from remediator.plugins import ActionContext, Effect, Nature, Params, Result, Target, action
 
 _ENDING = timedelta(seconds=10)  # for ending a command that has used up its time
@@ -76,7 +76,7 @@ async def run(ctx: ActionContext, params: CommandParams) -> CommandResult:
         raise Failed(f"{ctx.step}: {ctx.target} is not what command {params.command} would act on")
     answer = await commands.run(params.command, params.parameters)
     if answer.exit_code != 0 and command.effect is not Effect.READ:
-        said = shorten(_REDACTOR.text((answer.stderr.strip() or answer.stdout.strip())[-500:]), 500)
+        said = _REDACTOR.text((answer.stderr.strip() or answer.stdout.strip())[-2000:])[-500:]
         raise Failed(f"command {params.command} ended with exit code {answer.exit_code}: {said or 'it wrote nothing'}")
     return CommandResult(
         exit_code=answer.exit_code, stdout=answer.stdout, stderr=answer.stderr, truncated=answer.truncated

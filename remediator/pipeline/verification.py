@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from remediator.errors import BadExpression
 from remediator.kit.clock import Clock
 from remediator.model.duration import say_duration
-from remediator.model.facts import Proof, StepStatus
+from remediator.model.facts import Evidence, Examined, Proof, StepStatus
 from remediator.model.plan import Verification
 from remediator.model.run import Run
 from remediator.pipeline.calls import Calls
@@ -82,6 +82,11 @@ def _held_since(samples: Sequence[Sample]) -> datetime | None:
             break
         since = sample.at
     return since
+
+
+def _evidence(run: Run) -> Mapping[str, Evidence]:
+    """The newest evidence: what a check may compare with."""
+    return next((fact.evidence for fact in reversed(run.facts) if isinstance(fact, Examined)), {})
 
 
 def _whole(duration: timedelta) -> str:
@@ -162,7 +167,7 @@ class Watch:
         if answer.status is not StepStatus.DONE:
             return Sight.ERROR, f"{action.name}: {answer.brief}"
         try:
-            holds = bool(check.expect.evaluate(scope_of(run.alert, rule, result=answer.result)))
+            holds = bool(check.expect.evaluate(scope_of(run.alert, rule, _evidence(run), answer.result)))
         except BadExpression as error:
             return Sight.ERROR, f"{action.name}: {error}"
         said = f"{action.name}: {answer.brief}"

@@ -5,7 +5,7 @@ import heapq
 from datetime import UTC, datetime, timedelta
 
 _START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-_TURNS = 50  # how often the loop turns before the clock moves on, so that whoever can run has run
+_TURNS = 20  # how often the loop turns before the clock moves on, so that whoever can run has run
 
 
 class VirtualClock:
@@ -45,6 +45,12 @@ class VirtualClock:
             await _let_all_run()
         self._move_to(end)
         await _let_all_run()
+
+    def next_in(self) -> timedelta | None:
+        """How long until somebody's time comes; None while nobody sleeps."""
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)
+        return timedelta(seconds=self._sleepers[0][0] - self._monotonic) if self._sleepers else None
 
     def jump(self, by: timedelta) -> None:
         """Set the wall clock forward or back, as an operator or NTP would; durations do not notice."""

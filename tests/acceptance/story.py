@@ -124,9 +124,8 @@ class Story:
 
     def answers(self) -> bool:
         """Whether the service's health page is there."""
-        with suppress(OSError):
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.service_port}/health", timeout=2) as answer:
-                return bool(answer.status == 200)
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.service_port}/health", timeout=2) as page:
+            return bool(page.status == 200)
         return False
 
 
@@ -222,7 +221,7 @@ def told(engine: str, slack: SlackStandIn, folder: Path, *, quick: bool) -> Iter
 
 
 def seed() -> int:
-    """The seed of this run's random choices, from STORY_SEED or new; it is printed so that a failure can be repeated."""
+    """The seed of the random choices, from STORY_SEED or new; printed, so that a failure can be repeated."""
     chosen = int(os.environ.get("STORY_SEED") or time.time_ns() % 1_000_000)
-    print(f"STORY_SEED={chosen}")
+    sys.stdout.write(f"STORY_SEED={chosen}\n")
     return chosen

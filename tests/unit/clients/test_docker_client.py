@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -24,6 +25,13 @@ def said(status: int, value: object) -> bytes:
     body = json.dumps(value).encode()
     head = f"HTTP/1.1 {status} Whatever\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
+
+
+async def hang_up(writer: asyncio.StreamWriter) -> None:
+    """Close a connection, and be done when it is closed: the loop must not end before."""
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
 
 
 def negotiating(script: Script) -> Script:
@@ -48,7 +56,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
             except asyncio.IncompleteReadError:
                 return
             finally:
-                writer.close()
+                await hang_up(writer)
 
         servers.append(await asyncio.start_unix_server(talk, path))
         engines.append(DockerEngine("local", f"unix://{path}", timeout=timedelta(seconds=5)))
@@ -188,7 +196,7 @@ async def test_a_hanging_engine_does_not_block_the_loop_nor_another_engine(start
     async def hang(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         hanging.set()
         await release.wait()
-        writer.close()
+        await hang_up(writer)
 
     server = await asyncio.start_unix_server(hang, tmp_path / "hanging.sock")
     stuck = DockerEngine("stuck", f"unix://{tmp_path}/hanging.sock", timeout=timedelta(seconds=60))

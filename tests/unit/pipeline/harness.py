@@ -1,0 +1,362 @@
+"""A pipeline on an embedded store in virtual time, with actions that do as they are told and count what they did."""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import yaml
+
+from remediator.clients import Clients
+from remediator.errors import RemediatorError
+from remediator.kit.metrics import Metrics
+from remediator.kit.redaction import Redactor
+from remediator.model.alert import Alert, AlertStatus, Delivery, fingerprint_of
+from remediator.model.facts import Fact
+from remediator.model.ids import OwnerId, RunId
+from remediator.model.message import QueuedPost
+from remediator.model.plan import Mode
+from remediator.model.run import Decision, Run, Signal
+from remediator.model.stage import Drafted, Over, stage_of
+from remediator.pipeline.calls import Calls
+from remediator.pipeline.diagnosis import Diagnosis
+from remediator.pipeline.dispatch import HeapDispatcher
+from remediator.pipeline.execution import Execution
+from remediator.pipeline.flow import Flow, Stages
+from remediator.pipeline.guards import Conflicts, Guards, Targets
+from remediator.pipeline.intake import Intake
+from remediator.pipeline.planning import Planner
+from remediator.pipeline.recovery import resume
+from remediator.pipeline.rulebook import Rulebook
+from remediator.pipeline.verification import Watch
+from remediator.pipeline.worker import Worker
+from remediator.plugins import ActionContext, Actions, Effect, Params, Result, Target, action
+from remediator.rules.loading import load_book
+from remediator.settings import Settings
+from remediator.storage.sqlite import SqliteStore
+from remediator.storage.store import Store
+from remediator.testing.clock import VirtualClock
+
+T = TypeVar("T")
+
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+
+
+@dataclass
+class World:
+    """What the actions see and do. A test changes it as the story needs."""
+
+    sick: bool = True
+    effects: list[str] = field(default_factory=list)
+    looks: int = 0
+    incarnation: str = "id-1"
+    targets: int = 1
+    fail_look: RemediatorError | None = None
+    fail_check: RemediatorError | None = None
+    on_act: Callable[[str], None] | None = None
+    """Called with the name of what is acted on, after the effect; it may raise, or heal."""
+    pause: asyncio.Event | None = None
+    """While set and not fired, acting takes for ever."""
+
+    def heal(self, _name: str) -> None:
+        self.sick = False
+
+
+class What(Params):
+    name: str
+    way: str = "gently"
+
+
+class Seen(Result):
+    sick: bool
+    looks: int
+
+
+class Done(Result):
+    what: str
+
+
+def actions_of(world: World) -> Actions:
+    """`test.look`, `test.check`, `test.act`, and the idempotent `test.set`, on this world."""
+
+    async def targets(ctx: ActionContext, params: What) -> tuple[Target, ...]:
+        return tuple(
+            Target("test", (params.name if n == 0 else f"{params.name}-{n}",), world.incarnation)
+            for n in range(world.targets)
+        )
+
+    async def act_on(params: What) -> Done:
+        world.effects.append(params.name)
+        if world.pause is not None:
+            await world.pause.wait()
+        if world.on_act is not None:
+            world.on_act(params.name)
+        return Done(what=params.name)
+
+    @action("test.look", effect=Effect.READ)
+    async def look(ctx: ActionContext, params: What) -> Seen:
+        """Looks at a thing."""
+        world.looks += 1
+        if world.fail_look is not None:
+            raise world.fail_look
+        return Seen(sick=world.sick, looks=world.looks)
+
+    @action("test.check", effect=Effect.READ)
+    async def check(ctx: ActionContext, params: What) -> Seen:
+        """Looks at a thing, to prove something."""
+        if world.fail_check is not None:
+            raise world.fail_check
+        return Seen(sick=world.sick, looks=world.looks)
+
+    @action("test.act", effect=Effect.CHANGE, targets=targets, timeout=30 * SECOND)
+    async def act(ctx: ActionContext, params: What) -> Done:
+        """Acts on a thing."""
+        return await act_on(params)
+
+    @action("test.set", effect=Effect.CHANGE, targets=targets, idempotent=True, timeout=30 * SECOND)
+    async def set_(ctx: ActionContext, params: What) -> Done:
+        """Sets a thing."""
+        return await act_on(params)
+
+    @action("test.destroy", effect=Effect.DESTROY, targets=targets, timeout=30 * SECOND)
+    async def destroy(ctx: ActionContext, params: What) -> Done:
+        """Destroys a thing."""
+        return await act_on(params)
+
+    return Actions({a.name: a for a in (look, check, act, set_, destroy)})
+
+
+def rule(**changes: Any) -> dict[str, Any]:
+    """A rule that acts once and proves it, with changes."""
+    name = "{{ labels.service }}"
+    return {
+        "name": "sick",
+        "summary": "{{ labels.service }} is sick",
+        "match": ['alertname="Sick"'],
+        "mode": "auto",
+        "diagnose": {"state": {"test.look": {"name": name}}},
+        "remediate": [{"name": "cure", "do": [{"test.act": {"name": name}}]}],
+        "verify": {
+            "settle": "5s",
+            "sustain": "10s",
+            "within": "2m",
+            "every": "2s",
+            "checks": [{"test.check": {"name": name}, "expect": "not result.sick"}],
+        },
+        **changes,
+    }
+
+
+def alert(service: str = "web", *, resolved: bool = False, **labels: str) -> dict[str, str]:
+    return {"alertname": "Sick", "service": service, **labels}
+
+
+class _Store(SqliteStore):
+    """A store that a test can wait for, and that can stop dead at one of its writes."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.writes = 0
+        self.dies_at: int | None = None
+        self.dies_after_writing = False
+
+    async def _write(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        self.writes += 1
+        if self.dies_at != self.writes:
+            return await super()._write(write)
+        if self.dies_after_writing:
+            await super()._write(write)
+        await asyncio.Event().wait()  # until the process is killed
+        raise AssertionError("nobody killed it")
+
+    async def learn_nothing(self) -> None:
+        """Return when everything that was handed in before is committed."""
+        await super()._write(lambda _db: None)
+
+
+class Process:
+    """One process's share of the pipeline: it can be stopped, killed, and followed by another on the same store."""
+
+    def __init__(self, store: Store, world: World, clock: VirtualClock, folder: Path, ceiling: Mode) -> None:
+        self.store = store
+        self.clock = clock
+        self.metrics = Metrics()
+        settings = Settings()
+        actions = actions_of(world)
+        redactor = Redactor()
+        self.owner = OwnerId(f"owner-{id(self)}")
+        self.dispatcher = HeapDispatcher(clock)
+        self.rulebook = Rulebook(load_book([folder], actions), actions, store)
+        calls = Calls(Clients(settings), clock, redactor, self.metrics)
+        guards = Guards([Targets(settings.pipeline.max_targets), Conflicts()])
+        self.flow = Flow(
+            store=store,
+            rulebook=self.rulebook,
+            stages=Stages(Diagnosis(calls), Planner(calls), guards, Execution(calls, guards, clock), Watch(calls, clock)),
+            clock=clock,
+            metrics=self.metrics,
+            redactor=redactor,
+            settings=settings.pipeline,
+            ceiling=ceiling,
+        )
+        self.intake = Intake(
+            store=store,
+            rulebook=self.rulebook,
+            dispatcher=self.dispatcher,
+            owner=self.owner,
+            clock=clock,
+            metrics=self.metrics,
+            redactor=redactor,
+            settings=settings.occurrences,
+            channel="#c",
+        )
+        self.worker = Worker(
+            store=store,
+            flow=self.flow,
+            dispatcher=self.dispatcher,
+            owner=self.owner,
+            clock=clock,
+            metrics=self.metrics,
+            runs_at_once=10,
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self.rulebook.remember()
+        await resume(self.store, self.dispatcher)
+        self._task = asyncio.create_task(self.worker.work(), name="worker")
+
+    async def stop(self) -> None:
+        """Stop as on SIGTERM."""
+        assert self._task is not None
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self.worker.stop(timedelta(seconds=5))
+
+    async def kill(self) -> None:
+        """Stop as on SIGKILL, as near as one process can come to it: nothing gets to run to its end."""
+        for _ in range(20):
+            left = [t for t in asyncio.all_tasks() if t.get_name().startswith(("worker", "run-", "step-", "wait-"))]
+            if not left:
+                return
+            for task in left:
+                task.cancel()
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait(left, timeout=1)
+
+
+class Harness:
+    """A process on a store, and what a test wants to say and ask."""
+
+    def __init__(self, folder: Path, *rules: Mapping[str, Any], ceiling: Mode = Mode.AUTO) -> None:
+        self.folder = folder
+        self.ceiling = ceiling
+        self.clock = VirtualClock()
+        self.world = World()
+        (folder / "rules").mkdir()
+        document = {"pack": "p", "vars": {}, "rules": [*rules] or [rule()]}
+        (folder / "rules" / "p.yaml").write_text(yaml.safe_dump(document))
+        self.store = _Store(folder / "store", clock=self.clock, metrics=Metrics())
+        self.process = self._new_process(self.store)
+
+    def _new_process(self, store: Store) -> Process:
+        return Process(store, self.world, self.clock, self.folder / "rules", self.ceiling)
+
+    async def __aenter__(self) -> Self:
+        await self.store.open()
+        await self.process.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self.world.pause is not None:
+            self.world.pause.set()
+        await self.process.stop()
+        await self.store.close()
+
+    async def crash(self) -> None:
+        """Kill the process and start another one on the same store."""
+        await self.process.kill()
+        self.store.dies_at = None
+        self.process = self._new_process(self.store)
+        await self.process.start()
+
+    async def deliver(self, labels: Mapping[str, str], *, resolved: bool = False) -> None:
+        """Have an alert accepted."""
+        now = self.clock.now()
+        status = AlertStatus.RESOLVED if resolved else AlertStatus.FIRING
+        one = Alert(fingerprint_of(labels), status, labels, {}, now, ends_at=now if resolved else None)
+        await self.process.intake.accept(Delivery((one,), received_at=now))
+
+    async def pass_time(self, duration: timedelta) -> None:
+        """Let time pass from one waking to the next, with real moments in between for the store's threads."""
+        left = duration
+        await self.settle()
+        while left > timedelta(0):
+            step = min(self.clock.next_in() or left, left)
+            await self.clock.advance(step)
+            await self.settle()
+            left -= step
+
+    async def settle(self) -> None:
+        """Let everything run that can run without time passing."""
+        for _ in range(8):
+            await self.store.learn_nothing()  # behind everything that was handed to the writer
+            await self.store.list_runs(limit=1)
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+    async def runs(self) -> list[Run]:
+        """All runs, the oldest first."""
+        listed = await self.store.list_runs(limit=100)
+        found = [await self.store.read_run(summary.id) for summary in reversed(listed)]
+        return [run for run in found if run is not None]
+
+    async def run(self) -> Run:
+        (only,) = await self.runs()
+        return only
+
+    async def outcomes(self) -> list[str | None]:
+        return [summary.outcome for summary in reversed(await self.store.list_runs(limit=100))]
+
+    async def until_over(self, *, limit: timedelta = 30 * MINUTE) -> list[str | None]:
+        """Let time pass until every run has ended; their outcomes."""
+        end = self.clock.now() + limit
+        while self.clock.now() < end:
+            await self.settle()
+            found = await self.outcomes()
+            if found and None not in found:
+                return found
+            await self.pass_time(max(self.clock.next_in() or SECOND, timedelta(milliseconds=1)))
+        raise AssertionError(f"not over after {limit}: {[stage_of(run) for run in await self.runs()]}")
+
+    async def facts(self) -> list[str]:
+        return [fact.kind for fact in (await self.run()).facts]
+
+    async def posts(self, run: RunId) -> list[QueuedPost]:
+        return [post for post in await self.store.waiting_posts(1000) if post.run == run]
+
+    async def say(self, run: RunId, signal: Signal) -> None:
+        await self.store.signal(run, signal)
+        self.process.dispatcher.wake(run, self.clock.now())
+
+    async def decide(self, *, approved: bool = True, reason: str = "") -> None:
+        """Decide on the plan that the one run waits with."""
+        run = await self.run()
+        stage = stage_of(run)
+        assert isinstance(stage, Drafted)
+        digest = stage.planned.plan.digest
+        await self.say(run.id, Decision(self.clock.now(), approved, digest, "ann", reason))
+
+    async def ending(self) -> str:
+        stage = stage_of(await self.run())
+        assert isinstance(stage, Over)
+        return f"{stage.ended.outcome}: {stage.ended.brief}"
+
+
+def last(run: Run, kind: type[Fact]) -> Any:
+    """The newest fact of a kind."""
+    return next(fact for fact in reversed(run.facts) if isinstance(fact, kind))
