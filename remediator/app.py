@@ -31,7 +31,7 @@ from remediator.pipeline.guards import Conflicts, Guards, Targets
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.outbox import Outbox
 from remediator.pipeline.planning import Planner
-from remediator.pipeline.recovery import Doubts, resume
+from remediator.pipeline.recovery import Completion, Doubts, resume
 from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.verification import Watch
 from remediator.pipeline.worker import Worker
@@ -48,6 +48,7 @@ from remediator.web.server import Parts, build_app
 log = structlog.get_logger(__name__)
 
 _OUTBOX_LATE = 60.0  # seconds that a chat message may wait before readiness says so
+_HEALTH_EVERY = timedelta(seconds=15)
 _TERMINAL = "terminal"
 
 
@@ -173,6 +174,10 @@ class App:
         self._background.start(self.worker.work(), name="worker")
         self._background.start(self.outbox.work(), name="outbox")
         self._background.start(self.doubts.work(), name="doubts")
+        completion = Completion(self.intake, self.clients.alertmanager, self.clock)
+        self._background.start(completion.work(), name="completion")
+        self._background.start(self._watch_health(), name="health")
+        self.metrics.runs_waiting.set_function(lambda: self.dispatcher.due)
         await self._listen()
         log.info(
             "service_started",
@@ -228,7 +233,6 @@ class App:
 
     async def health(self) -> Health:
         """Whether alerts can be accepted, and what is degraded and why."""
-        self.metrics.runs_waiting.set(self.dispatcher.due)
         checks = (
             await self._check_store(),
             self._check_parts(),
@@ -241,6 +245,12 @@ class App:
         ready = all(check.ok for check in checks)
         self.metrics.ready.set(ready)
         return Health(ready, (*checks, *degraded))
+
+    async def _watch_health(self) -> None:
+        """Keep the metric `remediator_ready` true, whoever asks."""
+        while True:
+            await self.health()
+            await self.clock.sleep(_HEALTH_EVERY)
 
     async def _check_store(self) -> HealthCheck:
         try:

@@ -270,7 +270,7 @@ def prometheus(
 
 @contextmanager
 def alertmanager(
-    *, webhook: str = "", route: Mapping[str, Any] | None = None, receiver: str = "remediator"
+    *, webhook: str = "", route: Mapping[str, Any] | None = None, receiver: str = "remediator", max_alerts: int = 0
 ) -> Iterator[Service]:
     """An Alertmanager, alone, whose one receiver posts to `webhook`; `address` is its URL.
 
@@ -278,7 +278,7 @@ def alertmanager(
     """
     with _folder("alertmanager") as folder:
         port = free_port()
-        hooks = [{"url": webhook, "send_resolved": True}] if webhook else []
+        hooks = [{"url": webhook, "send_resolved": True, "max_alerts": max_alerts}] if webhook else []
         root = {"receiver": receiver, "group_wait": "0s", "group_interval": "1s", **(route or {})}
         config = {"route": root, "receivers": [{"name": receiver, "webhook_configs": hooks}]}
         (folder / "config.json").write_text(json.dumps(config))

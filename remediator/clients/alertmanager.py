@@ -11,6 +11,7 @@ from remediator.model.alert import Alert, AlertStatus
 from remediator.model.ids import Fingerprint
 from remediator.settings import AlertmanagerSettings
 
+_SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _CLASSIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -32,12 +33,11 @@ class AlertmanagerClient:
     async def firing(self, receiver: str, group_labels: Mapping[str, str]) -> tuple[Alert, ...]:
         """The alerts that a delivery to this group would hold now: firing, neither silenced nor inhibited.
 
-        `receiver` stands as the webhook said it, which is quoted as a regular expression. Of startsAt, this API
-        tells milliseconds only, where a webhook has nine digits. Raises Unavailable.
+        Of startsAt, this API tells milliseconds only, where a webhook has nine digits. Raises Unavailable.
         """
         query = [
             *_filters(group_labels),
-            ("receiver", receiver),
+            ("receiver", _SPECIAL.sub(r"\\\g<0>", receiver)),  # this API takes a regular expression
             ("silenced", "false"),
             ("inhibited", "false"),
         ]

@@ -3,6 +3,7 @@
 Called by the webhook. It returns once everything is on disk, and never does anything else before that.
 """
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -89,6 +90,25 @@ def _end_of(known: Occurrence) -> datetime:
     return max(known.starts_at, min(ends_at, closed_at))
 
 
+class Incomplete:
+    """Deliveries whose sender left alerts out, the newest of each group: somebody has to fetch the rest."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[tuple[str, str], Delivery] = {}
+        self._come = asyncio.Event()
+
+    def put(self, delivery: Delivery) -> None:
+        self._waiting[delivery.receiver, delivery.group_key] = delivery
+        self._come.set()
+
+    async def take(self) -> Delivery:
+        """Wait for one."""
+        while not self._waiting:
+            self._come.clear()
+            await self._come.wait()
+        return self._waiting.pop(next(iter(self._waiting)))
+
+
 class Intake:
     """Accepts deliveries into the store and wakes the runs that they start or concern."""
 
@@ -114,6 +134,7 @@ class Intake:
         self._redactor = redactor
         self._settings = settings
         self._channel = channel
+        self.truncated = Incomplete()
 
     async def accept(self, delivery: Delivery) -> None:
         """Have a delivery on disk. Raises StoreUnavailable when that cannot be done now."""
@@ -126,12 +147,7 @@ class Intake:
         await self._store_and_wake(delivery, judge)
         if delivery.truncated:
             self._metrics.truncated.inc(delivery.truncated)
-            log.warning(
-                "delivery_truncated",
-                missing=delivery.truncated,
-                receiver=delivery.receiver,
-                group=delivery.group_key,
-            )
+            self.truncated.put(delivery)
 
     async def settle_doubt(self, occurrence: Occurrence, *, firing: bool) -> None:
         """Decide on a doubtful alert whose window has ended: a new occurrence where it is firing, else nothing."""

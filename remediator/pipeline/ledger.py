@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from remediator.kit.redaction import Redactor
-from remediator.model.facts import Ended, Fact, Finished, LateFinished, Started
+from remediator.model.facts import Ended, Examined, Fact, Finished, Held, LateFinished, Planned, Started, Verified
 from remediator.model.run import Run
 from remediator.pipeline import story
 from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
@@ -29,7 +29,8 @@ class Ledger:
         return Claim(self.run.id, self.run.owner, self.run.epoch, len(self.run.signals))
 
     def note(self, fact: Fact) -> None:
-        """Learn a fact; it is stored with the next write."""
+        """Learn a fact; it is stored with the next write. Its words are redacted: an error may quote a secret."""
+        fact = redacted(fact, self._redactor)
         self.run = replace(self.run, facts=(*self.run.facts, fact))
         self._noted = (*self._noted, fact)
 
@@ -75,3 +76,20 @@ class Ledger:
         """Record the end of a call of ours although the run is somebody else's now: it settles what happened."""
         late = LateFinished(finished.at, finished.step, finished.attempt, finished.status, finished.brief)
         await self._store.settle_late(self.run.id, late, story.tell_late(self.run, late, self._redactor))
+
+
+def redacted(fact: Fact, redactor: Redactor) -> Fact:
+    """The fact with secrets taken out of whatever is said in it; what is to be carried out stays as it is."""
+    match fact:
+        case Examined():
+            told = {name: replace(item, brief=redactor.text(item.brief)) for name, item in fact.evidence.items()}
+            return replace(fact, evidence=told)
+        case Planned():
+            steps = tuple(replace(step, sentence=redactor.text(step.sentence)) for step in fact.plan.steps)
+            return replace(fact, plan=replace(fact.plan, steps=steps))
+        case Held():
+            return replace(fact, detail=redactor.text(fact.detail))
+        case Finished() | Verified() | Ended():
+            return replace(fact, brief=redactor.text(fact.brief))
+        case _:
+            return fact

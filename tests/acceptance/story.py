@@ -124,7 +124,10 @@ class Story:
 
     def answers(self) -> bool:
         """Whether the service's health page is there."""
-        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.service_port}/health", timeout=2) as page:
+        with (
+            suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{self.service_port}/health", timeout=2) as page,
+        ):
             return bool(page.status == 200)
         return False
 

@@ -172,17 +172,18 @@ async def test_a_silenced_alert_is_not_of_a_delivery(client: AlertmanagerClient,
     assert "1" == found.labels["n"]
 
 
-async def test_a_quoted_receiver_is_the_receiver() -> None:
-    """A webhook names it as a regular expression: `web\\.hook`."""
+async def test_a_receiver_is_its_name_and_no_pattern() -> None:
+    """The API takes a regular expression: a dot must mean a dot."""
     services.requires("prometheus-alertmanager")
     with services.alertmanager(receiver="web.hook", route={"group_by": ["alertname"]}) as running:
         client = AlertmanagerClient(AlertmanagerSettings(url=running.address))
         await fire(running.address, {"alertname": "Down"})
         for _ in range(2000):
-            if found := await client.firing(r"web\.hook", {"alertname": "Down"}):
+            if found := await client.firing("web.hook", {"alertname": "Down"}):
                 break
 
         assert 1 == len(found)
+        assert () == await client.firing("web.hoo.", {"alertname": "Down"})
         await client.close()
 
 

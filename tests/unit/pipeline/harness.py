@@ -196,7 +196,9 @@ class Process:
         self.flow = Flow(
             store=store,
             rulebook=self.rulebook,
-            stages=Stages(Diagnosis(calls), Planner(calls), guards, Execution(calls, guards, clock), Watch(calls, clock)),
+            stages=Stages(
+                Diagnosis(calls), Planner(calls), guards, Execution(calls, guards, clock), Watch(calls, clock)
+            ),
             clock=clock,
             metrics=self.metrics,
             redactor=redactor,
