@@ -171,14 +171,15 @@ class App:
         await self.rulebook.remember()
         self.metrics.rules_loaded.set(len(self.rulebook.book))
         resumed = await resume(self.store, self.dispatcher)
+        await self._listen()  # first, so that a service that cannot listen has not begun to act
         self._background.start(self.worker.work(), name="worker")
         self._background.start(self.outbox.work(), name="outbox")
         self._background.start(self.doubts.work(), name="doubts")
         completion = Completion(self.intake, self.clients.alertmanager, self.clock)
         self._background.start(completion.work(), name="completion")
         self._background.start(self._watch_health(), name="health")
-        self.metrics.runs_waiting.set_function(lambda: self.dispatcher.due)
-        await self._listen()
+        self.metrics.runs_waiting.set_function(lambda: float(self.dispatcher.due))
+        self.metrics.runs_waiting_seconds.set_function(lambda: self.dispatcher.lateness.total_seconds())
         log.info(
             "service_started",
             version=__version__,
@@ -292,7 +293,8 @@ def not_configured(settings: Settings) -> list[tuple[str, str]]:
     if settings.prometheus.url is None:
         missing.append(("prometheus", "prometheus.query will fail; set prometheus.url"))
     if settings.alertmanager.url is None:
-        missing.append(("alertmanager", "it is not asked whether an alert still fires; set alertmanager.url"))
+        remedy = "doubtful alerts are not asked about, cut deliveries not completed; set alertmanager.url"
+        missing.append(("alertmanager", remedy))
     if not settings.http.allow:
         missing.append(("http", "http.* actions may reach nothing; set http.allow"))
     return missing

@@ -1,15 +1,17 @@
 """Every setting, and the only reader of the environment. Read once at start; each part is passed what it needs.
 
 Sources, the later one wins: the defaults here, `remediator.yaml`, variables `REMEDIATOR_*` (two underscores between
-levels: `REMEDIATOR_SLACK__TOKEN`). A secret `x` can be given as `x_file`, the path of a file that holds it.
+levels: `REMEDIATOR_SLACK__TOKEN`). A secret `x` of a section can be given as `x_file`, the path of a file with it.
+Relative paths are taken from the folder of the settings file they stand in; elsewhere from the working folder.
 """
 
 import ipaddress
 import os
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -25,7 +27,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
-from remediator.documents import Document, Mistake, mistakes_of, read_document
+from remediator.documents import Document, Mistake, did_you_mean, mistakes_of, read_document
 from remediator.errors import BadSettings
 from remediator.model.duration import Duration
 from remediator.model.plan import Effect, Mode
@@ -360,22 +362,85 @@ def load_settings(path: Path | None = None) -> Settings:
             document = read_document(where.read_text(encoding="utf-8"), name=str(where))
         except (OSError, UnicodeDecodeError) as error:
             raise BadSettings(f"{where}: cannot be read: {error}") from error
-    mistakes = list(document.mistakes)
-    if not mistakes and not isinstance(document.data, dict):
+    mistakes = list(_unknown_variables(os.environ))
+    if document.mistakes:
+        mistakes += document.mistakes
+    elif not isinstance(document.data, dict):
         mistakes.append(Mistake(str(where), 1, 1, "the settings are a mapping of sections, such as `slack:`"))
-    if not mistakes:
+    else:
         try:
-            return Settings(**_strings_as_keys(document.data))
+            settings = Settings(**_beside(where.parent, document.data))
         except ValidationError as error:
             mistakes += mistakes_of(error, document, Settings, elsewhere="REMEDIATOR_* or settings")
         except SettingsError as error:
             what = f'{error}; lists and mappings are written as JSON there, such as ["rules"]'
             mistakes.append(Mistake("REMEDIATOR_*", 0, 0, what))
+        else:
+            if not mistakes:
+                return settings
     raise BadSettings("\n".join(map(str, mistakes)))
 
 
-def _strings_as_keys(data: Mapping[Any, Any]) -> dict[str, Any]:
-    return {str(key): value for key, value in data.items()}
+_OTHER_VARIABLES = ("REMEDIATOR_SETTINGS",)
+_SERVICE_LINK = re.compile(
+    r"REMEDIATOR_(?:\w+_)?(?:SERVICE_(?:HOST|PORT(?:_\w+)?)|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
+)
+_LINKED_PORT = re.compile(r"(?:tcp|udp|sctp)://")
+
+
+def _unknown_variables(environment: Mapping[str, str]) -> Iterator[Mistake]:
+    """Variables that look like ours and set nothing: somebody believes that a limit holds which does not."""
+    known = {name for name, _ in _variables()}
+    with_levels = tuple(f"{name}__" for name, has_levels in _variables() if has_levels)
+    for given, value in sorted(environment.items()):
+        name = given.upper()
+        if not name.startswith("REMEDIATOR_") or name in known or name.startswith(with_levels):
+            continue  # what stands below a section is checked with the section
+        if not _is_service_link(name, value):
+            what = "this variable is not known here" + did_you_mean(name, known)
+            yield Mistake(given, 0, 0, what)
+
+
+def _variables() -> Iterator[tuple[str, bool]]:
+    """Every variable by name, and whether names may go on below it."""
+    yield from ((name, False) for name in _OTHER_VARIABLES)
+    for name, field in Settings.model_fields.items():
+        section = field.annotation
+        is_section = isinstance(section, type) and issubclass(section, Section)
+        yield f"REMEDIATOR_{name.upper()}", is_section or get_origin(section) is dict
+        if isinstance(section, type) and issubclass(section, Section):
+            inner = [*section.model_fields, *(f"{secret}_file" for secret in section.secret_files)]
+            yield from ((f"REMEDIATOR_{name.upper()}__{key.upper()}", False) for key in inner)
+
+
+def _is_service_link(name: str, value: str) -> bool:
+    """Whether Kubernetes has set it: a Service called `remediator` gives each pod beside it variables of this name."""
+    is_port = name.endswith("_PORT") and _LINKED_PORT.match(value) is not None
+    return is_port or _SERVICE_LINK.fullmatch(name) is not None
+
+
+def _beside(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a file, with the relative paths in them taken from the file's own folder."""
+    placed = dict(data)
+    if isinstance(data.get("rules"), list):
+        placed["rules"] = [folder / rule if isinstance(rule, str) else rule for rule in data["rules"]]
+    store = data.get("store")
+    if isinstance(store, dict) and isinstance(store.get("directory"), str):
+        placed["store"] = {**store, "directory": folder / store["directory"]}
+    return {name: _secret_files_beside(folder, value) for name, value in placed.items()}
+
+
+def _secret_files_beside(folder: Path, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_secret_files_beside(folder, item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: str(folder / item)
+        if name.endswith("_file") and isinstance(item, str)
+        else _secret_files_beside(folder, item)
+        for name, item in value.items()
+    }
 
 
 def _path_from_environment() -> Path | None:

@@ -17,6 +17,7 @@ _SYMBOLS = {
     Tone.BAD: ("x", "31"),
     Tone.NEUTRAL: ("-", "0"),
 }  # a symbol that every terminal can show, and its colour
+_TAG = 4  # characters of a run's id that tell it from its neighbours
 _TITLE, _TEXT, _VALUE, _EXCERPT = 300, 4_000, 1_000, 6_000
 
 
@@ -28,12 +29,16 @@ class TerminalChat:
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._refs = count(1)
+        self._printed: dict[str, str] = {}  # the newest headline of each thread's parent
 
     async def post(self, post: Outgoing) -> str:
         """See Chat. Raises Failed where the terminal is gone."""
         ref = str(next(self._refs))
         indent = "" if post.thread is None else "  "
-        self._print(f"{indent}{self._headline(post, post.thread or ref)}")
+        headline = self._headline(post)
+        self._print(f"{indent}{headline}")
+        if post.thread is None:
+            self._printed[post.mark] = headline
         if post.repeated:
             self._print(f"{indent}    ({REPEATED})")
         for part in post.message.parts:
@@ -42,9 +47,12 @@ class TerminalChat:
         return ref
 
     async def edit(self, post: Outgoing, ref: str) -> None:
-        """See Chat. What is printed stays, so the news gets a line of its own."""
+        """See Chat. What is printed stays, so the news gets a line of its own, if the headline tells any."""
+        del ref
         indent = "" if post.thread is None else "  "
-        self._print(f"{indent}{self._headline(post, post.thread or ref, said='… now: ')}")
+        if self._printed.get(post.mark) != self._headline(post):
+            self._printed[post.mark] = self._headline(post)
+            self._print(f"{indent}{self._headline(post, said='… now: ')}")
 
     async def find(self, post: Outgoing) -> Found:
         """See Chat."""
@@ -58,12 +66,14 @@ class TerminalChat:
     async def close(self) -> None:
         """See Chat. The stream is not ours to close."""
 
-    def _headline(self, post: Outgoing, thread: str, *, said: str = "") -> str:
+    def _headline(self, post: Outgoing, *, said: str = "") -> str:
+        """The title, with the end of the run's id: the same after a restart."""
         symbol, colour = _SYMBOLS[post.message.tone]
         if not self._stream.closed and self._stream.isatty():
             symbol = f"\x1b[{colour}m{symbol}\x1b[0m"
         title = clip(one_line(post.message.title), _TITLE) or "(no title)"
-        return f"{symbol} [{one_line(thread)}] {said}{title}"
+        run = post.mark.partition("/")[0][-_TAG:]
+        return f"{symbol} [{one_line(run)}] {said}{title}"
 
     def _print(self, line: str) -> None:
         encoding = self._stream.encoding or "utf-8"

@@ -1,6 +1,7 @@
 """`remediator approve` and `remediator deny`: a person's word on the plan that a run waits with."""
 
 import getpass
+import os
 from urllib.parse import quote
 
 import click
@@ -13,10 +14,18 @@ _plan = click.option(
 )
 
 
+def _who() -> str:
+    """The user's name; in a container there may be a number only."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"user {os.getuid()}"
+
+
 def _decide(ctx: click.Context, run: str, url: str | None, digest: str | None, *, approved: bool, reason: str) -> None:
     service = Service.of(ctx, url)
     path = f"/api/v1/runs/{quote(run, safe='')}"
-    plan = service.get(path)["waiting"]
+    plan = service.get(path, has="waiting")["waiting"]
     if not plan:
         fail(f"run {run} waits for nobody; see: remediator runs show {run}", 1)
     if digest and not plan["digest"].startswith(digest):
@@ -24,7 +33,7 @@ def _decide(ctx: click.Context, run: str, url: str | None, digest: str | None, *
             f"run {run} has another plan now ({plan['digest'][:12]}); look at it first: remediator runs show {run}",
             1,
         )
-    body = {"approved": approved, "digest": plan["digest"], "by": getpass.getuser(), "reason": reason}
+    body = {"approved": approved, "digest": plan["digest"], "by": _who(), "reason": reason}
     service.post(f"{path}/decision", body)
     click.echo(f"{'approved' if approved else 'denied'}: plan {plan['digest'][:12]} of run {run}")
 

@@ -95,9 +95,9 @@ async def _until(service: Service, wanted: Any) -> dict[str, Any]:
     """The newest run, once it is as `wanted`."""
     async with asyncio.timeout(_PATIENCE):
         while True:
-            listed = await asyncio.to_thread(service.get, "/api/v1/runs?limit=1")
+            listed = await asyncio.to_thread(service.get, "/api/v1/runs?limit=1", has="runs")
             for line in listed["runs"]:
-                run: dict[str, Any] = await asyncio.to_thread(service.get, f"/api/v1/runs/{line['id']}")
+                run: dict[str, Any] = await asyncio.to_thread(service.get, f"/api/v1/runs/{line['id']}", has="timeline")
                 if wanted(run):
                     return run
             await asyncio.sleep(0.1)

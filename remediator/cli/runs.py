@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from remediator.cli.service import Service
+from remediator.cli.service import Service, plain
 
 _output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
 _url = click.option("--url", help="Where the service is; else where the settings say that it listens.")
@@ -17,7 +17,7 @@ def runs() -> None:
 
 
 @runs.command("list")
-@click.option("-n", "--limit", type=click.IntRange(1, 1000), default=20, help="How many at the most, the newest first.")
+@click.option("-n", "--limit", type=click.IntRange(1, 500), default=20, help="How many at the most, the newest first.")
 @click.option("--outcome", help="Only those that ended so, such as healed.")
 @click.option("--active", is_flag=True, help="Only those that have not ended.")
 @_output
@@ -39,14 +39,14 @@ def list_(
         **({"outcome": outcome} if outcome else {}),
         **({"active": "true"} if active else {}),
     }
-    found = Service.of(ctx, url).get(f"/api/v1/runs?{urlencode(asked)}")
+    found = Service.of(ctx, url).get(f"/api/v1/runs?{urlencode(asked)}", has="runs")
     if output == "json":
         click.echo(json.dumps(found, indent=2))
         return
     for run in found["runs"]:
         state = run["outcome"] or "under way"
         click.echo(
-            f"{run['id']}  {run['created_at'][:19]}Z  {state:<20} {_plain(run['rule'])}  {_plain(run['alertname'])}"
+            f"{run['id']}  {run['created_at'][:19]}Z  {state:<20} {plain(run['rule'])}  {plain(run['alertname'])}"
         )
     if not found["runs"]:
         click.echo("no runs yet")
@@ -61,28 +61,23 @@ def show(ctx: click.Context, run: str, output: str, url: str | None) -> None:
     """Show the run RUN with everything that happened in it."""
     from urllib.parse import quote
 
-    found = Service.of(ctx, url).get(f"/api/v1/runs/{quote(run, safe='')}")
+    found = Service.of(ctx, url).get(f"/api/v1/runs/{quote(run, safe='')}", has="timeline")
     click.echo(json.dumps(found, indent=2) if output == "json" else "\n".join(_story(found)))
 
 
 def _story(run: dict[str, Any]) -> list[str]:
     lines = [
         f"Run      {run['id']}",
-        f"Rule     {_plain(run['rule'])}",
-        f"Alert    {_plain(json.dumps(run['alert']['labels'], ensure_ascii=False))}",
+        f"Rule     {plain(run['rule'])}",
+        f"Alert    {plain(json.dumps(run['alert']['labels'], ensure_ascii=False))}",
         f"Stage    {run['stage']}" + (f" ({run['outcome']})" if run["outcome"] else ""),
         "",
     ]
-    lines += [f"{fact['at'][:19]}Z  {fact['kind']:<10} {_plain(fact['text'])}" for fact in run["timeline"]]
-    lines += [f"{word['at'][:19]}Z  {word['kind']:<10} {_plain(word.get('text', ''))}" for word in run["signals"]]
+    lines += [f"{fact['at'][:19]}Z  {fact['kind']:<10} {plain(fact['text'])}" for fact in run["timeline"]]
+    lines += [f"{word['at'][:19]}Z  {word['kind']:<10} {plain(word.get('text', ''))}" for word in run["signals"]]
     waiting = run["waiting"]
     if waiting:
         lines += ["", f"Waits for a person with plan {waiting['digest'][:12]}, until {waiting['until']}:"]
-        lines += [f"  {number}. {_plain(step['sentence'])}" for number, step in enumerate(waiting["steps"], 1)]
+        lines += [f"  {number}. {plain(step['sentence'])}" for number, step in enumerate(waiting["steps"], 1)]
         lines += [f"Decide with: remediator approve {run['id']}, or: remediator deny {run['id']} --reason …"]
     return lines
-
-
-def _plain(text: object) -> str:
-    """A text of somebody else's for the terminal: one line, without control characters."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(text).split()))

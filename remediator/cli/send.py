@@ -1,5 +1,6 @@
 """`remediator send`: an alert as Alertmanager would send it, to see what a rule makes of it."""
 
+from base64 import b64encode
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,6 +8,7 @@ import click
 
 from remediator.cli.service import Service, settings_of
 from remediator.model.alert import fingerprint_of
+from remediator.settings import WebhookSettings
 
 
 def parse_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -48,6 +50,15 @@ def payload(labels: dict[str, str], annotations: dict[str, str], *, resolved: bo
     }
 
 
+def _authorization(webhook: WebhookSettings) -> str:
+    """What a sender that the settings know would say; empty where the webhook is open."""
+    for token in webhook.tokens:
+        return f"Bearer {token.value.get_secret_value()}"
+    for user, password in webhook.users.items():
+        return f"Basic {b64encode(f'{user}:{password.value.get_secret_value()}'.encode()).decode()}"
+    return ""
+
+
 @click.command
 @click.argument("alertname")
 @click.option(
@@ -79,7 +90,7 @@ def send(
 ) -> None:
     """Send the alert ALERTNAME to a running service, as Alertmanager would."""
     settings = settings_of(ctx)
-    token = next((t.value.get_secret_value() for t in settings.webhook.tokens), None)
-    body = payload({"alertname": alertname, **labels}, annotations, resolved=resolved, at=datetime.now(UTC))
-    Service.of(ctx, url).post("/api/v1/alerts", body, token=token)
+    given = {name: value for name, value in labels.items() if value}  # an empty label is none
+    body = payload({**given, "alertname": alertname}, annotations, resolved=resolved, at=datetime.now(UTC))
+    Service.of(ctx, url).post("/api/v1/alerts", body, authorization=_authorization(settings.webhook))
     click.echo(f"accepted: {alertname} {'resolved' if resolved else 'firing'} (see: remediator runs list)")

@@ -1,5 +1,6 @@
 """Calls to the running service's API, and the settings that say where it is. Used by the commands; no aiohttp here."""
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -13,9 +14,9 @@ import click
 from remediator.errors import BadSettings
 from remediator.settings import Settings, load_settings
 
-NOT_REACHABLE, NOT_ALLOWED = 4, 5
+FINDINGS, USAGE, NOT_REACHABLE, NOT_ALLOWED = 1, 2, 4, 5
 _TIMEOUT = 15
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 401, 403, 404, 409
+_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 400, 401, 403, 404, 409
 
 
 def settings_of(ctx: click.Context) -> Settings:
@@ -24,7 +25,7 @@ def settings_of(ctx: click.Context) -> Settings:
         return load_settings(ctx.find_root().obj)
     except BadSettings as error:
         click.echo(str(error), err=True)
-        raise SystemExit(2) from None
+        raise SystemExit(USAGE) from None
 
 
 def fail(message: str, code: int) -> NoReturn:
@@ -49,28 +50,34 @@ class Service:
         bracketed = f"[{local}]" if ":" in local else local
         return cls((url or f"http://{bracketed}:{port}").rstrip("/"), settings.client_token or _local_token(settings))
 
-    def get(self, path: str) -> Any:
-        """The JSON at `path`."""
-        return self._call("GET", path, None, self.token)
+    def get(self, path: str, *, has: str) -> dict[str, Any]:
+        """The JSON object at `path`, which has the key `has`."""
+        answer = self._call("GET", path, None, self._bearer())
+        if not isinstance(answer, dict) or has not in answer:
+            fail(f"what answers at {self.url} is not remediator; set listen, or give --url", NOT_REACHABLE)
+        return answer
 
-    def post(self, path: str, body: Mapping[str, Any], *, token: str | None = None) -> Any:
-        """Post JSON; `token` instead of the one for the API."""
-        return self._call("POST", path, body, token or self.token)
+    def post(self, path: str, body: Mapping[str, Any], *, authorization: str = "") -> None:
+        """Post JSON; with `authorization` instead of the token for the API."""
+        self._call("POST", path, body, authorization or self._bearer())
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None, token: str | None) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)  # noqa: S310 - http(s), checked here
+    def _bearer(self) -> str:
+        return f"Bearer {self.token}" if self.token else ""
+
+    def _call(self, method: str, path: str, body: Mapping[str, Any] | None, authorization: str) -> Any:
         if not self.url.startswith(("http://", "https://")):
-            fail(f"{self.url} is not an http address", 2)
+            fail(f"{self.url} is not an http address; write it like http://127.0.0.1:9099", USAGE)
+        headers = {"Content-Type": "application/json"}
+        if authorization:
+            headers["Authorization"] = authorization
+        data = json.dumps(body).encode() if body is not None else None
         try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:  # noqa: S310 - see above
+            request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)  # noqa: S310 - http(s), see above
+            with _opener().open(request, timeout=_TIMEOUT) as answer:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
             self._refused(error)
-        except (OSError, json.JSONDecodeError) as error:
+        except (OSError, http.client.HTTPException, ValueError) as error:
             fail(
                 f"the service at {self.url} does not answer: {error}\nIs it running? Start it with: remediator serve",
                 NOT_REACHABLE,
@@ -78,19 +85,37 @@ class Service:
 
     def _refused(self, error: urllib.error.HTTPError) -> NoReturn:
         try:
-            why = json.loads(error.read()).get("error", "")
-        except (OSError, ValueError, AttributeError):
+            why = str(json.loads(error.read()).get("error", ""))
+        except (OSError, http.client.HTTPException, ValueError, AttributeError):
             why = ""
+        why = plain(why or str(error.reason))
         if error.code in (_UNAUTHORIZED, _FORBIDDEN):
             fail(
-                f"not allowed: {why or error.reason}\n"
+                f"not allowed: {why}\n"
                 "The service's local token stands in <store.directory>/admin-token: run this as the same user with the "
-                "same settings, or set REMEDIATOR_TOKEN.",
+                "same settings, or set REMEDIATOR_TOKEN. `send` uses webhook.tokens or webhook.users of the settings.",
                 NOT_ALLOWED,
             )
         if error.code in (_NOT_FOUND, _CONFLICT):
-            fail(why or str(error.reason), 1)
-        fail(f"the service answered {error.code}: {why or error.reason}", NOT_REACHABLE)
+            fail(why, FINDINGS)
+        fail(f"the service answered {error.code}: {why}", USAGE if error.code == _BAD_REQUEST else NOT_REACHABLE)
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The service never redirects, and a token must not follow somebody else's."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    """Without the proxies of the environment: a local service is behind none, and the token is not theirs to see."""
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
+
+
+def plain(text: object) -> str:
+    """A text of somebody else's for the terminal: one line, without control characters."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(text).split()))
 
 
 def _local_token(settings: Settings) -> str | None:

@@ -41,6 +41,11 @@ class Metrics:
         self.runs_waiting = Gauge(
             "remediator_runs_waiting", "Runs that are due and wait for a free worker", registry=self.registry
         )
+        self.runs_waiting_seconds = Gauge(
+            "remediator_runs_waiting_seconds",
+            "For how long the oldest run that is due has waited for a free worker",
+            registry=self.registry,
+        )
         self.step_seconds = Histogram(
             "remediator_step_seconds",
             "How long steps took, by action and status",

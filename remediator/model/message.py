@@ -77,3 +77,4 @@ class QueuedPost:
     queued_at: datetime
     ref: str | None  # where it stands, once an earlier version was sent
     thread: str | None  # where the thread's parent stands, once that was sent
+    attempted: bool = False  # somebody has begun to send it

@@ -22,7 +22,12 @@ class Dispatcher(Protocol):
 
     @property
     def due(self) -> int:
-        """How many runs are due now."""
+        """How many runs are due now and wait for a place."""
+        ...
+
+    @property
+    def lateness(self) -> timedelta:
+        """For how long the oldest of them has been due."""
         ...
 
 
@@ -69,6 +74,12 @@ class HeapDispatcher:
     def due(self) -> int:
         now = self._clock.monotonic()
         return sum(1 for at in self._at.values() if at <= now)
+
+    @property
+    def lateness(self) -> timedelta:
+        self._drop_superseded()
+        first = self._heap[0][0] if self._heap else float("inf")
+        return timedelta(seconds=max(self._clock.monotonic() - first, 0))
 
 
 async def wait_for_event(event: asyncio.Event, longest: timedelta, clock: Clock) -> bool:

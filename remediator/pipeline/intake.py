@@ -74,14 +74,13 @@ def _judge_return(
     alert: Alert, known: Occurrence, opening: Opening, delivery: Delivery, rules: OccurrenceSettings
 ) -> Verdict:
     """A firing after the resolve: new if it began after that, doubtful if it may be what was resolved already."""
-    if known.doubt is not None:
-        again = Doubt(alert, until=known.doubt.until, sent_again=True)
-        return Verdict(Ruling.DOUBTFUL, doubt=again)
     since = delivery.received_at - (known.closed_at or delivery.received_at)
-    if since <= rules.doubt_window and alert.starts_at <= _end_of(known):
-        left = rules.doubt_window - max(since, timedelta(0))
-        return Verdict(Ruling.DOUBTFUL, doubt=Doubt(alert, until=delivery.received_at + left))
-    return Verdict(Ruling.OPENED, open=opening)
+    if alert.starts_at > _end_of(known) or (known.doubt is None and since > rules.doubt_window):
+        return Verdict(Ruling.OPENED, open=opening, drop_doubt=known.doubt is not None)
+    if known.doubt is not None:
+        return Verdict(Ruling.DOUBTFUL, doubt=Doubt(alert, until=known.doubt.until, sent_again=True))
+    left = rules.doubt_window - max(since, timedelta(0))
+    return Verdict(Ruling.DOUBTFUL, doubt=Doubt(alert, until=delivery.received_at + left))
 
 
 def _end_of(known: Occurrence) -> datetime:

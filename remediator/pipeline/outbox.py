@@ -1,44 +1,48 @@
 """Sends what waits in the store's outbox to chat: in order, paced for each channel, and never lost.
 
-A post that may have landed (the connection broke, or an earlier process may have sent it before it died) is looked for
-before it is sent again; where it cannot be looked for, it is sent with a note that it may be a repeat.
+A post that may have landed (the connection broke, or an earlier process died while it sent it) is looked for before it
+is sent again; where it cannot be looked for, it is sent with a note that it may be a repeat. What cannot be sent rests
+and lets others pass: nothing that is stuck keeps another thread or another channel waiting.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
 from remediator.chat.chat import CannotTell, Chat, Landed, NotLanded, Outgoing
-from remediator.errors import Failed, OutcomeUnknown, RemediatorError, StoreUnavailable, Transient
+from remediator.errors import Failed, OutcomeUnknown, StoreUnavailable, Transient
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
-from remediator.model.message import PARENT, QueuedPost
+from remediator.model.message import QueuedPost
 from remediator.storage.store import Store
 
 log = structlog.get_logger(__name__)
 
 _LOOK_EVERY = timedelta(milliseconds=500)
-_BATCH = 200
-_LONGEST_REST = timedelta(minutes=5)
-_LANDING = timedelta(seconds=12)  # a post that we gave up may still land; looking for it earlier would not find it
-_MOST_EDIT_FAILURES = 5
+_LONGEST_REST = 300.0  # seconds
+_BREATH = 1.0  # seconds that a channel rests after a failure
+_LANDING = 12.0  # seconds; a post that was given up may still land, and looking for it earlier would not find it
+_MOST_FAILURES = 5  # then an edit is given up, and replies no longer wait for the one before them
+_PATIENCE = 3  # how often a post may be held up while others are sent, before it counts as its own trouble
 
 
 class Outbox:
-    """Posts for one process; each version of each post once."""
+    """Posts for one process; each version of each post once. Its times are monotonic: the wall clock may jump."""
 
     def __init__(self, *, store: Store, chat: Chat, clock: Clock, metrics: Metrics, interval: timedelta) -> None:
         self._store = store
         self._chat = chat
         self._clock = clock
         self._metrics = metrics
-        self._interval = interval
-        self._began = clock.now()
-        self._channel_free: dict[str, datetime] = {}
-        self._all_free = self._began
-        self._rests: dict[int, datetime] = {}
+        self._interval = interval.total_seconds()
+        self._all_free = clock.monotonic()
+        self._look_from = clock.monotonic() + _LANDING  # for what an earlier process was sending when it died
+        self._channel_free: dict[str, float] = {}
+        self._rests: dict[int, float] = {}
         self._failures: dict[int, int] = {}
-        self._uncertain: set[int] = set()
+        self._absent: set[int] = set()  # our last try of these did certainly not land
+        self._held_up: set[int] = set()  # by a chat that took nothing, since something was sent last
+        self._to_note: dict[int, tuple[int, str]] = {}  # sent, and not noted in the store yet
         self.trouble: str | None = None
         """Why the newest attempt failed, while it is so."""
 
@@ -52,38 +56,62 @@ class Outbox:
             await self._clock.sleep(_LOOK_EVERY)
 
     async def send_waiting(self) -> None:
-        """Send what can be sent now."""
+        """Send what can be sent now. Raises StoreUnavailable."""
+        await self._note_sent()
         state = await self._store.outbox_state()
         self._metrics.outbox_waiting.set(state.waiting)
         age = (self._clock.now() - state.oldest).total_seconds() if state.oldest else 0
         self._metrics.outbox_age_seconds.set(max(age, 0))
         if not state.waiting:
+            self.trouble = None
             return
-        for post in await self._store.waiting_posts(_BATCH):
-            if post.key != PARENT and post.thread is None:
-                continue  # its thread does not exist yet
-            now = self._clock.now()
-            free = max(self._all_free, self._channel_free.get(post.channel, now), self._rests.get(post.seq, now))
-            if free <= now:
-                await self._send(post)
+        while self._all_free <= self._clock.monotonic() and (post := await self._next()) is not None:
+            await self._send(post)
+
+    async def _next(self) -> QueuedPost | None:
+        """The oldest post whose time it is; one that was held up lately only where there is no other."""
+        now = self._clock.monotonic()
+        resting = {seq for seq, until in self._rests.items() if until > now}
+        busy = [channel for channel, free in self._channel_free.items() if free > now]
+        passed = [seq for seq, count in self._failures.items() if count >= _MOST_FAILURES]
+        post = await self._store.next_post(resting=resting | self._held_up, busy=busy, passed=passed)
+        if post is None and self._held_up:
+            post = await self._store.next_post(resting=resting, busy=busy, passed=passed)
+        return post
 
     async def _send(self, post: QueuedPost) -> None:
-        self._channel_free[post.channel] = self._clock.now() + self._interval
+        now = self._clock.monotonic()
+        if self._may_have_landed(post) and now < self._look_from:
+            self._rests[post.seq] = self._look_from
+            return
+        self._channel_free[post.channel] = now + self._interval
         try:
             ref = await self._deliver(post)
+        except StoreUnavailable:
+            raise
         except Transient as error:
-            self._all_free = self._clock.now() + error.retry_after
+            self._all_free = self._clock.monotonic() + max(error.retry_after.total_seconds(), 1)
+            self._held_up.add(post.seq)
             self._note_trouble(post, error, "delayed")
         except OutcomeUnknown as error:
-            self._uncertain.add(post.seq)
-            self._rest(post, at_least=_LANDING)
+            self._rest_after_failure(post, at_least=_LANDING)
             self._note_trouble(post, error, "uncertain")
         except Failed as error:
-            self._rest(post)
+            self._rest_after_failure(post)
             self._note_trouble(post, error, "failed")
             await self._drop_hopeless_edit(post)
+        except Exception as error:
+            # One message that cannot be made must not end the process, which heals more than it tells.
+            log.exception("post_broken", run_id=post.run, key=post.key)
+            self._rest_after_failure(post)
+            self._note_trouble(post, error, "failed")
         else:
-            await self._done(post, ref)
+            self._to_note[post.seq] = post.version, ref
+            self._metrics.posts.labels("sent").inc()
+            self._forget(post.seq)
+            self._count_held_up()
+            self.trouble = None
+            await self._note_sent()
 
     async def _deliver(self, post: QueuedPost) -> str:
         """Send or edit; where the newest version stands afterwards."""
@@ -91,40 +119,75 @@ class Outbox:
         if post.ref is not None:
             await self._chat.edit(outgoing, post.ref)
             return post.ref
-        if post.seq not in self._uncertain and post.queued_at >= self._began:
-            return await self._chat.post(outgoing)
+        if not self._may_have_landed(post):
+            return await self._post(post, outgoing)
         match await self._chat.find(outgoing):
             case Landed(ref=ref):
+                await self._store.note_sent(post.seq, 0, ref)  # which version it was is not known
+                self._forget(post.seq)
                 await self._chat.edit(outgoing, ref)
                 return ref
             case NotLanded():
-                return await self._chat.post(outgoing)
+                return await self._post(post, outgoing)
             case CannotTell():
                 return await self._chat.post(
                     Outgoing(post.channel, post.message, post.thread, outgoing.mark, post.queued_at, repeated=True)
                 )
 
-    async def _done(self, post: QueuedPost, ref: str) -> None:
-        await self._store.note_sent(post.seq, post.version, ref)
-        self._uncertain.discard(post.seq)
-        self._rests.pop(post.seq, None)
-        self._failures.pop(post.seq, None)
-        self.trouble = None
-        self._metrics.posts.labels("sent").inc()
+    def _may_have_landed(self, post: QueuedPost) -> bool:
+        return post.ref is None and post.attempted and post.seq not in self._absent
 
-    def _rest(self, post: QueuedPost, *, at_least: timedelta = timedelta(0)) -> None:
-        count = self._failures[post.seq] = self._failures.get(post.seq, 0) + 1
-        rest = min(timedelta(seconds=2 ** min(count, 10)), _LONGEST_REST)
-        self._rests[post.seq] = self._clock.now() + max(rest, at_least)
+    async def _post(self, post: QueuedPost, outgoing: Outgoing) -> str:
+        """Send a message of which no earlier try has landed. That it is tried is on disk before."""
+        if not post.attempted:
+            await self._store.note_attempt(post.seq)
+        self._absent.discard(post.seq)
+        try:
+            return await self._chat.post(outgoing)
+        except (Transient, Failed):
+            self._absent.add(post.seq)
+            raise
+
+    async def _note_sent(self) -> None:
+        """Have it in the store what was sent. Until that has succeeded nothing else is sent, and nothing twice."""
+        for seq, (version, ref) in list(self._to_note.items()):
+            await self._store.note_sent(seq, version, ref)
+            del self._to_note[seq]
+
+    def _rest_after_failure(self, post: QueuedPost, *, at_least: float = 0) -> None:
+        """Let the post rest, and its channel a moment: thousands may wait there that fail in the same way."""
+        self._rest(post.seq, at_least=at_least)
+        self._channel_free[post.channel] = self._clock.monotonic() + max(self._interval, _BREATH)
+
+    def _rest(self, seq: int, *, at_least: float = 0) -> None:
+        count = self._failures[seq] = self._failures.get(seq, 0) + 1
+        rest = min(2.0 ** min(count, 10), _LONGEST_REST)
+        self._rests[seq] = self._clock.monotonic() + max(rest, at_least)
+
+    def _count_held_up(self) -> None:
+        """The chat takes messages: whatever it has just held up again and again is a trouble of that post alone."""
+        for seq in self._held_up:
+            if self._failures.get(seq, 0) + 1 >= _PATIENCE:
+                self._rest(seq)
+            else:
+                self._failures[seq] = self._failures.get(seq, 0) + 1
+        self._held_up.clear()
+
+    def _forget(self, seq: int) -> None:
+        self._rests.pop(seq, None)
+        self._failures.pop(seq, None)
+        self._absent.discard(seq)
+        self._held_up.discard(seq)
 
     async def _drop_hopeless_edit(self, post: QueuedPost) -> None:
         """An edit of a message that is gone would be tried for ever; its story is told in the thread as well."""
-        if post.ref is not None and self._failures[post.seq] >= _MOST_EDIT_FAILURES:
+        if post.ref is not None and self._failures[post.seq] >= _MOST_FAILURES:
             log.error("edit_given_up", run_id=post.run, key=post.key)
             self._metrics.posts.labels("given_up").inc()
+            self._forget(post.seq)
             await self._store.note_sent(post.seq, post.version, post.ref)
 
-    def _note_trouble(self, post: QueuedPost, error: RemediatorError, result: str) -> None:
-        self.trouble = str(error)
+    def _note_trouble(self, post: QueuedPost, error: Exception, result: str) -> None:
+        self.trouble = str(error) or type(error).__name__
         self._metrics.posts.labels(result).inc()
-        log.warning("post_not_sent", run_id=post.run, key=post.key, result=result, error=str(error))
+        log.warning("post_not_sent", run_id=post.run, key=post.key, result=result, error=self.trouble)

@@ -1,6 +1,6 @@
 """After a start: what was left to do is due again. Later: doubtful alerts are decided, cut deliveries completed."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 

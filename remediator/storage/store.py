@@ -6,7 +6,7 @@ owner is fenced on owner and epoch and raises Fenced when the run belongs to som
 StoreUnavailable when it cannot be done now; nothing of it is then written.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -98,8 +98,8 @@ class Store(Protocol):
         """
         ...
 
-    async def due_doubts(self, at: datetime, limit: int) -> tuple[Occurrence, ...]:
-        """Occurrences whose doubt is to be decided by now, the oldest first."""
+    async def due_doubts(self, at: datetime, limit: int, *, sent_again: bool = False) -> tuple[Occurrence, ...]:
+        """Occurrences whose doubt is to be decided by now, the oldest first; or only those that were sent again."""
         ...
 
     # Runs
@@ -154,8 +154,22 @@ class Store(Protocol):
         """Posts whose newest version is not sent, the oldest first."""
         ...
 
+    async def next_post(
+        self, *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
+    ) -> QueuedPost | None:
+        """The oldest post that may be sent now, however many wait before it that may not.
+
+        A reply waits until its thread stands, and for the replies before it, except for those that are `passed`.
+        Posts that are `resting`, and those to `busy` channels, are left out.
+        """
+        ...
+
+    async def note_attempt(self, seq: int) -> None:
+        """Somebody is about to send this post: from now on it may have landed."""
+        ...
+
     async def note_sent(self, seq: int, version: int, ref: str) -> None:
-        """This version of a post stands at `ref` now."""
+        """This version of a post stands at `ref` now; version 0 for one that was found there, whichever it is."""
         ...
 
     async def outbox_state(self) -> OutboxState:

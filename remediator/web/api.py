@@ -78,7 +78,16 @@ class RunPages:
                 request.query, "active", "false", {"true": True, "false": False}.__getitem__, "true or false"
             ),
         )
-        return web.json_response({"runs": [show_summary(summary) for summary in found]})
+        return web.json_response({"runs": [await self._summarise(summary) for summary in found]})
+
+    async def _summarise(self, summary: RunSummary) -> dict[str, Any]:
+        """A line of the list; where a run stands is folded from all of it, and only while it is under way."""
+        run = await self._runs.read_run(summary.id) if summary.ended_at is None else None
+        if run is None:
+            stage = "over" if summary.ended_at is not None else "unknown"
+        else:
+            stage = "needs_a_person" if waiting_plan(run) is not None else stage_name(run)
+        return {**show_summary(summary), "stage": stage}
 
     async def show(self, request: web.Request) -> web.Response:
         """Everything known of one run."""
@@ -175,6 +184,11 @@ def show_summary(summary: RunSummary) -> dict[str, Any]:
     }
 
 
+def stage_name(run: Run) -> str:
+    """Where a run stands, in snake case."""
+    return _CAPITAL.sub("_", type(stage_of(run)).__name__).lower()
+
+
 def show_run(run: Run) -> dict[str, Any]:
     """A run for JSON. Facts were redacted when they were stored; times are RFC 3339 in UTC."""
     stage = stage_of(run)
@@ -190,7 +204,7 @@ def show_run(run: Run) -> dict[str, Any]:
             "startsAt": _say(run.alert.starts_at),
         },
         "created_at": _say(run.created_at),
-        "stage": _CAPITAL.sub("_", type(stage).__name__).lower(),
+        "stage": stage_name(run),
         "outcome": stage.ended.outcome.value if isinstance(stage, Over) else None,
         "waiting": None if waiting is None else {"until": _say(_until(waiting)), **show_plan(waiting.planned.plan)},
         "timeline": [show_fact(fact) for fact in run.facts],

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -249,7 +249,7 @@ async def test_a_refused_start_reserves_nothing(store: Store) -> None:
     await store.start(first, Entry(), started(), [Lock("b")])
 
     refused = await store.start(
-        second, Entry([Held(T0, 1, 1, Reason.STOPPED, "", T0)]), started(), [Lock("b"), Lock("a")]
+        second, Entry([Held(T0, 1, 1, Reason.NO_TARGET, "", T0)]), started(), [Lock("b"), Lock("a")]
     )
     free = await store.start(third, Entry(), started(), [Lock("a")])
 
@@ -333,6 +333,50 @@ async def test_replies_know_their_thread_once_it_stands(store: Store) -> None:
 
     assert [("parent", None), ("evidence", None)] == [(p.key, p.thread) for p in before]
     assert [("evidence", "C1:1.0")] == [(p.key, p.thread) for p in after]
+
+
+async def next_post(
+    store: Store, *, resting: Sequence[int] = (), busy: Sequence[str] = (), passed: Sequence[int] = ()
+) -> str | None:
+    post = await store.next_post(resting=resting, busy=busy, passed=passed)
+    return None if post is None else f"{post.run}/{post.key}"
+
+
+async def test_the_next_post_is_the_oldest_that_may_be_sent(store: Store) -> None:
+    """What is stuck at the head must not hide what stands behind it, and a thread keeps its order."""
+    claim = await open_run(store, "r1")
+    await store.learn(claim, Entry((), [Post(key, Message(Tone.NEUTRAL, key)) for key in ("a", "b")]))
+    await open_run(store, "r2")
+    first, a, b, second = [post.seq for post in await store.waiting_posts(10)]
+
+    assert "r1/parent" == await next_post(store)
+    assert "r2/parent" == await next_post(store, resting=[first])
+    assert await next_post(store, resting=[first, second]) is None
+    assert await next_post(store, busy=["#c"]) is None
+
+    await store.note_sent(first, 1, "C1:1.0")
+
+    assert "r1/a" == await next_post(store)
+    assert "r2/parent" == await next_post(store, resting=[a])
+    assert "r1/b" == await next_post(store, resting=[a], passed=[a])
+
+    await store.note_sent(a, 1, "C1:2.0")
+
+    assert "r1/b" == await next_post(store)
+    assert "r2/parent" == await next_post(store, resting=[b])
+
+
+async def test_an_attempt_and_a_place_found_are_remembered(store: Store) -> None:
+    """A process that dies while it sends leaves the next one what it needs to look for the message."""
+    await open_run(store)
+    (before,) = await store.waiting_posts(10)
+    await store.note_attempt(before.seq)
+    (after,) = await store.waiting_posts(10)
+    await store.note_sent(before.seq, 0, "C1:1.0")
+    (found,) = await store.waiting_posts(10)
+
+    assert (False, True) == (before.attempted, after.attempted)
+    assert (None, "C1:1.0") == (after.ref, found.ref)
 
 
 async def test_runs_are_listed_newest_first_and_by_outcome(store: Store) -> None:

@@ -1,7 +1,8 @@
 """The outbox: what chat is to be told. The same key again is a newer version of the same message."""
 
+import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from remediator.model.ids import RunId
 from remediator.model.message import PARENT, Post, QueuedPost
@@ -20,27 +21,59 @@ def queue(db: sqlite3.Connection, run: RunId, channel: str, posts: Iterable[Post
     )
 
 
+_POST = """
+    SELECT p.*, parent.ref AS thread FROM post AS p
+    LEFT JOIN post AS parent ON parent.run = p.run AND parent.key = :parent AND p.key <> parent.key
+    WHERE p.sent_version < p.version
+"""
+_MAY_BE_SENT = """
+    AND p.seq NOT IN (SELECT value FROM json_each(:resting))
+    AND p.channel NOT IN (SELECT value FROM json_each(:busy))
+    AND (p.key = :parent OR p.ref IS NOT NULL OR (parent.ref IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM post AS earlier
+        WHERE earlier.run = p.run AND earlier.seq < p.seq AND earlier.key <> :parent AND earlier.ref IS NULL
+            AND earlier.seq NOT IN (SELECT value FROM json_each(:passed))
+    )))
+"""
+
+
 def waiting_posts(db: sqlite3.Connection, *, limit: int) -> tuple[QueuedPost, ...]:
-    rows = db.execute(
-        "SELECT p.*, parent.ref AS thread FROM post AS p"
-        " LEFT JOIN post AS parent ON parent.run = p.run AND parent.key = ? AND p.key <> parent.key"
-        " WHERE p.sent_version < p.version ORDER BY p.seq LIMIT ?",
-        (PARENT, limit),
+    rows = db.execute(f"{_POST} ORDER BY p.seq LIMIT :limit", {"parent": PARENT, "limit": limit})
+    return tuple(map(_post, rows))
+
+
+def next_post(
+    db: sqlite3.Connection, *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
+) -> QueuedPost | None:
+    row = db.execute(
+        f"{_POST} {_MAY_BE_SENT} ORDER BY p.seq LIMIT 1",
+        {
+            "parent": PARENT,
+            "resting": json.dumps(list(resting)),
+            "busy": json.dumps(list(busy)),
+            "passed": json.dumps(list(passed)),
+        },
+    ).fetchone()
+    return None if row is None else _post(row)
+
+
+def _post(row: sqlite3.Row) -> QueuedPost:
+    return QueuedPost(
+        seq=row["seq"],
+        run=RunId(row["run"]),
+        channel=row["channel"],
+        key=row["key"],
+        message=codec.read_message(row["message"]),
+        version=row["version"],
+        queued_at=codec.from_us(row["queued_at"]),
+        ref=row["ref"],
+        thread=row["thread"],
+        attempted=bool(row["attempted"]),
     )
-    return tuple(
-        QueuedPost(
-            seq=row["seq"],
-            run=RunId(row["run"]),
-            channel=row["channel"],
-            key=row["key"],
-            message=codec.read_message(row["message"]),
-            version=row["version"],
-            queued_at=codec.from_us(row["queued_at"]),
-            ref=row["ref"],
-            thread=row["thread"],
-        )
-        for row in rows
-    )
+
+
+def note_attempt(db: sqlite3.Connection, *, seq: int) -> None:
+    db.execute("UPDATE post SET attempted = 1 WHERE seq = ?", (seq,))
 
 
 def note_sent(db: sqlite3.Connection, *, seq: int, version: int, ref: str) -> None:

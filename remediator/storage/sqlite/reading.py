@@ -82,9 +82,11 @@ def newest_occurrence(db: sqlite3.Connection, fingerprint: str) -> Occurrence | 
     return None if row is None else _occurrence(row)
 
 
-def due_doubts(db: sqlite3.Connection, *, at: datetime, limit: int) -> tuple[Occurrence, ...]:
+def due_doubts(db: sqlite3.Connection, *, at: datetime, limit: int, sent_again: bool) -> tuple[Occurrence, ...]:
     rows = db.execute(
-        f"{_OCCURRENCE} WHERE o.doubt_until <= ? ORDER BY o.doubt_until LIMIT ?", (codec.to_us(at), limit)
+        f"{_OCCURRENCE} WHERE o.doubt_until <= :at AND (NOT :sent_again OR json_extract(o.doubt, '$.sent_again'))"
+        " ORDER BY o.doubt_until LIMIT :limit",
+        {"at": codec.to_us(at), "sent_again": sent_again, "limit": limit},
     )
     return tuple(map(_occurrence, rows))
 

@@ -83,6 +83,7 @@ CREATE TABLE post (
     version      INTEGER NOT NULL DEFAULT 1,
     sent_version INTEGER NOT NULL DEFAULT 0,
     queued_at    INTEGER NOT NULL,
+    attempted    INTEGER NOT NULL DEFAULT 0, -- 1 once somebody has begun to send it
     ref          TEXT,
     UNIQUE (run, key)
 ) STRICT;

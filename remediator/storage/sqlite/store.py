@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
@@ -107,8 +107,9 @@ class SqliteStore:
         self._reading.shutdown()
 
     def _close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
         for connection in self._connections:
             connection.close()
         if self._lock_file is not None:
@@ -152,8 +153,8 @@ class SqliteStore:
     async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
         return await self._write(partial(intake.accept, delivery=delivery, judge=judge, owner=owner))
 
-    async def due_doubts(self, at: datetime, limit: int) -> tuple[Occurrence, ...]:
-        return await self._read(partial(reading.due_doubts, at=at, limit=limit))
+    async def due_doubts(self, at: datetime, limit: int, *, sent_again: bool = False) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.due_doubts, at=at, limit=limit, sent_again=sent_again))
 
     async def wakes(self) -> tuple[tuple[RunId, datetime], ...]:
         return await self._read(reading.wakes)
@@ -211,6 +212,14 @@ class SqliteStore:
 
     async def waiting_posts(self, limit: int) -> tuple[QueuedPost, ...]:
         return await self._read(partial(outbox.waiting_posts, limit=limit))
+
+    async def next_post(
+        self, *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
+    ) -> QueuedPost | None:
+        return await self._read(partial(outbox.next_post, resting=resting, busy=busy, passed=passed))
+
+    async def note_attempt(self, seq: int) -> None:
+        await self._write(partial(outbox.note_attempt, seq=seq))
 
     async def note_sent(self, seq: int, version: int, ref: str) -> None:
         await self._write(partial(outbox.note_sent, seq=seq, version=version, ref=ref))

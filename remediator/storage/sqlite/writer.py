@@ -93,7 +93,7 @@ class Writer:
             for job in batch:
                 self._attempt(job)
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:
             self._give_up(batch, error)
         else:
             self._metrics.store_commits.inc()
@@ -111,7 +111,7 @@ class Writer:
             job.error = _ours(error)
         self._connection.execute("RELEASE one")
 
-    def _give_up(self, batch: list[_Job], error: sqlite3.Error) -> None:
+    def _give_up(self, batch: list[_Job], error: Exception) -> None:
         if self._connection.in_transaction:
             try:
                 self._connection.execute("ROLLBACK")

@@ -20,8 +20,9 @@ class Screen(io.StringIO):
         return True
 
 
-def outgoing(message: Message, *, thread: str | None = None, repeated: bool = False) -> Outgoing:
-    return Outgoing("#alerts", message, thread, "run/parent", AT, repeated)
+def outgoing(message: Message, *, thread: str | None = None, repeated: bool = False, run: str = "dc18k3a1") -> Outgoing:
+    key = "parent" if thread is None else "evidence"
+    return Outgoing("#alerts", message, thread, f"{run}/{key}", AT, repeated)
 
 
 async def test_a_story_is_printed_readably() -> None:
@@ -46,7 +47,7 @@ async def test_a_story_is_printed_readably() -> None:
     await chat.edit(outgoing(Message(Tone.GOOD, "healed")), parent)
 
     assert [
-        "! [1] web does not answer",
+        "! [k3a1] web does not answer",
         "    Alert    ServiceDown",
         "    Service  web",
         "    one",
@@ -54,9 +55,20 @@ async def test_a_story_is_printed_readably() -> None:
         "    logs:",
         "    | a",
         "    | b",
-        "  * [1] restarting web",
-        "+ [1] … now: healed",
+        "  * [k3a1] restarting web",
+        "+ [k3a1] … now: healed",
     ] == stream.getvalue().splitlines()
+
+
+async def test_an_edit_without_news_prints_nothing() -> None:
+    """The same line again would look like something new."""
+    stream = io.StringIO()
+    chat = TerminalChat(stream)
+
+    parent = await chat.post(outgoing(Message(Tone.GOOD, "web: healed")))
+    await chat.edit(outgoing(Message(Tone.GOOD, "web: healed", (Text("more"),))), parent)
+
+    assert ["+ [k3a1] web: healed"] == stream.getvalue().splitlines()
 
 
 async def test_two_stories_can_be_told_apart() -> None:
@@ -64,10 +76,10 @@ async def test_two_stories_can_be_told_apart() -> None:
     stream = io.StringIO()
     chat = TerminalChat(stream)
 
-    refs = [await chat.post(outgoing(Message(Tone.FIRING, name))) for name in ("a", "b")]
-    await chat.post(outgoing(Message(Tone.GOOD, "healed"), thread=refs[1]))
+    refs = [await chat.post(outgoing(Message(Tone.FIRING, name), run=f"run-{name}")) for name in ("a", "b")]
+    await chat.post(outgoing(Message(Tone.GOOD, "healed"), thread=refs[1], run="run-b"))
 
-    assert ["! [1] a", "! [2] b", "  + [2] healed"] == stream.getvalue().splitlines()
+    assert ["! [un-a] a", "! [un-b] b", "  + [un-b] healed"] == stream.getvalue().splitlines()
 
 
 async def test_no_label_commands_the_terminal() -> None:
@@ -81,7 +93,7 @@ async def test_no_label_commands_the_terminal() -> None:
 
     printed = stream.getvalue()
     assert not set(printed) & set("\x1b\x9b\x07\x08\x7f\u202e")
-    assert ["! [1]"] == [line[:5] for line in printed.splitlines() if line.startswith("!")]
+    assert ["! [k3a1]"] == [line[:8] for line in printed.splitlines() if line.startswith("!")]
 
 
 async def test_only_a_terminal_gets_colours() -> None:
@@ -90,7 +102,7 @@ async def test_only_a_terminal_gets_colours() -> None:
 
     await TerminalChat(screen).post(outgoing(Message(Tone.BAD, "down")))
 
-    assert "\x1b[31mx\x1b[0m [1] down\n" == screen.getvalue()
+    assert "\x1b[31mx\x1b[0m [k3a1] down\n" == screen.getvalue()
 
 
 async def test_an_old_terminal_is_no_reason_to_fail() -> None:
@@ -100,7 +112,7 @@ async def test_an_old_terminal_is_no_reason_to_fail() -> None:
 
     await TerminalChat(stream).post(outgoing(Message(Tone.BAD, "café")))
 
-    assert b"x [1] caf?\n" == raw.getvalue()
+    assert b"x [k3a1] caf?\n" == raw.getvalue()
 
 
 async def test_a_possible_repeat_is_said() -> None:

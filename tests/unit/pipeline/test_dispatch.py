@@ -67,4 +67,6 @@ async def test_what_is_due_is_counted() -> None:
         heap.wake(RunId(name), clock.now())
     heap.wake(RunId("c"), clock.now() + SECOND)
 
-    assert 2 == heap.due
+    assert (2, timedelta(0)) == (heap.due, heap.lateness)
+    await clock.advance(3 * SECOND)
+    assert (3, 3 * SECOND) == (heap.due, heap.lateness)

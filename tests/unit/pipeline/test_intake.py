@@ -134,6 +134,13 @@ def judge(given: Alert, occurrence: Occurrence | None, received_at: datetime) ->
             id="sent-again-while-doubtful-is-remembered",
         ),
         pytest.param(
+            alert(starts_at=after(minutes=5, seconds=20)),
+            known(closed_at=after(minutes=5), doubt=Doubt(alert(), until=after(minutes=6))),
+            after(minutes=5, seconds=30),
+            Verdict(Ruling.OPENED, open=OPENING, drop_doubt=True),
+            id="a-later-start-ends-the-doubt",
+        ),
+        pytest.param(
             alert(resolved=True),
             known(closed_at=after(minutes=5), doubt=Doubt(alert(), until=after(minutes=6))),
             after(minutes=5, seconds=30),

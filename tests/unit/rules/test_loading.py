@@ -66,7 +66,7 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         f"{tmp_path}/a.yaml:2:1: `rulez` is not known here; did you mean `rules`?",
         f"{tmp_path}/b.yaml:3:23: regular expressions (`=~`) are not supported yet; use `=` or `!=`",
         f"{tmp_path}/b.yaml:3:36: `mode` is one of 'observe', 'suggest', 'gated' or 'auto'; did you mean `auto`?",
-        f"{tmp_path}/gone.yaml: this rule file cannot be read: No such file or directory",
+        f"{tmp_path}/gone.yaml: there is no such file or folder, seen from {Path.cwd()}; set `rules` in the settings",
     ] == str(caught.value).splitlines()
 
 

@@ -1,0 +1,357 @@
+"""Writes the reference pages from the code: settings, actions, metrics, commands.
+
+Called by `make docs`, and by the test that compares the pages with the code. It reads declarations and nothing else:
+no file of settings, no environment, no service.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from enum import Enum
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+import click
+from prometheus_client.metrics import MetricWrapperBase
+from pydantic import BaseModel, SecretStr
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from remediator.cli import main as command_line
+from remediator.kit.metrics import Metrics
+from remediator.model.duration import say_duration
+from remediator.plugins import Action, Actions, Effect
+from remediator.settings import CommandParameter, CommandSettings, Network, Secret, Section, Settings
+
+HERE = Path(__file__).parent
+
+_MADE = "<!-- Written by `make docs` from the code. Edit docs/reference.py or the docstrings, not this page. -->"
+
+_SETTINGS_INTRO = """
+Settings come from three places, the later one wins: the defaults below; the file `remediator.yaml` in the folder that
+the service is started in, or the one named by `-c FILE` or `REMEDIATOR_SETTINGS`; variables of the environment. They
+are read once, at start. [`remediator.example.yaml`](../remediator.example.yaml) has what people set first, and
+`remediator check` tells every mistake with its place.
+
+- A setting in a section is written `section.name` here; in the file it stands below its section.
+- A variable is `REMEDIATOR_` and the name in capitals, with two underscores between levels: `slack.channel` is
+  `REMEDIATOR_SLACK__CHANNEL`. Lists and mappings are written as JSON there.
+- A duration has its unit: `500ms`, `30s`, `5m`, `1h30m`.
+- A secret in a section can be given as a file: `slack.token_file` instead of `slack.token`. The file's content is the
+  secret, without the white space around it. Secrets are never shown in logs, errors or chat.
+- A relative path is looked up from the folder that the service is started in.
+- An unknown name is a mistake, also in the environment, and the service does not start with one.
+"""
+
+_ACTIONS_INTRO = """
+An action is one kind of step that a rule may use. Its parameters stand below its name in a rule; the fields of its
+result are what expressions read, as `steps.<id>.<field>` in conditions and as `result.<field>` in `expect`.
+
+The effect is `read` (changes nothing), `change`, or `destroy` (what it does cannot be put back; it waits for a person
+in every mode). Only reading actions may stand in `diagnose` and `checks`; `command.run` may where the command's effect
+is `read`, which is looked at when it is called. A step may have a `timeout` beside its action; without one the action's
+own time limit holds. Reading is tried up to three times where the other side does not answer, and so is a change that
+is idempotent; any other change is tried once. `remediator actions` lists what is installed.
+"""
+
+_METRICS_INTRO = """
+`GET /metrics` gives these in Prometheus' text format; no token is needed. Labels carry rules, actions, outcomes and
+statuses, never what an alert says. A name ends in `_total` where it counts, and in `_bucket`, `_sum` and `_count` where
+it is a histogram. What to alert on: [Operating](operating.md#metrics).
+"""
+
+_COMMANDS_INTRO = """
+`remediator` without a command, or with `--help` after any, says the same. `-c` stands before the command:
+`remediator -c other.yaml check`. The commands that talk to the running service find it where the settings say that it
+listens, and use the token in `admin-token` of `store.directory`; so run them in the same folder with the same settings,
+or give `--url` and the variable `REMEDIATOR_TOKEN`.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | findings: mistakes were found, or what was asked for is not there or not possible now |
+| 2 | the command line or the settings are wrong |
+| 4 | the service cannot be reached, or could not answer |
+| 5 | not allowed: the token is missing or wrong |
+"""
+
+_LABELS = {
+    ("remediator_deliveries", "status"): "the HTTP status of the answer",
+    ("remediator_alerts", "ruling"): (
+        "`opened` (a new occurrence), `reopened` (new, and the resolve of the old one was missed), `repeated`, "
+        "`doubtful` (may be a late duplicate; decided later), `resolved`, `not_open` (a resolve of what is not open), "
+        "`repeated_in_body`"
+    ),
+    ("remediator_runs_started", "rule"): "`pack/rule`",
+    ("remediator_runs_ended", "rule"): "`pack/rule`",
+    ("remediator_runs_ended", "outcome"): "one of the [outcomes](glossary.md#outcomes)",
+    ("remediator_step_seconds", "action"): "the action's name",
+    ("remediator_step_seconds", "status"): "`done`, `failed` or `unknown`",
+    ("remediator_plans_held", "reason"): "a [reason](glossary.md#reasons), as the name in code: `needs_approval`, …",
+    ("remediator_posts", "result"): (
+        "`sent`, `delayed` (the chat could not take it now), `uncertain` (it may have landed), `failed`, "
+        "`given_up` (an edit of a message that is gone)"
+    ),
+}
+
+
+def pages() -> dict[str, str]:
+    """Every reference page, by the name of its file."""
+    made = {
+        "settings.md": ("Settings", _SETTINGS_INTRO, _settings()),
+        "actions.md": ("Actions", _ACTIONS_INTRO, _actions()),
+        "metrics.md": ("Metrics", _METRICS_INTRO, _metrics()),
+        "commands.md": (
+            "Commands",
+            _COMMANDS_INTRO,
+            _commands(command_line, click.Context(command_line), "remediator"),
+        ),
+    }
+    return {
+        name: f"# {title}\n\n{_MADE}\n{intro}\n" + "\n\n".join(blocks) + "\n"
+        for name, (title, intro, blocks) in made.items()
+    }
+
+
+# Settings
+
+
+def _settings() -> Iterator[str]:
+    fields = Settings.model_fields
+    sections = {name: field for name, field in fields.items() if _section_in(field.annotation) is not None}
+    yield "## On their own"
+    for name, field in fields.items():
+        if name not in sections:
+            yield _setting(name, field, secret_file=False)
+    for name, field in sections.items():
+        yield f"## The section `{name}`\n\n{_flat(field.description)}"
+        yield from _section(name, field.annotation, variables=True)
+
+
+def _section_in(annotation: Any) -> type[Section] | None:
+    """The section that a field is, or has by name; a secret is a value."""
+    values = get_args(annotation)[1:] if get_origin(annotation) is dict else (annotation,)
+    found = [v for v in values if isinstance(v, type) and issubclass(v, Section) and v is not Secret]
+    return found[0] if found else None
+
+
+def _section(path: str, annotation: Any, *, variables: bool) -> Iterator[str]:
+    section = _section_in(annotation)
+    if section is None:
+        return
+    if get_origin(annotation) is dict:
+        whole = f" In the environment all are given at once, as JSON: `{_variable(path)}`." if variables else ""
+        yield f"`<name>` stands for a name of your choice.{whole}"
+        path, variables = f"{path}.<name>", False
+    for name, field in section.model_fields.items():
+        yield _setting(f"{path}.{name}", field, secret_file=name in section.secret_files, variable=variables)
+        yield from _section(f"{path}.{name}", field.annotation, variables=variables)
+
+
+def _setting(path: str, field: FieldInfo, *, secret_file: bool, variable: bool = True) -> str:
+    facts = [("Type", _kind(field.annotation) + _bounds(field)), ("Default", _default(field))]
+    if variable:
+        facts.append(("Environment", f"`{_variable(path)}`"))
+    if secret_file:
+        named = f"`{path}_file`" + (f", `{_variable(path)}_FILE`" if variable else "")
+        facts.append(("From a file", named))
+    lines = "\n".join(f"- {name}: {value}" for name, value in facts)
+    return f"### `{path}`\n\n{_flat(field.description)}\n\n{lines}"
+
+
+def _variable(path: str) -> str:
+    return "REMEDIATOR_" + path.upper().replace(".", "__")
+
+
+# Types and values, in words
+
+_WORDS: dict[Any, str] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "true or false",
+    timedelta: "duration",
+    Path: "path",
+    SecretStr: "secret",
+    Secret: "secret, or a mapping with `value` or `value_file`",
+    CommandParameter: "mapping with `pattern`",
+    CommandSettings: "command",
+    Any: "anything",
+}
+
+
+def _kind(annotation: Any) -> str:
+    """A type as a person would say it."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if annotation == Network:
+        return "network, such as `10.0.0.0/8`"
+    if origin is Annotated:
+        return _kind(arguments[0])
+    if origin is Literal:
+        return _one_of(arguments)
+    if origin in (Union, UnionType):
+        return " or ".join(_kind(a) for a in arguments if a is not NoneType) + (
+            ", or nothing" if NoneType in arguments else ""
+        )
+    if origin is tuple:
+        return f"list of: {_kind(arguments[0])}"
+    if origin is dict:
+        return f"mapping of names to: {_kind(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return _one_of([member.value for member in annotation])
+    return _WORDS.get(annotation) or _other(annotation)
+
+
+def _other(annotation: Any) -> str:
+    name = getattr(annotation, "__name__", str(annotation))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "mapping"
+    return "time" if name == "datetime" else str(name)
+
+
+def _one_of(values: Any) -> str:
+    return "one of " + ", ".join(f"`{value}`" for value in values)
+
+
+def _bounds(field: FieldInfo) -> str:
+    said = [f"{word} {_value(bound)}" for word, bound in _limits(field)]
+    return f", {' and '.join(said)}" if said else ""
+
+
+def _limits(field: FieldInfo) -> Iterator[tuple[str, Any]]:
+    for limit in field.metadata:
+        for name, word in (("gt", "more than"), ("ge", "at least"), ("le", "at most")):
+            if hasattr(limit, name):
+                yield word, getattr(limit, name)
+        if hasattr(limit, "min_length"):
+            yield "at least", f"{limit.min_length} of them"
+
+
+def _default(field: FieldInfo) -> str:
+    if field.default_factory is not None:
+        return "none"
+    return "it must be given" if field.default is PydanticUndefined else _value(field.default, quoted=True)
+
+
+def _value(value: Any, *, quoted: bool = False) -> str:
+    """A value as it is written in YAML."""
+    if value is None or value in ((), {}):
+        return "none"
+    if isinstance(value, str | Path) and not isinstance(value, Enum) and str(value) == "":
+        return "empty"
+    said = _plain(value)
+    return f"`{said}`" if quoted else said
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, timedelta):
+        return say_duration(value)
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_plain, value)) + "]"
+    return str(value.value) if isinstance(value, Enum) else str(value)
+
+
+def _flat(text: str | None) -> str:
+    return " ".join((text or "").split())
+
+
+# Actions
+
+
+def _actions() -> Iterator[str]:
+    for action in Actions.installed().values():
+        yield f"## `{action.name}`\n\n{_flat(action.sentence)}\n\n" + "\n".join(f"- {fact}" for fact in _nature(action))
+        yield "**Parameters**\n\n" + _table(
+            ("name", "type", "default"),
+            (
+                (name, _kind(f.annotation) + _bounds(f), _default(f), f)
+                for name, f in action.params.model_fields.items()
+            ),
+        )
+        yield "**Result**\n\n" + _table(
+            ("field", "type"), ((name, _kind(f.annotation), f) for name, f in _results(action.result.model_fields))
+        )
+
+
+def _nature(action: Action) -> Iterator[str]:
+    varies = action.nature is not None
+    at_most = "at most, as its settings say: " if varies and action.effect is Effect.DESTROY else ""
+    yield f"Effect: {at_most}`{action.effect}`"
+    if at_most:
+        yield "Idempotent: as its settings say"
+    else:
+        yield f"Idempotent: {'yes' if action.idempotent else 'no'}"
+    limit = "depends on its parameters and on the settings" if varies else say_duration(action.timeout)
+    yield f"Time limit: {limit}"
+    if action.resolve is not None:
+        yield f"Target: {_flat(action.resolve.__doc__)}"
+
+
+def _results(fields: Mapping[str, FieldInfo], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    for name, field in fields.items():
+        yield f"{prefix}{name}", field
+        for item in get_args(field.annotation):
+            if isinstance(item, type) and issubclass(item, BaseModel):
+                yield from _results(item.model_fields, f"{prefix}{name}[].")
+
+
+def _table(head: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> str:
+    """Each row ends with the field that it describes."""
+    lines = ["| " + " | ".join((*head, "what it is")) + " |", "|---" * (len(head) + 1) + "|"]
+    for name, *cells, field in rows:
+        texts = (f"`{name}`", *cells, _flat(field.description))
+        lines.append("| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |")
+    return "\n".join(lines)
+
+
+# Metrics
+
+
+def _metrics() -> Iterator[str]:
+    made = [metric for metric in vars(Metrics()).values() if isinstance(metric, MetricWrapperBase)]
+    for metric in made:
+        (family,) = metric.describe()
+        shown = f"{family.name}_total" if family.type == "counter" else family.name
+        facts = [f"Type: {family.type}"]
+        facts += [f"Label `{label}`: {_LABELS[family.name, label]}" for label in metric._labelnames]
+        yield f"## `{shown}`\n\n{family.documentation}.\n\n" + "\n".join(f"- {fact}" for fact in facts)
+
+
+# Commands
+
+
+def _commands(command: click.Command, ctx: click.Context, path: str) -> Iterator[str]:
+    """The page's part on one command, then those on the commands below it."""
+    usage = " ".join([path, *command.collect_usage_pieces(ctx)])
+    options = [_option(parameter) for parameter in command.params if isinstance(parameter, click.Option)]
+    block = f"## `{path}`\n\n```text\n{usage}\n```\n\n{_flat((command.help or '').partition('Exit codes:')[0])}"
+    yield "\n\n".join([block, *(["\n".join(options)] if options else [])])
+    if isinstance(command, click.Group):
+        for name in command.list_commands(ctx):
+            below = command.get_command(ctx, name)
+            if below is not None:
+                yield from _commands(below, click.Context(below, parent=ctx, info_name=name), f"{path} {name}")
+
+
+def _option(option: click.Option) -> str:
+    names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
+    choice = option.type if isinstance(option.type, click.Choice) else None
+    extra = [_one_of(choice.choices)] if choice else []
+    if option.required:
+        extra.append("needed")
+    if isinstance(option.default, str | int) and not option.is_flag:
+        extra.append(f"`{option.default}` if not given")
+    return f"- {names}: {_flat(option.help)}" + (f" ({'; '.join(extra)})" if extra else "")
+
+
+def main() -> None:
+    """Write the pages beside this file."""
+    for name, text in pages().items():
+        (HERE / name).write_text(text, encoding="utf-8")
+        print(f"docs/{name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,499 @@
+"""The service as a process: what it refuses, how it stops, what survives a kill, and what it does with any body at all."""
+
+import asyncio
+import base64
+import gzip
+import json
+import random
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from remediator.kit.metrics import Metrics
+from remediator.model.alert import fingerprint_of
+from tests import services
+from tests.served import Served
+
+PAYLOADS = Path(__file__).parents[1] / "payloads"
+ALERTS, REQUESTS = 2000, 200
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    made = Served(tmp_path)
+    yield made
+    made.end()
+
+
+def body_of(*labels: Mapping[str, str], resolved: bool = False) -> bytes:
+    """A delivery as Alertmanager makes it, as far as it counts."""
+    now = datetime.now(UTC).isoformat()
+    alerts = [
+        {
+            "status": "resolved" if resolved else "firing",
+            "labels": dict(one),
+            "annotations": {},
+            "startsAt": now,
+            "endsAt": now if resolved else "0001-01-01T00:00:00Z",
+            "fingerprint": fingerprint_of(one),
+        }
+        for one in labels
+    ]
+    return json.dumps({"version": "4", "groupKey": "{}", "receiver": "remediator", "alerts": alerts}).encode()
+
+
+def deliver(served: Served, *labels: Mapping[str, str]) -> None:
+    assert 202 == served.ask("/api/v1/alerts", body=body_of(*labels))[0]
+
+
+def down(service: str = "web") -> dict[str, str]:
+    return {"alertname": "Down", "service": service}
+
+
+def wait_for_stage(served: Served, *stages: str) -> None:
+    """Wait until the runs, the oldest first, are there."""
+    services.wait_until(
+        lambda: [run["stage"] + ("*" if run["waiting"] else "") for run in served.runs()] == list(stages),
+        f"runs to be {', '.join(stages)}",
+    )
+
+
+def ended(served: Served) -> tuple[int, str]:
+    """The exit code of a service that does not start, and what it says."""
+    code = served.spawn().wait(60)
+    return code, served.log()
+
+
+# -- starting --
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "[::]"])
+def test_a_wide_address_is_refused_until_senders_are_known(served: Served, host: str) -> None:
+    """Anybody on the network could start changes otherwise."""
+    served.configure(listen=f"{host}:{served.port}")
+    code, said = ended(served)
+
+    assert 2 == code
+    assert said == (
+        f"listen: {host}:{served.port} can be reached from other machines, and the webhook has neither "
+        "a token nor a user; add webhook.tokens or webhook.users, or listen on 127.0.0.1\n"
+    )
+    assert not (served.folder / "store").exists()
+
+
+def test_a_wide_address_is_taken_with_a_token(served: Served) -> None:
+    """As every installation in a container has it."""
+    served.configure(listen=f"0.0.0.0:{served.port}", webhook={"tokens": ["hook-token"]})
+    served.start()
+
+    assert 401 == served.ask("/api/v1/alerts", body=body_of(down()))[0]
+
+
+def test_a_second_service_on_the_same_store_is_refused(served: Served, tmp_path: Path) -> None:
+    """Each would act on every run. The first one does not notice."""
+    served.configure()
+    served.start()
+    (tmp_path / "second").mkdir()
+    second = Served(tmp_path / "second")
+    second.configure(store={"directory": str(served.folder / "store")})
+    code, said = ended(second)
+
+    assert 2 == code
+    assert f"another remediator is using the store in {served.folder / 'store'}; stop it, or give this one" in said
+    assert 200 == served.readiness()[0]
+
+
+def test_a_used_port_is_refused_before_anything_is_done(served: Served, tmp_path: Path) -> None:
+    """A plan that may go on must not be begun by a process that is about to end."""
+    served.configure(mode="gated")
+    served.start()
+    deliver(served, down())
+    wait_for_stage(served, "drafted*")
+    served.stop()
+    served.configure(mode="auto")
+    (tmp_path / "other").mkdir()
+    other = Served(tmp_path / "other", port=served.port)
+    other.configure()
+    other.start()
+    code, said = ended(served)
+    other.end()
+
+    assert 2 == code
+    assert f"cannot listen on 127.0.0.1:{served.port}: " in said
+    assert "service_started" not in said
+    assert not (served.folder / "mended-web").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("rules.yaml", "pack: web\nrulez: []\n", "rules.yaml:2:1: `rulez` is not known here; did you mean `rules`?"),
+        ("remediator.yaml", "listne: x\n", "remediator.yaml:1:1: `listne` is not known here; did you mean `listen`?"),
+        ("remediator.yaml", "rules: [gone]\n", "gone"),
+        ("remediator.yaml", "store: {directory: remediator.yaml/x}\n", "store"),
+    ],
+)
+def test_a_mistake_ends_the_start_with_two_and_its_place(served: Served, file: str, text: str, said: str) -> None:
+    """Supervisors show the last lines; a traceback would hide the one that counts."""
+    served.configure()
+    if file == "remediator.yaml" and "listne" not in text:
+        text = f"{text}listen: 127.0.0.1:{served.port}\n" + ("" if "rules" in text else "rules: [rules.yaml]\n")
+    (served.folder / file).write_text(text)
+    code, log = ended(served)
+
+    assert 2 == code
+    assert said in log
+    assert "Traceback" not in log
+
+
+def test_what_is_not_configured_is_named_once_with_its_remedy(served: Served) -> None:
+    """In the log at the start, and in readiness for as long as it is so; the service is ready all the same."""
+    served.configure()
+    served.start()
+    status, ready = served.readiness()
+    named = [line for line in served.log().splitlines() if "not_configured" in line]
+    degraded = {check["name"]: check["detail"] for check in ready["checks"] if check["degraded"]}
+
+    assert (200, True) == (status, ready["ready"])
+    assert ["slack", "docker", "prometheus", "alertmanager", "http"] == [
+        next(word for word in line.split() if word.startswith("what=")).removeprefix("what=") for line in named
+    ]
+    assert {"slack", "docker", "prometheus", "alertmanager", "http"} == set(degraded)
+    assert "set slack.token and slack.channel" in degraded["slack"]
+    assert {"store", "parts", "rules", "chat"} == {c["name"] for c in ready["checks"] if c["ok"] and not c["degraded"]}
+
+
+def test_the_admin_token_is_its_owners_alone_and_stays(served: Served) -> None:
+    """Whoever reads it may approve plans; a new one at each start would lock scripts out."""
+    served.configure()
+    served.start()
+    path = served.folder / "store" / "admin-token"
+    first, modes = path.read_text(), (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777)
+    served.stop()
+    served.start()
+
+    assert (0o600, 0o700) == modes
+    assert first == path.read_text()
+    assert first.strip() not in served.log()
+
+
+# -- stopping, and dying --
+
+
+def test_a_stop_ends_at_once_while_runs_wait_and_verify(served: Served) -> None:
+    """A deployment must not wait for a person, nor for a proof that takes minutes."""
+    served.configure(mode="auto", sustain="5m")
+    served.start()
+    deliver(served, down("web"))
+    wait_for_stage(served, "acted")
+    served.stop()
+    served.configure(mode="gated", sustain="5m")
+    served.start()
+    deliver(served, down("api"))
+    wait_for_stage(served, "acted", "drafted*")
+    began = time.monotonic()
+    code = served.stop()
+    took = time.monotonic() - began
+
+    assert 0 == code
+    assert took < 15
+    assert "service_stopped" in served.log()
+    assert "Traceback" not in served.log()
+
+
+def test_a_run_that_waits_for_a_person_outlives_a_kill(served: Served) -> None:
+    """The approval is bound to the plan, not to the process that asked."""
+    served.configure()
+    served.start()
+    deliver(served, down())
+    wait_for_stage(served, "drafted*")
+    before = served.run()["waiting"]
+    served.kill()
+    served.start()
+    after = served.run()["waiting"]
+    approved = served.command("approve", served.run()["id"], "--plan", before["digest"][:16])
+    services.wait_until(lambda: served.run()["outcome"] is not None, "the run to end")
+
+    assert before == after
+    assert 0 == approved.returncode, approved.stderr
+    assert "healed" == served.run()["outcome"]
+    assert (served.folder / "mended-web").exists()
+    assert 1 == [fact["kind"] for fact in served.run()["timeline"]].count("started")
+
+
+# -- the webhook --
+
+
+def basic(pair: str) -> dict[str, str]:
+    return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def test_senders_name_themselves_by_token_or_user(served: Served) -> None:
+    """Both are what Alertmanager's `http_config` can do."""
+    served.configure(webhook={"tokens": ["old", "new"], "users": {"am": "pass:word"}})
+    served.start()
+    admin = (served.folder / "store" / "admin-token").read_text().strip()
+    tried = {
+        "old": {"Authorization": "Bearer old"},
+        "new": {"Authorization": "bearer new"},
+        "user": basic("am:pass:word"),
+        "nobody": {},
+        "wrong-token": {"Authorization": "Bearer newer"},
+        "wrong-word": basic("am:pass"),
+        "wrong-user": basic("ma:pass:word"),
+        "admin": {"Authorization": f"Bearer {admin}"},
+        "broken": {"Authorization": "Basic !!!"},
+    }
+    body = body_of({"alertname": "Other"})
+
+    assert {"old": 202, "new": 202, "user": 202} == {
+        name: status
+        for name, headers in tried.items()
+        if (status := served.ask("/api/v1/alerts", body=body, headers=headers)[0]) != 401
+    }
+    assert 401 == served.ask("/api/v1/runs", headers={"Authorization": "Bearer new"})[0]
+
+
+def test_the_metrics_are_all_there_and_tell_nothing_of_alerts(served: Served) -> None:
+    """They are open to whoever reaches the port, and a label of each alert would be a series of each alert."""
+    served.configure()
+    served.start()
+    secret = "SecretCustomer"
+    deliver(served, {**down(), "customer": secret}, {"alertname": secret, "service": "x"})
+    wait_for_stage(served, "drafted*")
+    found = served.series()
+    families = {metric.name for metric in Metrics().registry.collect()}
+    _, text = served.ask("/metrics")
+
+    assert families == {line.split()[2].removesuffix("_total") for line in text.decode().splitlines() if "# TYPE" in line
+                        and not line.split()[2].endswith("_created")}  # fmt: skip
+    assert 2 == found['remediator_alerts_total{ruling="opened"}']
+    assert 1 == found['remediator_deliveries_total{status="202"}']
+    assert 1 == found['remediator_runs_started_total{rule="web/down"}']
+    assert 1 == found["remediator_ready"]
+    assert secret not in text.decode()
+
+
+async def post_all(served: Served, bodies: Sequence[bytes], *, kill_after: int = 0) -> list[int]:
+    """Post all at once; the status of each, 0 for no answer. The service is killed after so many answers."""
+    answers = 0
+
+    async def post(session: aiohttp.ClientSession, body: bytes) -> int:
+        nonlocal answers
+        try:
+            async with session.post(f"{served.url}/api/v1/alerts", data=body) as answer:
+                await answer.read()
+                return answer.status
+        except (aiohttp.ClientError, OSError):
+            return 0
+        finally:
+            answers += 1
+            if answers == kill_after:
+                served.kill()
+
+    timeout = aiohttp.ClientTimeout(total=120)
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), timeout=timeout) as session:
+        return list(await asyncio.gather(*(post(session, body) for body in bodies)))
+
+
+def groups() -> list[list[dict[str, str]]]:
+    """Two thousand alerts in two hundred groups."""
+    size = ALERTS // REQUESTS
+    return [[{"alertname": "Seen", "n": str(n * size + i)} for i in range(size)] for n in range(REQUESTS)]
+
+
+def runs_by_alert(served: Served) -> Counter[str]:
+    """How many runs each alert has, read from the store."""
+    with sqlite3.connect(f"file:{served.folder}/store/remediator.sqlite3?mode=ro", uri=True) as db:
+        rows = db.execute("SELECT o.labels FROM run JOIN occurrence AS o ON o.id = run.occurrence").fetchall()
+    db.close()
+    return Counter(json.loads(row[0])["n"] for row in rows)
+
+
+def all_ended(served: Served, *, count: int) -> bool:
+    with sqlite3.connect(f"file:{served.folder}/store/remediator.sqlite3?mode=ro", uri=True) as db:
+        found = db.execute("SELECT count(*), count(ended_at) FROM run").fetchone()
+    db.close()
+    return bool(found == (count, count))
+
+
+async def test_a_burst_is_taken_whole_with_one_run_for_each_alert(served: Served) -> None:
+    """A data centre that fails sends everything at once."""
+    served.configure(log={"level": "warning"})
+    served.start()
+    statuses = await post_all(served, [body_of(*group) for group in groups()])
+    services.wait_until(lambda: all_ended(served, count=ALERTS), "all runs to end", limit=180)
+
+    assert {202: REQUESTS} == Counter(statuses)
+    assert {str(n): 1 for n in range(ALERTS)} == runs_by_alert(served)
+    assert 200 == served.readiness()[0]
+    assert 0 == served.stop()
+
+
+@pytest.mark.parametrize("kill_after", [1, 60, 150])
+async def test_what_was_accepted_before_a_kill_is_there_after_it(served: Served, kill_after: int) -> None:
+    """202 is a promise: whoever got it will not send again for hours. What got none is sent again."""
+    served.configure(log={"level": "warning"})
+    served.start()
+    sent = groups()
+    bodies = [body_of(*group) for group in sent]
+    statuses = await post_all(served, bodies, kill_after=kill_after)
+    promised = {alert["n"] for group, status in zip(sent, statuses, strict=True) if status == 202 for alert in group}
+    kept = runs_by_alert(served)
+    served.start()
+    again = await post_all(served, [body for body, status in zip(bodies, statuses, strict=True) if status != 202])
+    services.wait_until(lambda: all_ended(served, count=ALERTS), "all runs to end", limit=180)
+
+    assert promised <= set(kept)
+    assert {202} >= set(again)
+    assert {str(n): 1 for n in range(ALERTS)} == runs_by_alert(served)
+
+
+# -- any body at all --
+
+
+def odd_requests(chance: random.Random, count: int) -> Iterator[tuple[bytes, dict[str, str]]]:
+    """Recorded bodies, bent in every way, with headers that may lie about them."""
+    recorded = [path.read_bytes() for path in sorted(PAYLOADS.glob("*.json"))]
+    for _ in range(count):
+        body = chance.choice(BENDS)(chance, chance.choice(recorded))
+        headers = {"Authorization": chance.choice(["Bearer hook", "Bearer hook", "Bearer hook", "Bearer x", "Basic"])}
+        kind = chance.choice(["application/json", "text/plain", "application/json; charset=latin-1", "x"])
+        encoding = chance.choice(["", "", "", "gzip", "deflate", "br", "identity"])
+        if encoding == "gzip" and chance.random() < 0.7:
+            body = gzip.compress(body)
+        yield body, {**headers, "Content-Type": kind, **({"Content-Encoding": encoding} if encoding else {})}
+
+
+def _noise(chance: random.Random, _body: bytes) -> bytes:
+    return chance.randbytes(chance.randrange(400))
+
+
+def _cut(chance: random.Random, body: bytes) -> bytes:
+    return body[: chance.randrange(len(body))]
+
+
+def _flip(chance: random.Random, body: bytes) -> bytes:
+    bent = bytearray(body)
+    for _ in range(chance.randrange(1, 8)):
+        bent[chance.randrange(len(bent))] = chance.randrange(256)
+    return bytes(bent)
+
+
+def _replace(chance: random.Random, body: bytes) -> bytes:
+    """One value somewhere in it becomes something else."""
+    whole = json.loads(body)
+    places: list[tuple[Any, Any]] = []
+
+    def walk(value: Any) -> None:
+        for key, item in list(value.items() if isinstance(value, dict) else enumerate(value)):
+            places.append((value, key))
+            if isinstance(item, dict | list):
+                walk(item)
+
+    walk(whole)
+    holder, key = chance.choice(places)
+    if chance.random() < 0.2 and isinstance(holder, dict):
+        del holder[key]
+    else:
+        holder[key] = chance.choice(ODD_VALUES)
+    return json.dumps(whole).encode("utf-8", "surrogatepass")
+
+
+def _nest(chance: random.Random, _body: bytes) -> bytes:
+    depth = chance.choice([10, 1_000, 100_000])
+    return b'{"alerts":' + b"[" * depth + b"]" * depth + b"}"
+
+
+def _grow(chance: random.Random, body: bytes) -> bytes:
+    return body + b" " * chance.choice([10, 2_000_000])
+
+
+def _repeat(_chance: random.Random, body: bytes) -> bytes:
+    return body + body
+
+
+def _as_it_is(_chance: random.Random, body: bytes) -> bytes:
+    return body
+
+
+BENDS = (_noise, _cut, _flip, _replace, _replace, _replace, _nest, _grow, _repeat, _as_it_is)
+ODD_VALUES: tuple[Any, ...] = (
+    None, True, 0, -1, 2**70, 1e308, "", "x" * 5000, "\x00", "\x1b[2J", "\ud800", "{{ 7 * 7 }}", [], {}, [[]],
+    {"a": {}}, [None], "0000-00-00T00:00:00Z", "9999-12-31T23:59:59.999999999-23:59", "2026-02-30T00:00:00Z", "firing",
+    "resolved", {"alertname": "Down", "service": "-rf /"}, {"alertname": "Down", "service": "web\nEOF"}, {"": ""},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_no_body_upsets_the_service(served: Served, seed: int) -> None:
+    """Whoever can reach the webhook can send it anything; the next real alert must still find it well."""
+    served.configure(mode="auto", webhook={"tokens": ["hook"], "max_body_mib": 1}, log={"level": "warning"})
+    served.start()
+    chance = random.Random(seed)
+    places = asyncio.Semaphore(20)
+
+    async def post(session: aiohttp.ClientSession, body: bytes, headers: Mapping[str, str]) -> int:
+        async with places, session.post(f"{served.url}/api/v1/alerts", data=body, headers=headers) as answer:
+            said = await answer.read()
+            assert len(said) < 1000
+            return answer.status
+
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
+        statuses = await asyncio.gather(*(post(session, *odd) for odd in odd_requests(chance, 400)))
+    after = served.ask("/api/v1/alerts", body=body_of(down()), headers={"Authorization": "Bearer hook"})[0]
+    services.wait_until(lambda: (served.folder / "mended-web").exists(), "a real alert to be healed")
+    services.wait_until(lambda: not served.get("/api/v1/runs?active=true")["runs"], "all runs to end")
+
+    assert {202, 400, 401, 413} == set(statuses)
+    assert 202 == after
+    assert 200 == served.readiness()[0]
+    assert [] == [line for line in served.log().splitlines() if "Traceback" in line or "request_failed" in line]
+    assert {"mended-web"} == {path.name for path in served.folder.glob("mended*")}
+    assert 0 == served.stop()
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"POST /api/v1/alerts HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{",
+        b"POST /api/v1/alerts HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n{}",
+        b"POST /api/v1/alerts HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        b"POST /api/v1/alerts HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"POST /api/v1/alerts HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n{}",
+        b"POST /api/v1/alerts HTTP/1.1\r\n" + b"X: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"\x00" * 10_000,
+    ],
+    ids=["nothing", "tls", "version", "cut", "negative", "two-lengths", "chunk", "both", "huge-header", "zeros"],
+)  # fmt: skip
+async def test_bytes_that_are_no_request_are_refused(shared: Served, raw: bytes) -> None:
+    """Scanners and broken proxies send such things all day."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", shared.port)
+    writer.write(raw)
+    writer.write_eof()
+    async with asyncio.timeout(30):
+        answer = await reader.read()
+    writer.close()
+
+    assert answer == b"" or answer.split(b" ")[1] in (b"400", b"505")
+    assert 200 == shared.readiness()[0]
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One service for tests that only knock at its door."""
+    made = Served(tmp_path_factory.mktemp("served"))
+    made.configure(log={"level": "warning"})
+    made.start()
+    yield made
+    made.end()

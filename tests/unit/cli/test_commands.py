@@ -1,0 +1,439 @@
+"""The command line without a service: what it prints, what it refuses, its exit codes, and that it starts fast."""
+
+import getpass
+import http.server
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from remediator.cli import main
+from remediator.cli.send import parse_pairs, payload
+from remediator.model.alert import fingerprint_of
+from tests import services
+
+ROOT = Path(__file__).parents[3]
+PAYLOADS = ROOT / "tests" / "payloads"
+NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+GOOD = """
+pack: web
+rules:
+  - name: down
+    summary: it is down
+    match: ['alertname="Down"']
+    diagnose: {page: {http.get: {url: "http://127.0.0.1/"}}}
+"""
+BAD = GOOD.replace("http.get", "http.gett").replace("summary:", "sumary:")
+
+
+@pytest.fixture(autouse=True)
+def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither a settings file nor variables of the machine may reach a test; a proxy must not matter."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.upper().startswith("REMEDIATOR_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def told(result: Result) -> tuple[int, list[str]]:
+    return result.exit_code, result.output.splitlines()
+
+
+COMMANDS = ["serve", "check", "send", "runs", "approve", "deny", "actions", "demo"]
+
+
+def test_help_lists_every_command() -> None:
+    """It is where people look first."""
+    result = call("--help")
+
+    assert 0 == result.exit_code
+    assert [] == [name for name in COMMANDS if f"\n  {name} " not in result.output]
+
+
+@pytest.mark.parametrize("command", [*[[name] for name in COMMANDS], ["runs", "list"], ["runs", "show"]], ids=" ".join)
+def test_every_command_has_its_help(command: list[str]) -> None:
+    """And its module can be imported, which happens only when it is called."""
+    result = call(*command, "--help")
+
+    assert 0 == result.exit_code
+    assert result.output.startswith("Usage: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"],
+        ["runs", "list", "--limit", "0"],
+        ["runs", "list", "--limit", "501"],
+        ["deny", "r1"],
+        ["approve"],
+        ["send"],
+        ["send", "Down", "-l", "no-equals-sign"],
+        ["send", "Down", "-a", "=no-name"],
+        ["check", "-o", "yaml"],
+        ["send", "Down", "--url", "ftp://127.0.0.1/"],
+        ["send", "Down", "--url", "nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_ends_with_two(arguments: list[str]) -> None:
+    """Scripts tell it apart from a service that is away."""
+    assert 2 == call(*arguments).exit_code
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["send", "Down"], ["runs", "list"], ["approve", "r1"], ["serve"]])
+def test_mistakes_of_the_settings_end_with_two_and_have_their_places(arguments: list[str], tmp_path: Path) -> None:
+    """Whatever was asked for, it is told where to mend what."""
+    (tmp_path / "remediator.yaml").write_text("slak: {}\nmode_ceiling: gatted\n")
+    result = call(*arguments)
+
+    assert 2 == result.exit_code
+    assert [
+        "remediator.yaml:1:1: `slak` is not known here; did you mean `slack`?",
+        "remediator.yaml:2:15: `mode_ceiling` is one of 'observe', 'suggest', 'gated' or 'auto'; did you mean `gated`?",
+    ] == result.stderr.splitlines()
+
+
+def test_a_settings_file_that_is_not_there_ends_with_two() -> None:
+    """To go on with the defaults would look like working."""
+    result = call("-c", "gone.yaml", "check")
+
+    assert 2 == result.exit_code
+    assert result.stderr.startswith("gone.yaml: cannot be read")
+
+
+def test_good_rules_check_out(tmp_path: Path) -> None:
+    """What CI runs on every change of a rule."""
+    (tmp_path / "good.yaml").write_text(GOOD)
+    as_text, as_json = call("check", "good.yaml"), call("check", "-o", "json", "good.yaml")
+
+    assert (0, ["ok: 1 rules"]) == told(as_text)
+    assert (0, {"mistakes": [], "rules": 1}) == (as_json.exit_code, json.loads(as_json.output))
+
+
+def test_bad_rules_are_told_with_their_places(tmp_path: Path) -> None:
+    """Every mistake at once, in a form that editors jump to and in one that scripts read."""
+    (tmp_path / "bad.yaml").write_text(BAD)
+    as_text, as_json = call("check", "bad.yaml"), call("check", "-o", "json", "bad.yaml")
+    found = json.loads(as_json.stdout)["mistakes"]
+
+    assert (1, 1) == (as_text.exit_code, as_json.exit_code)
+    assert [("bad.yaml", 5), ("bad.yaml", 7)] == sorted({(m["file"], m["line"]) for m in found})
+    assert [f"{m['file']}:{m['line']}:{m['column']}: {m['what']}" for m in found] == as_text.stdout.splitlines()
+    assert [f"{len(found)} mistakes"] == as_text.stderr.splitlines()
+
+
+def test_the_rules_of_the_settings_are_checked_where_none_are_named(tmp_path: Path) -> None:
+    """`remediator check` alone answers whether `serve` would start."""
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "bad.yaml").write_text(BAD)
+    (tmp_path / "remediator.yaml").write_text("rules: [mine]\n")
+    result = call("check")
+
+    assert 1 == result.exit_code
+    assert "mine/bad.yaml:5:" in result.stdout
+
+
+@pytest.mark.parametrize("name", ["gone.yaml", "folder"])
+def test_rules_that_cannot_be_read_are_a_mistake(tmp_path: Path, name: str) -> None:
+    """A path that is misspelt must not check out as nothing wrong."""
+    (tmp_path / "folder").mkdir()
+    result = call("check", name)
+
+    assert 1 == result.exit_code
+    assert name in result.stdout
+
+
+def test_actions_are_listed() -> None:
+    """What rules may use, with the schema of each for tools."""
+    as_text, as_json = call("actions"), call("actions", "-o", "json")
+    known = {action["name"]: action for action in json.loads(as_json.output)}
+
+    assert (0, 0) == (as_text.exit_code, as_json.exit_code)
+    assert ("change", "read") == (known["docker.restart"]["effect"], known["http.get"]["effect"])
+    assert "container" in known["docker.restart"]["params"]["properties"]
+    assert list(known) == [line.split()[0] for line in as_text.output.splitlines()]
+
+
+# -- send --
+
+
+@pytest.mark.parametrize("name", ["firing", "resolved"])
+def test_what_is_sent_looks_like_alertmanagers_own(name: str) -> None:
+    """A rule that works with `send` has to work in earnest: the same fields, types and fingerprint."""
+    real = json.loads((PAYLOADS / f"recorded-0.25-{name}.json").read_text())
+    (alert,) = real["alerts"]
+    ours = payload(alert["labels"], alert["annotations"], resolved=name == "resolved", at=NOON)
+
+    assert shape_of(real) == shape_of(ours)
+    assert alert["fingerprint"] == ours["alerts"][0]["fingerprint"]
+    for key in ("version", "status", "groupKey", "groupLabels", "commonLabels", "truncatedAlerts"):
+        assert real[key] == ours[key]
+    assert (alert["endsAt"] == "0001-01-01T00:00:00Z") == (ours["alerts"][0]["endsAt"] == "0001-01-01T00:00:00Z")
+
+
+def shape_of(value: Any) -> Any:
+    """The types of a JSON value, with the keys of objects."""
+    if isinstance(value, dict):
+        return {key: shape_of(item) for key, item in value.items()}
+    return [shape_of(item) for item in value] if isinstance(value, list) else type(value).__name__
+
+
+@pytest.mark.parametrize(
+    ("given", "labels"),
+    [
+        (["a=b"], {"a": "b"}),
+        (["url=http://x/?a=b&c=d"], {"url": "http://x/?a=b&c=d"}),
+        (["a="], {"a": ""}),
+        (["a=b=c", "d=="], {"a": "b=c", "d": "="}),
+        (["a=1", "a=2"], {"a": "2"}),
+        (["a= spaces "], {"a": " spaces "}),
+    ],
+)
+def test_a_label_may_hold_anything_after_the_first_equals_sign(given: list[str], labels: dict[str, str]) -> None:
+    """URLs and selectors have more of them."""
+    context = click.Context(main)
+
+    assert labels == parse_pairs(context, click.Option(["-l"]), tuple(given))
+
+
+class _Asked(http.server.BaseHTTPRequestHandler):
+    """Answers as told, and keeps what it was asked."""
+
+    status = 202
+    body = b"{}"
+    headers_sent: tuple[tuple[str, str], ...] = ()
+    asked: list[tuple[str, str, str, bytes]]
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.asked.append((self.command, self.path, self.headers.get("Authorization", ""), body))
+        self.send_response(self.status)
+        for name, value in self.headers_sent:
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(self.body)))
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    do_GET = do_POST  # noqa: N815 - its name there
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
+        """Quiet."""
+
+
+@contextmanager
+def answering(status: int = 202, body: bytes = b"{}", **headers: str) -> Iterator[tuple[str, list[Any]]]:
+    """A server that gives every request the same answer; its URL, and what it was asked."""
+    asked: list[Any] = []
+    sent = tuple(headers.items())
+    handler = type("_", (_Asked,), {"status": status, "body": body, "headers_sent": sent, "asked": asked})
+    server = http.server.HTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, name="answering")
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_send_posts_one_alert_with_its_labels() -> None:
+    """The name is the argument's, whatever a label says; an empty label is none, as in Alertmanager."""
+    with answering() as (url, asked):
+        result = call(
+            "send", "Down", "-l", "service=web", "-l", "alertname=Other", "-l", "e=", "-a", "s=t", "--url", url
+        )
+    ((verb, path, _, body),) = asked
+    (alert,) = json.loads(body)["alerts"]
+
+    assert (0, ["accepted: Down firing (see: remediator runs list)"]) == told(result)
+    assert ("POST", "/api/v1/alerts") == (verb, path)
+    assert {"alertname": "Down", "service": "web"} == alert["labels"]
+    assert ("firing", {"s": "t"}, fingerprint_of(alert["labels"])) == (
+        alert["status"],
+        alert["annotations"],
+        alert["fingerprint"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "authorization"),
+    [
+        ("webhook: {tokens: [first, second]}", "Bearer first"),
+        ("webhook: {users: {am: pass}}", "Basic YW06cGFzcw=="),
+        ("token: api-token", "Bearer api-token"),
+        ("{}", ""),
+    ],
+)
+def test_send_names_itself_as_a_sender_that_the_settings_know(
+    tmp_path: Path, settings: str, authorization: str
+) -> None:
+    """The API's token is not the webhook's."""
+    (tmp_path / "remediator.yaml").write_text(settings + "\n")
+    with answering() as (url, asked):
+        result = call("send", "Down", "--url", url)
+
+    assert 0 == result.exit_code
+    assert authorization == asked[0][2]
+
+
+# -- what can go wrong on the way --
+
+
+def test_nobody_listening_ends_with_four(tmp_path: Path) -> None:
+    """And says what to do."""
+    (tmp_path / "remediator.yaml").write_text(f"listen: 127.0.0.1:{services.free_port()}\n")
+    for arguments in (["runs", "list"], ["runs", "show", "r1"], ["approve", "r1"], ["send", "Down"]):
+        result = call(*arguments)
+
+        assert 4 == result.exit_code
+        assert "Start it with: remediator serve" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code", "said"),
+    [
+        (401, b'{"error": "the API needs a token"}', 5, "not allowed: the API needs a token"),
+        (403, b"<html>", 5, "not allowed: Forbidden"),
+        (404, b'{"error": "there is no such run"}', 1, "there is no such run"),
+        (409, b'{"error": "the run has ended meanwhile"}', 1, "the run has ended meanwhile"),
+        (400, b'{"error": "outcome is not one of"}', 2, "the service answered 400: outcome is not one of"),
+        (503, b'{"error": "the store cannot be written"}', 4, "the service answered 503: the store cannot"),
+        (404, b'{"error": "\x1b[2J\\u001b[2J"}', 1, "Not Found"),
+        (404, b'{"error": "\\u001b[2J"}', 1, "\N{REPLACEMENT CHARACTER}[2J"),
+        (404, b"[1]", 1, "Not Found"),
+        (200, b"<html>hello</html>", 4, "does not answer"),
+        (200, b"\xff\xfe", 4, "does not answer"),
+        (200, b"[]", 4, "is not remediator"),
+        (200, b'{"runs": []}', 4, "is not remediator"),
+    ],
+)
+def test_every_answer_becomes_an_exit_code_and_a_sentence(status: int, body: bytes, code: int, said: str) -> None:
+    """Never a traceback, and nothing that a terminal would obey."""
+    with answering(status, body) as (url, _):
+        result = call("runs", "show", "r1", "--url", url)
+
+    assert code == result.exit_code
+    assert said in result.stderr.splitlines()[0]
+    assert "\x1b" not in result.output
+
+
+def test_a_token_does_not_follow_a_redirect(tmp_path: Path) -> None:
+    """Whoever sits at the address could collect it otherwise."""
+    (tmp_path / "remediator.yaml").write_text("token: api-token\n")
+    with answering(200, b'{"runs": []}') as (thief, stolen), answering(302, Location=f"{thief}/x") as (url, _):
+        result = call("runs", "list", "--url", url)
+
+    assert 4 == result.exit_code
+    assert [] == stolen
+
+
+def test_something_that_speaks_no_http_is_not_reachable(tmp_path: Path) -> None:
+    """A database on the port of ours must not end in a traceback."""
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def greet() -> None:
+            link, _ = server.accept()
+            with link:
+                link.recv(1000)
+                link.sendall(b"-ERR what?\r\n")
+
+        thread = threading.Thread(target=greet, name="greet")
+        thread.start()
+        result = call("runs", "list", "--url", url)
+        thread.join()
+
+    assert 4 == result.exit_code
+
+
+def test_labels_cannot_command_the_terminal() -> None:
+    """They are anybody's."""
+    run = {
+        "id": "r1",
+        "created_at": "2026-01-01T00:00:00Z",
+        "outcome": None,
+        "rule": "p/r",
+        "alertname": "\x1b]0;owned\x07\nr2  fake line",
+    }
+    with answering(200, json.dumps({"runs": [run]}).encode()) as (url, _):
+        result = call("runs", "list", "--url", url)
+
+    assert 1 == len(result.output.splitlines())
+    assert not {"\x1b", "\x07"} & set(result.output)
+
+
+def test_a_decision_names_its_user_even_where_he_has_no_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container a user is often a number only; who approved what must be told all the same."""
+
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 12345")
+
+    monkeypatch.setattr(getpass, "getuser", nobody)  # the password database cannot be had otherwise
+    plan = {"digest": "d" * 64, "until": "x", "steps": []}
+    with answering(200, json.dumps({"waiting": plan}).encode()) as (url, asked):
+        result = call("approve", "r1", "--url", url)
+
+    assert 0 == result.exit_code
+    assert f"user {os.getuid()}" == json.loads(asked[1][3])["by"]
+
+
+# -- starting --
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["check"], ["runs", "list"], ["send", "Down"], ["approve", "r1"]]
+)
+def test_slow_libraries_are_imported_by_the_service_only(tmp_path: Path, arguments: list[str]) -> None:
+    """Each takes longer than everything that these commands do."""
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "remediator.yaml").write_text(f"rules: [good.yaml]\nlisten: 127.0.0.1:{services.free_port()}\n")
+    code = (
+        "import sys\nfrom remediator.cli import main\n"
+        f"try:\n    main({arguments!r})\n"
+        "finally:\n    print(*({'aiohttp', 'docker', 'slack_sdk'} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert "" == ended.stderr.splitlines()[-1]
+    assert ended.returncode in (0, 4), ended.stderr
+
+
+def test_the_module_can_be_run(tmp_path: Path) -> None:
+    """`python -m remediator` is what containers and units call."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "remediator", "--version"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert ended.stdout.startswith("remediator, version ")

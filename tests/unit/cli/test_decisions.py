@@ -1,0 +1,163 @@
+"""The command line against a running service: what was approved is done and proven, what was denied is not done."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from remediator.cli import main
+from tests import services
+from tests.served import Served
+
+
+@dataclass
+class Running:
+    """A service, and the command line beside it."""
+
+    served: Served
+
+    def call(self, *arguments: str) -> Result:
+        return CliRunner().invoke(main, arguments)
+
+    def runs(self, *options: str) -> list[dict[str, Any]]:
+        result = self.call("runs", "list", "-o", "json", *options)
+        assert 0 == result.exit_code, result.output
+        listed: list[dict[str, Any]] = json.loads(result.output)["runs"]
+        return listed
+
+    def show(self, run: str) -> dict[str, Any]:
+        shown: dict[str, Any] = json.loads(self.call("runs", "show", "-o", "json", run).output)
+        return shown
+
+    def waiting_run(self) -> str:
+        """Send an alert, and wait until its plan waits for a person."""
+        assert 0 == self.call("send", "Down", "-l", "service=web").exit_code
+        services.wait_until(lambda: bool(self.runs()), "the run")
+        run = str(self.runs()[0]["id"])
+        services.wait_until(lambda: bool(self.show(run)["waiting"]), "the plan to wait")
+        return run
+
+    def ended(self, run: str) -> str:
+        services.wait_until(lambda: bool(self.show(run)["outcome"]), "the run to end")
+        return str(self.show(run)["outcome"])
+
+    @property
+    def mended(self) -> bool:
+        return (self.served.folder / "mended-web").exists()
+
+
+@pytest.fixture
+def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
+    """A service whose settings are the ones of this folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.upper().startswith("REMEDIATOR_")]:
+        monkeypatch.delenv(name)
+    served = Served(tmp_path)
+    served.configure()
+    served.start()
+    yield Running(served)
+    served.end()
+
+
+def test_an_approved_plan_is_done_and_proven(running: Running) -> None:
+    """The whole way of a person at a terminal."""
+    run = running.waiting_run()
+    shown = running.call("runs", "show", run).output
+    before = running.mended
+    approved = running.call("approve", run, "--plan", running.show(run)["waiting"]["digest"][:12])
+
+    assert not before
+    assert f"Decide with: remediator approve {run}, or: remediator deny {run} --reason …" in shown
+    assert "1. run command mend service=web" in shown
+    assert 0 == approved.exit_code
+    assert approved.output.startswith("approved: plan ")
+    assert "healed" == running.ended(run)
+    assert running.mended
+    assert [run] == [found["id"] for found in running.runs("--outcome", "healed")]
+    assert [] == running.runs("--active")
+    (line,) = running.call("runs", "list").output.splitlines()
+    assert ["healed", "web/down", "Down"] == line.split()[2:]
+
+
+def test_a_denied_plan_is_not_done(running: Running) -> None:
+    """And the reason is kept."""
+    run = running.waiting_run()
+    denied = running.call("deny", run, "--reason", "not today")
+
+    assert 0 == denied.exit_code
+    assert "denied" == running.ended(run)
+    assert not running.mended
+    assert "not today" in running.call("runs", "show", run).output
+
+
+def test_a_decision_is_refused_where_nothing_waits_for_it(running: Running) -> None:
+    """Each with what to do next; none of them may start anything."""
+    run = running.waiting_run()
+    other = running.call("approve", run, "--plan", "0123456789ab")
+    unknown = running.call("approve", "nosuchrun")
+    odd = running.call("approve", "../healthz")
+    still = running.show(run)["waiting"]
+    running.call("deny", run, "--reason", "no")
+    running.ended(run)
+    late = running.call("approve", run)
+
+    assert (1, 1, 1, 1) == (other.exit_code, unknown.exit_code, odd.exit_code, late.exit_code)
+    assert f"run {run} has another plan now" in other.stderr
+    assert "there is no such run" in unknown.stderr
+    assert "waits for nobody" in late.stderr
+    assert still
+    assert not running.mended
+
+
+def test_a_wrong_token_ends_with_five(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not allowed is told apart from not there."""
+    run = running.waiting_run()
+    monkeypatch.setenv("REMEDIATOR_TOKEN", "wrong")
+    for arguments in (["runs", "list"], ["runs", "show", run], ["approve", run], ["deny", run, "--reason", "x"]):
+        result = running.call(*arguments)
+
+        assert 5 == result.exit_code
+        assert result.stderr.startswith("not allowed: ")
+    assert not running.mended
+
+
+@pytest.mark.parametrize("resolve", [True, False])
+def test_a_resolution_ends_what_an_earlier_send_of_the_same_labels_opened(running: Running, resolve: bool) -> None:
+    """So a rule can be tried from beginning to end; labels in another order are the same labels."""
+    run = running.waiting_run()
+    labels = ["-l", "team=x", "-l", "service=web"] if not resolve else ["-l", "service=web"]
+    assert 0 == running.call("send", "Down", *labels, "--resolved").exit_code
+
+    if resolve:
+        assert "resolved by itself" == running.ended(run)
+    assert resolve == bool(running.show(run)["signals"])
+    assert not running.mended
+
+
+def test_an_alert_can_be_sent_again_after_its_resolution(running: Running) -> None:
+    """Whoever tries a rule out does so more than once, and at once."""
+    for _ in range(2):
+        assert 0 == running.call("send", "Seen").exit_code
+        assert 0 == running.call("send", "Seen", "--resolved").exit_code
+    services.wait_until(lambda: not running.runs("--active"), "the runs to end")
+
+    assert ["web/seen", "web/seen"] == [run["rule"] for run in running.runs()]
+
+
+def test_the_list_can_be_cut_and_filtered(running: Running) -> None:
+    """By words that people use; one that is not known is a mistake and not an empty list."""
+    for number in range(3):
+        running.call("send", "Seen", "-l", f"n={number}")
+    services.wait_until(lambda: 3 == len(running.runs("--outcome", "told")), "the runs to end")
+    wrong = running.call("runs", "list", "--outcome", "nonsense")
+
+    assert 2 == len(running.runs("-n", "2"))
+    assert [] == running.runs("--outcome", "healed")
+    assert "no runs yet\n" == running.call("runs", "list", "--active").output
+    assert 2 == wrong.exit_code
+    assert "outcome is not one of" in wrong.stderr

@@ -1,0 +1,254 @@
+"""After a start everything that was left is taken up; a doubtful alert is decided once, and never lost."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from remediator.clients.alertmanager import AlertmanagerClient
+from remediator.kit.metrics import Metrics
+from remediator.model.alert import fingerprint_of
+from remediator.model.occurrence import Occurrence
+from remediator.pipeline.dispatch import HeapDispatcher
+from remediator.pipeline.recovery import Doubts, resume
+from remediator.settings import AlertmanagerSettings
+from remediator.storage.sqlite import SqliteStore
+from tests.unit.pipeline.harness import SECOND, Harness, alert, rule
+
+MINUTE = timedelta(minutes=1)
+
+
+@dataclass
+class Alertmanager:
+    """A stand-in on the wire for the one question that is asked."""
+
+    url: str = ""
+    firing: list[Mapping[str, str]] = field(default_factory=list)
+    status: int = 200
+    questions: int = 0
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.questions += 1
+        alerts = [
+            {"labels": labels, "fingerprint": fingerprint_of(labels), "startsAt": "2026-01-01T00:00:00Z"}
+            for labels in self.firing
+        ]
+        return web.Response(status=self.status, text=json.dumps(alerts), content_type="application/json")
+
+
+@pytest.fixture
+async def alertmanager() -> AsyncIterator[Alertmanager]:
+    made = Alertmanager()
+    app = web.Application()
+    app.router.add_get("/api/v2/alerts", made.answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield made
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def client(alertmanager: Alertmanager) -> AsyncIterator[AlertmanagerClient]:
+    made = AlertmanagerClient(AlertmanagerSettings(url=alertmanager.url, timeout=2 * SECOND))
+    yield made
+    await made.close()
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Harness]:
+    """A pipeline whose rule only looks, so that every run ends at once."""
+    async with Harness(tmp_path, rule(mode="observe")) as harness:
+        yield harness
+
+
+def doubts_of(desk: Harness, client: AlertmanagerClient | None = None) -> Doubts:
+    return Doubts(desk.store, desk.process.intake, client, desk.clock)
+
+
+async def make_doubtful(desk: Harness, service: str = "web") -> None:
+    """Firing, resolved, and firing again with a start that is not after the end."""
+    await desk.deliver(alert(service))
+    await desk.deliver(alert(service), resolved=True)
+    await desk.deliver(alert(service))
+
+
+async def pass_time(desk: Harness, doubts: Doubts, duration: timedelta) -> None:
+    """Let time pass, with a look at the doubts every second."""
+    for _ in range(int(duration / SECOND)):
+        await desk.clock.advance(SECOND)
+        await doubts.settle_due()
+
+
+async def occurrence(desk: Harness, service: str = "web") -> Occurrence:
+    found = await desk.store.newest_occurrence(fingerprint_of(alert(service)))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("asks", "is_firing", "sent_again", "runs"),
+    [
+        pytest.param(True, True, False, 2, id="alertmanager-says-firing"),
+        pytest.param(True, True, True, 2, id="alertmanager-says-firing-and-it-was-sent-again"),
+        pytest.param(True, False, False, 1, id="alertmanager-says-gone"),
+        pytest.param(True, False, True, 1, id="alertmanager-knows-better-than-a-late-duplicate"),
+        pytest.param(False, True, True, 2, id="nobody-to-ask-and-sent-again"),
+        pytest.param(False, True, False, 1, id="nobody-to-ask-and-silent"),
+    ],
+)
+async def test_a_doubt_is_decided_when_its_window_ends(
+    desk: Harness,
+    alertmanager: Alertmanager,
+    client: AlertmanagerClient,
+    asks: bool,
+    is_firing: bool,
+    sent_again: bool,
+    runs: int,
+) -> None:
+    """A late duplicate must start nothing; an outage that goes on must not be taken for one."""
+    doubts = doubts_of(desk, client if asks else None)
+    alertmanager.firing = [alert()] if is_firing else []
+    await make_doubtful(desk)
+    if sent_again:
+        await desk.deliver(alert())
+    await pass_time(desk, doubts, 59 * SECOND)
+    early, questions = len(await desk.runs()), alertmanager.questions
+    await pass_time(desk, doubts, 5 * SECOND)
+
+    assert (1, 0) == (early, questions)
+    assert runs == len(await desk.runs())
+    assert (await occurrence(desk)).doubt is None
+    assert (1 if asks else 0) == alertmanager.questions
+
+
+async def test_what_counted_as_gone_opens_again_when_it_is_sent_again(desk: Harness) -> None:
+    """Nothing is dropped for good."""
+    doubts = doubts_of(desk)
+    await make_doubtful(desk)
+    await pass_time(desk, doubts, 2 * MINUTE)
+    before = len(await desk.runs())
+    await desk.deliver(alert())
+
+    assert (1, 2) == (before, len(await desk.runs()))
+
+
+async def test_a_resolve_in_the_window_ends_the_doubt(
+    desk: Harness, alertmanager: Alertmanager, client: AlertmanagerClient
+) -> None:
+    """The duplicates of a second replica come as a pair."""
+    doubts = doubts_of(desk, client)
+    alertmanager.firing = [alert()]
+    await make_doubtful(desk)
+    await desk.deliver(alert(), resolved=True)
+    await pass_time(desk, doubts, 2 * MINUTE)
+
+    assert 1 == len(await desk.runs())
+    assert 0 == alertmanager.questions
+
+
+async def test_a_resolve_while_alertmanager_is_asked_ends_the_doubt(desk: Harness, alertmanager: Alertmanager) -> None:
+    """The answer is about a moment that has passed."""
+
+    class Slow(AlertmanagerClient):
+        async def is_firing(self, labels: Mapping[str, str]) -> bool:
+            await desk.deliver(alert(), resolved=True)
+            return True
+
+    client = Slow(AlertmanagerSettings(url=alertmanager.url))
+    await make_doubtful(desk)
+    await pass_time(desk, doubts_of(desk, client), 2 * MINUTE)
+    await client.close()
+
+    assert 1 == len(await desk.runs())
+    assert (await occurrence(desk)).doubt is None
+
+
+@pytest.mark.parametrize("status", [500, 503, 404])
+async def test_without_an_answer_a_doubt_waits_and_is_decided_later(
+    desk: Harness, alertmanager: Alertmanager, client: AlertmanagerClient, status: int
+) -> None:
+    """Alertmanager may be down in just the outage that the alert tells of."""
+    doubts = doubts_of(desk, client)
+    alertmanager.firing, alertmanager.status = [alert()], status
+    await make_doubtful(desk)
+    await pass_time(desk, doubts, 5 * MINUTE)
+    waits, questions = (await occurrence(desk)).doubt is not None, alertmanager.questions
+    alertmanager.status = 200
+    await pass_time(desk, doubts, 11 * SECOND)
+
+    assert waits
+    assert 20 <= questions <= 25  # every ten seconds, not every second
+    assert 2 == len(await desk.runs())
+
+
+async def test_without_an_answer_what_was_sent_again_counts_as_firing(
+    desk: Harness, alertmanager: Alertmanager, client: AlertmanagerClient
+) -> None:
+    """Whoever is alerted again waits for no Alertmanager."""
+    doubts = doubts_of(desk, client)
+    alertmanager.status = 503
+    await make_doubtful(desk)
+    await desk.deliver(alert())
+    await pass_time(desk, doubts, 61 * SECOND)
+
+    assert 2 == len(await desk.runs())
+
+
+async def test_many_doubts_that_wait_for_an_answer_keep_no_other_waiting(
+    desk: Harness, alertmanager: Alertmanager, client: AlertmanagerClient
+) -> None:
+    """Two hundred unanswered questions, each with its time limit, would take minutes in a row."""
+    doubts = doubts_of(desk, client)
+    alertmanager.status = 503
+    for number in range(200):
+        await make_doubtful(desk, f"quiet-{number}")
+    await make_doubtful(desk, "loud")
+    await desk.deliver(alert("loud"))
+    await pass_time(desk, doubts, 62 * SECOND)
+
+    assert (await occurrence(desk, "loud")).doubt is None
+    assert (await occurrence(desk, "quiet-0")).doubt is not None
+    assert alertmanager.questions <= 2
+
+
+async def test_a_doubt_outlives_the_process(desk: Harness) -> None:
+    """It is in the store, so a restart in its window loses nothing."""
+    await make_doubtful(desk)
+    await desk.deliver(alert())
+    await desk.crash()
+    await pass_time(desk, doubts_of(desk), 61 * SECOND)
+
+    assert 2 == len(await desk.runs())
+
+
+async def test_a_store_that_is_away_does_not_end_the_watch(desk: Harness) -> None:
+    """A full disk is emptied again some day."""
+    closed = SqliteStore(None, clock=desk.clock, metrics=Metrics())
+    watch = asyncio.create_task(Doubts(closed, desk.process.intake, None, desk.clock).work(), name="doubts")
+    await desk.clock.advance(10 * SECOND)
+    alive = not watch.done()
+    watch.cancel()
+    await asyncio.gather(watch, return_exceptions=True)
+
+    assert alive
+
+
+async def test_every_run_with_something_to_do_is_due_after_a_start(desk: Harness) -> None:
+    """A run that nobody wakes is a run that is lost."""
+    await desk.process.stop()
+    await desk.deliver(alert("one"))
+    await desk.deliver(alert("two"))
+    dispatcher = HeapDispatcher(desk.clock)
+    count = await resume(desk.store, dispatcher)
+    found = {await dispatcher.next() for _ in range(count)}
+    await desk.process.start()
+
+    assert {run.id for run in await desk.runs()} == found
+    assert 2 == count
