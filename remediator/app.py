@@ -21,7 +21,7 @@ from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor
 from remediator.kit.tasks import Background
 from remediator.model.ids import OwnerId, RunId, new_owner_id
-from remediator.model.run import Decision, Run, RunSummary
+from remediator.model.run import Cancel, Decision, Run, RunSummary, Signal
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.dispatch import Dispatcher, HeapDispatcher
@@ -68,7 +68,14 @@ class Runs:
 
     async def decide(self, run: RunId, decision: Decision, /) -> bool:
         """Store the decision, then wake the run's owner."""
-        stored = await self.store.signal(run, decision)
+        return await self._say(run, decision)
+
+    async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
+        """Store the wish, then wake the run's owner."""
+        return await self._say(run, wish)
+
+    async def _say(self, run: RunId, signal: Signal) -> bool:
+        stored = await self.store.signal(run, signal)
         if stored:
             self.dispatcher.wake(run, self.clock.now())
         return stored
@@ -160,6 +167,7 @@ class App:
             clock=self.clock,
             metrics=self.metrics,
             interval=self.settings.slack.post_interval if self.chat.name != _TERMINAL else timedelta(0),
+            moved={_TERMINAL: self.settings.slack.channel} if self.chat.name != _TERMINAL else {},
         )
         return intake, worker, outbox, Doubts(self.store, intake, self.clients.alertmanager, self.clock)
 
@@ -178,7 +186,7 @@ class App:
         completion = Completion(self.intake, self.clients.alertmanager, self.clock)
         self._background.start(completion.work(), name="completion")
         self._background.start(self._watch_health(), name="health")
-        self.metrics.runs_waiting.set_function(lambda: float(self.dispatcher.due))
+        self.metrics.runs_waiting.set_function(self._count_due)
         self.metrics.runs_waiting_seconds.set_function(lambda: self.dispatcher.lateness.total_seconds())
         log.info(
             "service_started",
@@ -246,6 +254,9 @@ class App:
         ready = all(check.ok for check in checks)
         self.metrics.ready.set(ready)
         return Health(ready, (*checks, *degraded))
+
+    def _count_due(self) -> float:
+        return self.dispatcher.due
 
     async def _watch_health(self) -> None:
         """Keep the metric `remediator_ready` true, whoever asks."""

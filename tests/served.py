@@ -1,4 +1,4 @@
-"""`remediator serve` as a process of its own, with a rule whose one remedy is to touch a file; it needs nothing else."""
+"""`remediator serve` as a process of its own, with a rule whose one remedy is to touch a file."""
 
 import json
 import os
@@ -64,6 +64,7 @@ class Served:
         needed = {
             "listen": f"127.0.0.1:{self.port}",
             "rules": [str(self.folder / "rules.yaml")],
+            "mode_ceiling": "auto",
             "store": {"directory": str(self.folder / "store")},
             "commands": {
                 "mend": {

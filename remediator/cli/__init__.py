@@ -14,10 +14,11 @@ _COMMANDS = {
     "runs": "List runs, or show one.",
     "approve": "Approve the plan that a run waits with.",
     "deny": "Say no to the plan that a run waits with.",
+    "cancel": "Stop a run.",
     "actions": "List the actions that rules may use.",
     "demo": "Play the whole story in this terminal: a service fails, is healed, and it is proven and told.",
 }
-_MODULES = {"approve": "decide", "deny": "decide"}
+_MODULES = {"approve": "decide", "deny": "decide", "cancel": "decide"}
 
 
 class _Lazy(click.Group):

@@ -1,4 +1,4 @@
-"""`remediator approve` and `remediator deny`: a person's word on the plan that a run waits with."""
+"""`remediator approve`, `deny` and `cancel`: a person's word on a run."""
 
 import getpass
 import os
@@ -57,3 +57,14 @@ def approve(ctx: click.Context, run: str, digest: str | None, url: str | None) -
 def deny(ctx: click.Context, run: str, reason: str, digest: str | None, url: str | None) -> None:
     """Say no to the plan that the run RUN waits with."""
     _decide(ctx, run, url, digest, approved=False, reason=reason)
+
+
+@click.command
+@click.argument("run")
+@click.option("--reason", default="", help="Why; it is told in the thread.")
+@_url
+@click.pass_context
+def cancel(ctx: click.Context, run: str, reason: str, url: str | None) -> None:
+    """Stop the run RUN; a step that is acting right now is let to its end."""
+    Service.of(ctx, url).post(f"/api/v1/runs/{quote(run, safe='')}/cancel", {"by": _who(), "reason": reason})
+    click.echo(f"cancelled: run {run} (see: remediator runs show {run})")

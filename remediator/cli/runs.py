@@ -11,6 +11,9 @@ _output = click.option("-o", "--output", type=click.Choice(["text", "json"]), de
 _url = click.option("--url", help="Where the service is; else where the settings say that it listens.")
 
 
+_UNDER_WAY = {"needs_a_person": "needs a person", "acted": "being checked"}
+
+
 @click.group
 def runs() -> None:
     """List runs, or show one."""
@@ -44,7 +47,7 @@ def list_(
         click.echo(json.dumps(found, indent=2))
         return
     for run in found["runs"]:
-        state = run["outcome"] or "under way"
+        state = run["outcome"] or _UNDER_WAY.get(run["stage"], "under way")
         click.echo(
             f"{run['id']}  {run['created_at'][:19]}Z  {state:<20} {plain(run['rule'])}  {plain(run['alertname'])}"
         )

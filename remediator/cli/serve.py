@@ -37,4 +37,8 @@ async def _serve(settings: Settings) -> int:
         await stop.wait()
     finally:
         await app.stop()
+    if app.died:
+        click.echo(
+            f"the part “{app.died}” has died, so the service stops; start it again (see the error above)", err=True
+        )
     return 1 if app.died else 0

@@ -5,7 +5,9 @@ is sent again; where it cannot be looked for, it is sent with a note that it may
 and lets others pass: nothing that is stuck keeps another thread or another channel waiting.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
 
 import structlog
 
@@ -29,8 +31,19 @@ _PATIENCE = 3  # how often a post may be held up while others are sent, before i
 class Outbox:
     """Posts for one process; each version of each post once. Its times are monotonic: the wall clock may jump."""
 
-    def __init__(self, *, store: Store, chat: Chat, clock: Clock, metrics: Metrics, interval: timedelta) -> None:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        chat: Chat,
+        clock: Clock,
+        metrics: Metrics,
+        interval: timedelta,
+        moved: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`moved`: channels that this chat does not have, each with the one where its threads begin anew."""
         self._store = store
+        self._moved = moved
         self._chat = chat
         self._clock = clock
         self._metrics = metrics
@@ -81,6 +94,9 @@ class Outbox:
 
     async def _send(self, post: QueuedPost) -> None:
         now = self._clock.monotonic()
+        if post.channel in self._moved:
+            await self._store.move_thread(post.run, self._moved[post.channel])
+            return
         if self._may_have_landed(post) and now < self._look_from:
             self._rests[post.seq] = self._look_from
             return

@@ -172,6 +172,10 @@ class Store(Protocol):
         """This version of a post stands at `ref` now; version 0 for one that was found there, whichever it is."""
         ...
 
+    async def move_thread(self, run: RunId, channel: str) -> None:
+        """Tell a run in another channel from now on: its thread begins anew there, with the opening message."""
+        ...
+
     async def outbox_state(self) -> OutboxState:
         """How much waits, and since when."""
         ...

@@ -57,6 +57,10 @@ class RunReader(Protocol):
         """Store a decision for the run's owner; False where the run has ended. Raises StoreUnavailable."""
         ...
 
+    async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
+        """Store the wish to stop for the run's owner; False where there is no such run. Raises StoreUnavailable."""
+        ...
+
 
 class RunPages:
     """Answers `/api/v1/runs` and what is below it."""
@@ -108,6 +112,16 @@ class RunPages:
             raise _conflict("the run has ended meanwhile")
         return web.json_response({}, status=202)
 
+    async def cancel(self, request: web.Request) -> web.Response:
+        """Store a person's wish that a run stops; 409 when it has ended. A step that is acting is let to its end."""
+        async with self._bodies.hold() as hold:
+            body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
+        wish = _cancel(read_json(body), self._clock.now())
+        run = await self._find(request)
+        if isinstance(stage_of(run), Over) or not await self._runs.cancel(run.id, wish):
+            raise _conflict("the run has ended already")
+        return web.json_response({}, status=202)
+
     async def _find(self, request: web.Request) -> Run:
         name = request.match_info["id"]
         fit = len(name) <= _MAX_ID and name.isascii() and name.isalnum()
@@ -147,6 +161,15 @@ def _decision(given: Any, at: datetime) -> Decision:
     if not digest or not by:
         raise _bad("digest and by are needed: which plan, and who decides")
     return Decision(at=at, approved=given["approved"], digest=Digest(digest), by=by, reason=reason)
+
+
+def _cancel(given: Any, at: datetime) -> Cancel:
+    if type(given) is not dict or set(given) - {"by", "reason"}:
+        raise _bad("a cancellation is a JSON object: by, reason")
+    by, reason = _words(given, "by"), _words(given, "reason")
+    if not by:
+        raise _bad("by is needed: who cancels")
+    return Cancel(at=at, by=by, reason=reason)
 
 
 def _words(given: Mapping[str, Any], name: str) -> str:

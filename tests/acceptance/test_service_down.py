@@ -25,7 +25,7 @@ def is_closed(told: Story) -> bool:
 def is_told(told: Story) -> bool:
     """Whether everything that was to be told has been."""
     checks = {check["name"]: check["detail"] for check in told.remediator.get("/readyz")["checks"]}
-    return checks["chat"].startswith("0 waiting")
+    return str(checks["chat"]).startswith("0 waiting")
 
 
 def messages(slack: SlackStandIn) -> list[StoredMessage]:

@@ -1,8 +1,9 @@
-"""The service as a process: what it refuses, how it stops, what survives a kill, and what it does with any body at all."""
+"""The service as a process: what it refuses, how it stops, what survives a kill, and that no body upsets it."""
 
 import asyncio
 import base64
 import gzip
+import io
 import json
 import random
 import sqlite3
@@ -16,8 +17,11 @@ from typing import Any
 import aiohttp
 import pytest
 
+from remediator.kit.clock import SystemClock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import fingerprint_of
+from remediator.model.run import Decision
+from remediator.storage.sqlite import SqliteStore
 from tests import services
 from tests.served import Served
 
@@ -110,25 +114,39 @@ def test_a_second_service_on_the_same_store_is_refused(served: Served, tmp_path:
     assert 200 == served.readiness()[0]
 
 
-def test_a_used_port_is_refused_before_anything_is_done(served: Served, tmp_path: Path) -> None:
+async def test_a_used_port_is_refused_before_anything_is_done(served: Served, tmp_path: Path) -> None:
     """A plan that may go on must not be begun by a process that is about to end."""
-    served.configure(mode="gated")
+    served.configure()
     served.start()
     deliver(served, down())
     wait_for_stage(served, "drafted*")
+    run = served.run()
     served.stop()
-    served.configure(mode="auto")
+    await approve_behind_its_back(served, run)
     (tmp_path / "other").mkdir()
     other = Served(tmp_path / "other", port=served.port)
     other.configure()
     other.start()
     code, said = ended(served)
     other.end()
+    done = (served.folder / "mended-web").exists()
+    served.start()
+    services.wait_until((served.folder / "mended-web").exists, "the plan to be carried out")
 
     assert 2 == code
     assert f"cannot listen on 127.0.0.1:{served.port}: " in said
     assert "service_started" not in said
-    assert not (served.folder / "mended-web").exists()
+    assert not done
+
+
+async def approve_behind_its_back(served: Served, run: Mapping[str, Any]) -> None:
+    """Leave a decision in the store of a service that is stopped."""
+    clock = SystemClock()
+    store = SqliteStore(served.folder / "store", clock=clock, metrics=Metrics())
+    await store.open()
+    decision = Decision(clock.now(), approved=True, digest=run["waiting"]["digest"], by="ann", reason="")
+    assert await store.signal(run["id"], decision)
+    await store.close()
 
 
 @pytest.mark.parametrize(
@@ -269,11 +287,12 @@ def test_the_metrics_are_all_there_and_tell_nothing_of_alerts(served: Served) ->
     deliver(served, {**down(), "customer": secret}, {"alertname": secret, "service": "x"})
     wait_for_stage(served, "drafted*")
     found = served.series()
-    families = {metric.name for metric in Metrics().registry.collect()}
     _, text = served.ask("/metrics")
+    shown = {line.split()[2] for line in text.decode().splitlines() if line.startswith("# TYPE ")}
 
-    assert families == {line.split()[2].removesuffix("_total") for line in text.decode().splitlines() if "# TYPE" in line
-                        and not line.split()[2].endswith("_created")}  # fmt: skip
+    assert {metric.name for metric in Metrics().registry.collect()} == {
+        name.removesuffix("_total") for name in shown if not name.endswith("_created")
+    }
     assert 2 == found['remediator_alerts_total{ruling="opened"}']
     assert 1 == found['remediator_deliveries_total{status="202"}']
     assert 1 == found['remediator_runs_started_total{rule="web/down"}']
@@ -441,7 +460,10 @@ async def test_no_body_upsets_the_service(served: Served, seed: int) -> None:
     places = asyncio.Semaphore(20)
 
     async def post(session: aiohttp.ClientSession, body: bytes, headers: Mapping[str, str]) -> int:
-        async with places, session.post(f"{served.url}/api/v1/alerts", data=body, headers=headers) as answer:
+        async with (
+            places,
+            session.post(served.url + "/api/v1/alerts", data=io.BytesIO(body), headers=headers) as answer,
+        ):
             said = await answer.read()
             assert len(said) < 1000
             return answer.status
@@ -449,7 +471,7 @@ async def test_no_body_upsets_the_service(served: Served, seed: int) -> None:
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)) as session:
         statuses = await asyncio.gather(*(post(session, *odd) for odd in odd_requests(chance, 400)))
     after = served.ask("/api/v1/alerts", body=body_of(down()), headers={"Authorization": "Bearer hook"})[0]
-    services.wait_until(lambda: (served.folder / "mended-web").exists(), "a real alert to be healed")
+    services.wait_until((served.folder / "mended-web").exists, "a real alert to be healed")
     services.wait_until(lambda: not served.get("/api/v1/runs?active=true")["runs"], "all runs to end")
 
     assert {202, 400, 401, 413} == set(statuses)

@@ -80,6 +80,12 @@ def note_sent(db: sqlite3.Connection, *, seq: int, version: int, ref: str) -> No
     db.execute("UPDATE post SET sent_version = max(sent_version, ?), ref = ? WHERE seq = ?", (version, ref, seq))
 
 
+def move_thread(db: sqlite3.Connection, *, run: RunId, channel: str) -> None:
+    db.execute("UPDATE run SET channel = ? WHERE id = ?", (channel, run))
+    db.execute("UPDATE post SET channel = ? WHERE run = ?", (channel, run))
+    db.execute("UPDATE post SET ref = NULL, attempted = 0, sent_version = 0 WHERE run = ? AND key = ?", (run, PARENT))
+
+
 def state(db: sqlite3.Connection) -> OutboxState:
     row = db.execute("SELECT count(*) AS n, min(queued_at) AS oldest FROM post WHERE sent_version < version").fetchone()
     return OutboxState(row["n"], reading.when(row["oldest"]))

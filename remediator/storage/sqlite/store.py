@@ -224,6 +224,9 @@ class SqliteStore:
     async def note_sent(self, seq: int, version: int, ref: str) -> None:
         await self._write(partial(outbox.note_sent, seq=seq, version=version, ref=ref))
 
+    async def move_thread(self, run: RunId, channel: str) -> None:
+        await self._write(partial(outbox.move_thread, run=run, channel=channel))
+
     async def outbox_state(self) -> OutboxState:
         return await self._read(outbox.state)
 

@@ -254,6 +254,7 @@ async def test_a_post_that_may_have_landed_is_looked_for(
 ) -> None:
     """Neither lost, nor told twice as if it were news; with a channel's name Slack lets nobody look."""
     desk.poster(slack_chat)
+    await desk.clock.advance(timedelta(minutes=1))
     await desk.open("r1", channel=slack.channel_id("c") if by_id else "#c")
     slack.fail_next("chat.postMessage", **{fault: True})  # type: ignore[arg-type]  # a flag of that name
     await desk.outbox.send_waiting()
@@ -306,6 +307,27 @@ async def test_what_landed_and_can_no_longer_be_edited_is_given_up(desk: Desk) -
     assert 1 == desk.chat.calls.count("find r1/parent")
     assert {"ref-r1/one": "one"} == desk.chat.shown
     assert [] == await desk.waiting()
+    assert desk.outbox.trouble is None
+
+
+async def test_an_edit_that_succeeds_at_last_has_all_its_tries_again(desk: Desk) -> None:
+    """Given up is what never works, not what failed five times in a week."""
+    claim = await desk.open("r1")
+    await desk.outbox.send_waiting()
+    faults: list[Exception] = []
+
+    def fail(_verb: str, _post: Outgoing) -> None:
+        if faults:
+            raise faults.pop()
+
+    desk.chat.before = fail
+    for status in ("acting", "healed"):
+        faults += [Failed("internal")] * 4
+        await desk.tell(claim, parent=status)
+        await desk.pass_time(timedelta(minutes=1))
+
+    assert {"ref-r1/parent": "healed"} == desk.chat.shown
+    assert 11 == len(desk.chat.calls)
 
 
 @pytest.mark.parametrize(
@@ -331,8 +353,11 @@ async def test_what_a_killed_process_was_sending_is_looked_for(
         await desk.outbox.send_waiting()
     desk.chat.before, desk.chat.found = (lambda _verb, _post: None), found
     desk.poster()
-    await desk.pass_time(20 * SECOND)
+    await desk.pass_time(11 * SECOND)
+    early = desk.chat.calls[:]
+    await desk.pass_time(9 * SECOND)
 
+    assert ["post r1/parent"] == early  # what is still on its way is found only once it is there
     assert shown == desk.chat.shown
     assert posts == desk.chat.calls.count("post r1/parent")
     assert [] == await desk.waiting()
@@ -459,6 +484,24 @@ async def test_one_message_that_is_always_delayed_does_not_starve_the_rest(desk:
     assert [] == await desk.waiting()
 
 
+async def test_what_was_held_up_gets_its_turn_while_others_keep_coming(desk: Desk) -> None:
+    """A busy day must not push a message to the end of a line that never ends."""
+    desk.poster(interval=SECOND)
+    faults = [Transient("busy")] * 2
+
+    def fail(_verb: str, post: Outgoing) -> None:
+        if post.mark == "first/parent" and faults:
+            raise faults.pop()
+
+    desk.chat.before = fail
+    await desk.open("first")
+    for number in range(60):
+        await desk.open(f"r{number}")
+        await desk.pass_time(SECOND)
+
+    assert "first fires" in desk.chat.shown.values()
+
+
 async def test_a_thousand_posts_that_are_stuck_starve_nobody(desk: Desk) -> None:
     """They stand before everything that comes later, as long as somebody has not invited the bot."""
     desk.poster(interval=SECOND)
@@ -518,6 +561,30 @@ async def test_a_full_disk_neither_ends_the_poster_nor_doubles_a_message(desk: D
     assert alive
     assert (["post r1/parent"] if full_for == "note_sent" else []) == early
     assert ["post r1/parent", "post r1/one"] == desk.chat.calls
+
+
+async def test_what_began_on_the_terminal_goes_on_in_slack(
+    desk: Desk, slack: SlackStandIn, slack_chat: SlackChat
+) -> None:
+    """Many try it without Slack first; runs that wait for a person then must not be stuck in a chat that is gone."""
+    claim = await desk.open("r1", "evidence", channel="terminal")
+    await desk.outbox.send_waiting()
+    await desk.open("r2", "evidence", channel="terminal")
+    await desk.tell(claim, "closed")
+    desk.outbox = Outbox(
+        store=desk.store,
+        chat=slack_chat,
+        clock=desk.clock,
+        metrics=desk.metrics,
+        interval=timedelta(0),
+        moved={"terminal": "#c"},
+    )
+    await desk.outbox.send_waiting()
+    await desk.tell(claim, "later", parent="r1 closed")
+    await desk.outbox.send_waiting()
+
+    assert [["r2 fires", "evidence"], ["r1 closed", "closed", "later"]] == threads(slack.messages["c"])
+    assert [] == await desk.waiting()
 
 
 @pytest.mark.parametrize("hours", [-1, 1])

@@ -266,6 +266,7 @@ class Runs:
     known: dict[str, Run] = field(default_factory=dict)
     asked: list[tuple[int, str | None, bool]] = field(default_factory=list)
     decided: list[tuple[str, Decision]] = field(default_factory=list)
+    cancelled: list[tuple[str, Cancel]] = field(default_factory=list)
     has_ended: bool = False
     error: Exception | None = None
 
@@ -280,6 +281,10 @@ class Runs:
 
     async def decide(self, run: RunId, decision: Decision, /) -> bool:
         self.decided.append((run, decision))
+        return not self.has_ended
+
+    async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
+        self.cancelled.append((run, wish))
         return not self.has_ended
 
 
@@ -490,3 +495,43 @@ async def test_a_decision_needs_the_admin_token(client: Client, runs: Runs) -> N
         f"/api/v1/runs/{RUN.id}/decision", json=APPROVAL, headers={"Authorization": "Bearer x"}
     ) as answer:
         assert (401, []) == (answer.status, runs.decided)
+
+
+async def cancel(client: Client, said: Any, run: str = RUN.id) -> tuple[int, Any]:
+    async with client.post(f"/api/v1/runs/{run}/cancel", json=said) as answer:
+        return answer.status, await answer.json()
+
+
+async def test_a_run_is_cancelled_in_somebodys_name(client: Client, runs: Runs) -> None:
+    """The thread says who stopped it, and why."""
+    runs.known[RUN.id] = RUN
+
+    assert (202, {}) == await cancel(client, {"by": "ann", "reason": "I am on it"})
+    assert [(RUN.id, "ann", "I am on it")] == [(run, wish.by, wish.reason) for run, wish in runs.cancelled]
+
+
+@pytest.mark.parametrize(
+    ("said", "run", "status"),
+    [
+        pytest.param({"by": ""}, RUN.id, 400, id="nobody"),
+        pytest.param({"by": "ann", "digest": "x"}, RUN.id, 400, id="unknown-field"),
+        pytest.param([], RUN.id, 400, id="no-object"),
+        pytest.param({"by": "ann"}, "another", 404, id="no-such-run"),
+    ],
+)
+async def test_a_wrong_cancellation_stops_nothing(client: Client, runs: Runs, said: Any, run: str, status: int) -> None:
+    """A typing mistake must not look like success."""
+    runs.known[RUN.id] = RUN
+
+    answered, _ = await cancel(client, said, run)
+
+    assert (status, []) == (answered, runs.cancelled)
+
+
+async def test_what_has_ended_cannot_be_cancelled(client: Client, runs: Runs) -> None:
+    """Whoever cancels has to know that it was too late."""
+    runs.known[RUN.id], runs.has_ended = RUN, True
+
+    status, _ = await cancel(client, {"by": "ann"})
+
+    assert 409 == status

@@ -22,7 +22,7 @@ from remediator.kit.clock import SystemClock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
 from remediator.model.ids import RunId
-from remediator.model.run import Decision, Run, RunSummary
+from remediator.model.run import Cancel, Decision, Run, RunSummary
 from remediator.settings import Settings
 from remediator.web.body import Limits
 from remediator.web.health import Health, HealthCheck
@@ -47,6 +47,9 @@ class NoRuns:
         return None
 
     async def decide(self, run: RunId, decision: Decision, /) -> bool:
+        return False
+
+    async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
         return False
 
 
