@@ -54,7 +54,7 @@ def told(result: Result) -> tuple[int, list[str]]:
     return result.exit_code, result.output.splitlines()
 
 
-COMMANDS = ["serve", "check", "send", "runs", "approve", "deny", "actions", "demo"]
+COMMANDS = main.list_commands(click.Context(main))
 
 
 def test_help_lists_every_command() -> None:
@@ -299,7 +299,7 @@ def test_send_names_itself_as_a_sender_that_the_settings_know(
 def test_nobody_listening_ends_with_four(tmp_path: Path) -> None:
     """And says what to do."""
     (tmp_path / "remediator.yaml").write_text(f"listen: 127.0.0.1:{services.free_port()}\n")
-    for arguments in (["runs", "list"], ["runs", "show", "r1"], ["approve", "r1"], ["send", "Down"]):
+    for arguments in (["runs", "list"], ["runs", "show", "r1"], ["approve", "r1"], ["cancel", "r1"], ["send", "Down"]):
         result = call(*arguments)
 
         assert 4 == result.exit_code
@@ -373,6 +373,8 @@ def test_labels_cannot_command_the_terminal() -> None:
         "outcome": None,
         "rule": "p/r",
         "alertname": "\x1b]0;owned\x07\nr2  fake line",
+        "stage": "drafted",
+        "wake_at": None,
     }
     with answering(200, json.dumps({"runs": [run]}).encode()) as (url, _):
         result = call("runs", "list", "--url", url)

@@ -95,6 +95,19 @@ def test_a_denied_plan_is_not_done(running: Running) -> None:
     assert "not today" in running.call("runs", "show", run).output
 
 
+def test_a_cancelled_run_ends_and_nothing_is_done(running: Running) -> None:
+    """Whoever sees that a rule is wrong stops it at once; a second word on it is refused."""
+    run = running.waiting_run()
+    cancelled = running.call("cancel", run, "--reason", "wrong host")
+    outcome = running.ended(run)
+    again, unknown = running.call("cancel", run), running.call("cancel", "nosuchrun")
+
+    assert (0, "cancelled") == (cancelled.exit_code, outcome)
+    assert (1, 1) == (again.exit_code, unknown.exit_code)
+    assert "wrong host" in running.call("runs", "show", run).output
+    assert not running.mended
+
+
 def test_a_decision_is_refused_where_nothing_waits_for_it(running: Running) -> None:
     """Each with what to do next; none of them may start anything."""
     run = running.waiting_run()
@@ -118,7 +131,13 @@ def test_a_wrong_token_ends_with_five(running: Running, monkeypatch: pytest.Monk
     """Not allowed is told apart from not there."""
     run = running.waiting_run()
     monkeypatch.setenv("REMEDIATOR_TOKEN", "wrong")
-    for arguments in (["runs", "list"], ["runs", "show", run], ["approve", run], ["deny", run, "--reason", "x"]):
+    for arguments in (
+        ["runs", "list"],
+        ["runs", "show", run],
+        ["approve", run],
+        ["deny", run, "--reason", "x"],
+        ["cancel", run],
+    ):
         result = running.call(*arguments)
 
         assert 5 == result.exit_code
