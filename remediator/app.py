@@ -18,7 +18,7 @@ from remediator.errors import BadSettings, RemediatorError
 from remediator.kit import logs
 from remediator.kit.clock import Clock, SystemClock
 from remediator.kit.metrics import Metrics
-from remediator.kit.redaction import Redactor
+from remediator.kit.redaction import Redactor, shorten
 from remediator.kit.tasks import Background
 from remediator.model.ids import OwnerId, RunId, new_owner_id
 from remediator.model.run import Cancel, Decision, Run, RunSummary, Signal
@@ -187,7 +187,7 @@ class App:
         self._background.start(completion.work(), name="completion")
         self._background.start(self._watch_health(), name="health")
         self.metrics.runs_waiting.set_function(self._count_due)
-        self.metrics.runs_waiting_seconds.set_function(lambda: self.dispatcher.lateness.total_seconds())
+        self.metrics.runs_waiting_seconds.set_function(self._measure_lateness)
         log.info(
             "service_started",
             version=__version__,
@@ -258,6 +258,9 @@ class App:
     def _count_due(self) -> float:
         return self.dispatcher.due
 
+    def _measure_lateness(self) -> float:
+        return self.dispatcher.lateness.total_seconds()
+
     async def _watch_health(self) -> None:
         """Keep the metric `remediator_ready` true, whoever asks."""
         while True:
@@ -288,7 +291,7 @@ class App:
             return HealthCheck("chat", ok=True, degraded=True, detail=str(error))
         age = (self.clock.now() - state.oldest).total_seconds() if state.oldest else 0.0
         late = age > _OUTBOX_LATE or self.outbox.trouble is not None
-        why = f": {self.outbox.trouble}" if self.outbox.trouble else ""
+        why = f": {shorten(self.redactor.text(self.outbox.trouble), 200)}" if self.outbox.trouble else ""
         return HealthCheck(
             "chat", ok=True, degraded=late, detail=f"{state.waiting} waiting, the oldest {age:.0f} s{why}"
         )

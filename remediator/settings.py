@@ -29,8 +29,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from remediator.documents import Document, Mistake, did_you_mean, mistakes_of, read_document
 from remediator.errors import BadSettings
+from remediator.kit.redaction import is_secret_name
 from remediator.model.duration import Duration
 from remediator.model.plan import Effect, Mode
+
+_SHORTEST_SECRET_VARIABLE = 6  # `false` for TOKENIZERS_PARALLELISM must not be masked wherever it stands
 
 
 def _network(value: Any) -> Any:
@@ -331,8 +334,12 @@ class Settings(BaseSettings):
         return bool(self.webhook.tokens or self.webhook.users)
 
     def secrets(self) -> Iterator[str]:
-        """The values of all secrets, for redaction."""
+        """The values of all secrets, for redaction; those in commands' environments are known by their names."""
         yield from _secrets_in(self)
+        for command in self.commands.values():
+            for name, value in command.environment.items():
+                if is_secret_name(name) and len(value) >= _SHORTEST_SECRET_VARIABLE:
+                    yield value
 
 
 def _secrets_in(value: Any) -> Iterator[str]:

@@ -9,11 +9,12 @@ from pydantic import Field
 
 from remediator.clients import Clients
 from remediator.errors import Failed
-from remediator.kit.redaction import Redactor
+from remediator.kit.redaction import Redactor, shorten_start
 from remediator.plugins import ActionContext, Effect, Nature, Params, Result, Target, action
 
 _ENDING = timedelta(seconds=10)  # for ending a command that has used up its time
 _REDACTOR = Redactor()
+_SAID = 350  # characters of what a failed command wrote: the end of it, which must fit into one line for people
 
 
 class CommandParams(Params):
@@ -76,7 +77,7 @@ async def run(ctx: ActionContext, params: CommandParams) -> CommandResult:
         raise Failed(f"{ctx.step}: {ctx.target} is not what command {params.command} would act on")
     answer = await commands.run(params.command, params.parameters)
     if answer.exit_code != 0 and command.effect is not Effect.READ:
-        said = _REDACTOR.text((answer.stderr.strip() or answer.stdout.strip())[-2000:])[-500:]
+        said = shorten_start(_REDACTOR.text(answer.stderr.strip() or answer.stdout.strip()), _SAID)
         raise Failed(f"command {params.command} ended with exit code {answer.exit_code}: {said or 'it wrote nothing'}")
     return CommandResult(
         exit_code=answer.exit_code, stdout=answer.stdout, stderr=answer.stderr, truncated=answer.truncated

@@ -17,6 +17,9 @@ from remediator.model.duration import Duration, say_duration
 from remediator.plugins import ActionContext, Effect, Nature, Params, Result, Target, action
 
 _LONGEST_STOP = timedelta(minutes=30)
+_CUT_LOGS = 256 * 1024  # bytes; logs of this length were cut at the start
+_MARGIN = timedelta(seconds=5)
+"""What a change takes beside the stop: looking at the container, and starting it."""
 
 
 class ContainerParams(Params):
@@ -154,7 +157,21 @@ async def _same_as_planned(ctx: ActionContext, params: ContainerParams) -> Conta
 
 def _restart_nature(clients: Clients, params: RestartParams) -> Nature:
     """A restart takes as long as the stop does, and the engine's own limit for the questions around it."""
-    return Nature(Effect.CHANGE, idempotent=False, timeout=params.stop_timeout + 2 * clients.settings.docker.timeout)
+    asking = max(2 * clients.settings.docker.timeout, 2 * _MARGIN)
+    return Nature(Effect.CHANGE, idempotent=False, timeout=params.stop_timeout + asking)
+
+
+def _left(ctx: ActionContext) -> timedelta:
+    return ctx.deadline - ctx.clock.now()
+
+
+def _refuse_haste(ctx: ActionContext, needed: timedelta) -> None:
+    """Do nothing where the time is too short: the call could outlive the lock. Raises Failed."""
+    if _left(ctx) < needed:
+        raise Failed(
+            f"{ctx.step}: not done, {say_duration(max(_left(ctx), timedelta(0)))} are too short for it; "
+            f"let the step's `timeout` be at least {say_duration(needed + _MARGIN)}, or leave it out"
+        )
 
 
 def _say(verb: str, params: ContainerParams) -> str:
@@ -212,6 +229,8 @@ async def logs(ctx: ActionContext, params: LogsParams) -> Logs:
     found = await engine.inspect(params.container)
     text = await engine.logs(found.id, tail=params.tail)
     lines = tuple(line.rstrip("\r") for line in text.removesuffix("\n").split("\n")) if text else ()
+    if len(text.encode()) >= _CUT_LOGS:
+        lines = lines[1:]  # it may have lost its start, and with it what tells that the rest is a secret
     return Logs(lines=lines, count=len(lines))
 
 
@@ -225,8 +244,9 @@ async def logs(ctx: ActionContext, params: LogsParams) -> Logs:
 )
 async def start(ctx: ActionContext, params: ContainerParams) -> Started:
     """Start a container that is stopped; one that runs stays as it is."""
+    _refuse_haste(ctx, _MARGIN)
     before = await _same_as_planned(ctx, params)
-    await ctx.clients.docker(params.engine).start(before.id)
+    await ctx.clients.docker(params.engine).start(before.id, within=_left(ctx))
     return Started(name=before.name, id=before.id, was_running=before.running)
 
 
@@ -239,9 +259,11 @@ async def start(ctx: ActionContext, params: ContainerParams) -> Started:
 )
 async def restart(ctx: ActionContext, params: RestartParams) -> Restarted:
     """Stop a container and start it again; it stays the same container."""
+    stop_timeout = math.ceil(params.stop_timeout.total_seconds())
+    _refuse_haste(ctx, timedelta(seconds=stop_timeout) + _MARGIN)
     engine = ctx.clients.docker(params.engine)
     before = await _same_as_planned(ctx, params)
-    await engine.restart(before.id, stop_timeout=math.ceil(params.stop_timeout.total_seconds()))
+    await engine.restart(before.id, stop_timeout=stop_timeout, within=_left(ctx))
     try:
         started_at = (await engine.inspect(before.id)).started_at
     except (Unavailable, Failed):

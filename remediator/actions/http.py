@@ -3,6 +3,7 @@
 Where these may connect to is held by the client, to the networks that `http.allow` names.
 """
 
+import json as jsons
 import warnings
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Self
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from remediator.clients import Clients
-from remediator.clients.addresses import host_of, told_url
-from remediator.errors import Failed
+from remediator.clients.addresses import host_of, plain_url, told_url
+from remediator.errors import Failed, OutcomeUnknown
 from remediator.kit.redaction import Redactor, shorten
 from remediator.model.duration import Duration
 from remediator.plugins import ActionContext, Effect, Nature, Params, Result, Target, action
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from remediator.clients.http import HttpAnswer
 
 _MARGIN = timedelta(seconds=2)  # so that the client's own limit is reached first, and says which
-_REFUSED = 400
-_ELSEWHERE = frozenset({301, 307, 308})  # not done here; 303 is how many say that it was done
+_DONE = range(200, 300)
+_NOT_TOLD = frozenset({502, 503, 504})  # a gateway's words: what is behind it may have done it all the same
+_SENTENCE = 300  # what a plan keeps of a sentence
+_URL_SHOWN, _HEADERS_SHOWN = 130, 50
 _REDACTOR = Redactor()
 
 
@@ -97,11 +100,26 @@ def _post_nature(clients: Clients, params: PostParams) -> Nature:
 
 
 def _say_get(params: GetParams) -> str:
-    return f"GET {told_url(params.url)}"
+    return _say("GET", params)
 
 
 def _say_post(params: PostParams) -> str:
-    return f"POST to {told_url(params.url)}"
+    """What would be sent, and where; whatever is cut says how much it is, so that nothing is pushed out of sight."""
+    said = _say("POST to", params)
+    if params.json is not None:
+        lead, body = ", JSON body ", jsons.dumps(_REDACTOR.value(params.json), ensure_ascii=False)
+    elif params.text is not None:
+        lead, body = ", text body ", _REDACTOR.text(params.text)
+    else:
+        return f"{said}, no body"
+    return f"{said}{lead}{shorten(body, _SENTENCE - len(said) - len(lead))}"
+
+
+def _say(verb: str, params: GetParams) -> str:
+    said = f"{verb} {shorten(_REDACTOR.text(plain_url(params.url)), _URL_SHOWN)}"
+    if not params.headers:
+        return said
+    return f"{said}, headers {shorten(', '.join(params.headers), _HEADERS_SHOWN)}"
 
 
 def _answered(answer: "HttpAnswer") -> Answered:
@@ -129,13 +147,16 @@ async def get(ctx: ActionContext, params: GetParams) -> Answered:
     say=_say_post,
 )
 async def post(ctx: ActionContext, params: PostParams) -> Answered:
-    """Call a web service that changes something; an answer that says no is a failure."""
+    """Call a web service that changes something; an answer that does not say yes is a failure."""
     if host_of(params.url) != ctx.target.parts[0]:
         raise Failed(f"{ctx.step}: {ctx.target} is not the server that would be called")
     answer = await ctx.clients.http.request(
         "POST", params.url, headers=params.headers, json=params.json, text=params.text, timeout=params.timeout
     )
-    if answer.status >= _REFUSED or answer.status in _ELSEWHERE:
-        said = shorten(_REDACTOR.text(answer.text[:2000].strip()), 300)
-        raise Failed(f"POST {told_url(params.url)}: answered {answer.status}: {said or 'nothing more'}")
-    return _answered(answer)
+    if answer.status in _DONE:
+        return _answered(answer)
+    said = shorten(_REDACTOR.text(answer.text[:2000].strip()), 300) or "nothing more"
+    what = f"POST {told_url(params.url)}: answered {answer.status}: {said}"
+    if answer.status in _NOT_TOLD:
+        raise OutcomeUnknown(f"{what}; it may have been done, look at the service before trying again")
+    raise Failed(what)

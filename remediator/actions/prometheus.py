@@ -31,9 +31,9 @@ class Queried(Result):
     value: float | None
     """The value where there is exactly one, else nothing."""
     samples: tuple[SampleResult, ...]
-    """All of them, with their labels."""
+    """All of them, with their labels; the first 1000 where there are more."""
     count: int
-    """How many there are."""
+    """How many there are, those included that are not in `samples`."""
 
     def brief(self) -> str:
         if self.value is not None:
@@ -62,7 +62,7 @@ async def query(ctx: ActionContext, params: QueryParams) -> Queried:
     """What an expression is now, in Prometheus."""
     found = await ctx.clients.prometheus.query(params.query)
     return Queried(
-        value=found[0].value if len(found) == 1 else None,
-        samples=tuple(SampleResult(labels=dict(sample.labels), value=sample.value) for sample in found),
-        count=len(found),
+        value=found.samples[0].value if found.count == 1 else None,
+        samples=tuple(SampleResult(labels=dict(sample.labels), value=sample.value) for sample in found.samples),
+        count=found.count,
     )

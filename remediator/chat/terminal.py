@@ -1,12 +1,19 @@
-"""Prints the story to a terminal, where no Slack is configured. The outbox calls it through `Chat`."""
+"""Prints the story to a terminal, where no Slack is configured. The outbox calls it through `Chat`.
 
+A terminal may take nothing for hours (a pager, Ctrl-S, a pipe that nobody reads). So it is written in a thread of its
+own: a message that takes too long is reported as not sent, nothing is queued behind it, and when it is tried again
+after all it is not printed a second time.
+"""
+
+import asyncio
 from collections.abc import Iterator
 from itertools import count
 from typing import TextIO, assert_never
 
 from remediator.chat.chat import REPEATED, CannotTell, Found, Outgoing
 from remediator.chat.text import clip, clip_middle, one_line, paragraph
-from remediator.errors import Failed
+from remediator.errors import Failed, Transient
+from remediator.kit.printing import Printer
 from remediator.model.message import Excerpt, Fields, Part, Text, Tone
 
 _SYMBOLS = {
@@ -19,6 +26,10 @@ _SYMBOLS = {
 }  # a symbol that every terminal can show, and its colour
 _TAG = 4  # characters of a run's id that tell it from its neighbours
 _TITLE, _TEXT, _VALUE, _EXCERPT = 300, 4_000, 1_000, 6_000
+_ROOM = 1_000_000  # characters; one message is far less, and only one waits
+_PATIENCE = 5.0  # seconds that a terminal may take for one message
+_LAST_PATIENCE = 2.0  # and when the process ends
+_REMEMBERED = 10_000  # headlines
 
 
 class TerminalChat:
@@ -26,33 +37,33 @@ class TerminalChat:
 
     name = "terminal"
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, patience: float = _PATIENCE) -> None:
+        """`patience`: how many seconds the terminal may take for one message."""
         self._stream = stream
+        self._patience = patience
+        self._printer = Printer(stream, name="terminal", room=_ROOM)
         self._refs = count(1)
-        self._printed: dict[str, str] = {}  # the newest headline of each thread's parent
+        self._printed: dict[str, str] = {}  # the newest headline of each message, by its mark
+        self._unsettled: dict[str, asyncio.Future[Exception | None]] = {}  # printing, or printed and not reported so
 
     async def post(self, post: Outgoing) -> str:
         """See Chat. Raises Failed where the terminal is gone."""
-        ref = str(next(self._refs))
+        if await self._landed_late(post.mark):
+            await self._print_news(post)
+            return str(next(self._refs))
         indent = "" if post.thread is None else "  "
-        headline = self._headline(post)
-        self._print(f"{indent}{headline}")
-        if post.thread is None:
-            self._printed[post.mark] = headline
+        lines = [f"{indent}{self._headline(post)}"]
         if post.repeated:
-            self._print(f"{indent}    ({REPEATED})")
-        for part in post.message.parts:
-            for line in _lines(part):
-                self._print(f"{indent}    {line}".rstrip())
-        return ref
+            lines.append(f"{indent}    ({REPEATED})")
+        lines += (f"{indent}    {line}".rstrip() for part in post.message.parts for line in _lines(part))
+        await self._print(post, lines)
+        return str(next(self._refs))
 
     async def edit(self, post: Outgoing, ref: str) -> None:
         """See Chat. What is printed stays, so the news gets a line of its own, if the headline tells any."""
         del ref
-        indent = "" if post.thread is None else "  "
-        if self._printed.get(post.mark) != self._headline(post):
-            self._printed[post.mark] = self._headline(post)
-            self._print(f"{indent}{self._headline(post, said='… now: ')}")
+        await self._landed_late(post.mark)
+        await self._print_news(post)
 
     async def find(self, post: Outgoing) -> Found:
         """See Chat."""
@@ -64,7 +75,9 @@ class TerminalChat:
             raise Failed("the terminal is closed; set slack.token to tell the story in Slack")
 
     async def close(self) -> None:
-        """See Chat. The stream is not ours to close."""
+        """See Chat. The stream is not ours to close; what is being printed gets a last moment."""
+        if printing := [writing for writing in self._unsettled.values() if not writing.done()]:
+            await asyncio.wait(printing, timeout=min(_LAST_PATIENCE, self._patience))
 
     def _headline(self, post: Outgoing, *, said: str = "") -> str:
         """The title, with the end of the run's id: the same after a restart."""
@@ -75,13 +88,66 @@ class TerminalChat:
         run = post.mark.partition("/")[0][-_TAG:]
         return f"{symbol} [{one_line(run)}] {said}{title}"
 
-    def _print(self, line: str) -> None:
-        encoding = self._stream.encoding or "utf-8"
-        try:
-            self._stream.write(line.encode(encoding, "replace").decode(encoding) + "\n")
-            self._stream.flush()
-        except (OSError, ValueError) as error:
+    async def _print_news(self, post: Outgoing) -> None:
+        if self._printed.get(post.mark) != self._headline(post):
+            indent = "" if post.thread is None else "  "
+            await self._print(post, [f"{indent}{self._headline(post, said='… now: ')}"])
+
+    async def _print(self, post: Outgoing, lines: list[str]) -> None:
+        """Print the lines. Raises Transient where that takes too long, Failed where it cannot be done."""
+        self._begin(post.mark, "".join(f"{line}\n" for line in lines))
+        self._remember(post)
+        writing = self._unsettled[post.mark]
+        await asyncio.wait([writing], timeout=self._patience)  # to cancel this does not cancel the writing
+        if not writing.done():
+            raise self._stuck()
+        del self._unsettled[post.mark]
+        if (error := writing.result()) is not None:
+            self._printed.pop(post.mark, None)
             raise Failed(f"the story cannot be printed: {error}; set slack.token to use Slack") from error
+
+    def _begin(self, mark: str, text: str) -> None:
+        loop = asyncio.get_running_loop()
+        writing: asyncio.Future[Exception | None] = loop.create_future()
+
+        def settle(error: Exception | None) -> None:
+            if not writing.done():
+                writing.set_result(error)
+
+        def written(error: Exception | None) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(settle, error)
+
+        if not self._printer.offer(text, written):
+            raise self._stuck()
+        self._unsettled[mark] = writing
+
+    async def _landed_late(self, mark: str) -> bool:
+        """Whether an earlier try to print this, which was reported as not sent, has been printed since.
+
+        Raises Transient where anything still waits to be printed: what is queued behind it would be printed twice.
+        """
+        if printing := [writing for writing in self._unsettled.values() if not writing.done()]:
+            _, still = await asyncio.wait(printing, timeout=self._patience)
+            if still:
+                raise self._stuck()
+        earlier = self._unsettled.pop(mark, None)
+        if earlier is None:
+            return False
+        if earlier.result() is not None:
+            self._printed.pop(mark, None)
+        return earlier.result() is None
+
+    def _remember(self, post: Outgoing) -> None:
+        self._printed[post.mark] = self._headline(post)
+        while len(self._printed) > _REMEMBERED:
+            del self._printed[next(iter(self._printed))]
+
+    def _stuck(self) -> Transient:
+        return Transient(
+            f"the terminal took nothing for {self._patience:g} s; let it go on (a pager, Ctrl-S or a pipe that nobody "
+            "reads holds it up), or set slack.token to use Slack"
+        )
 
 
 def _lines(part: Part) -> Iterator[str]:

@@ -3,12 +3,15 @@
 Used by the http client and the http actions. It never connects to anything.
 """
 
+import ipaddress
+
 from yarl import URL
 
 from remediator.errors import Failed
 from remediator.kit.redaction import Redactor, shorten
 
 _REDACTOR = Redactor()
+_LOOPBACK = "127.0.0.1"
 
 
 def told_url(url: str) -> str:
@@ -17,9 +20,35 @@ def told_url(url: str) -> str:
 
 
 def host_of(url: str) -> str:
-    """`host:port` of a URL, as it is connected to. Raises Failed for what is not an http or https URL."""
+    """`host:port` of a URL, the same for every way to write it. Raises Failed for what is not an http or https URL.
+
+    This machine has one name: a server that listens on `localhost` is the one on `127.0.0.1` and on `[::1]`.
+    """
     address = parse_url(url)
-    return f"{address.host}:{address.port}"
+    return f"{_one_name(address.host or '')}:{address.port}"
+
+
+def _one_name(host: str) -> str:
+    name = host.lower().rstrip(".")
+    if name == "localhost" or name.endswith(".localhost"):
+        return _LOOPBACK
+    try:
+        number = ipaddress.ip_address(name)
+    except ValueError:
+        return name
+    if isinstance(number, ipaddress.IPv6Address):
+        number = number.ipv4_mapped or number
+    if number.is_loopback or number.is_unspecified:  # connecting to 0.0.0.0 leads here too
+        return _LOOPBACK
+    return f"[{number}]" if number.version == 6 else str(number)  # noqa: PLR2004 - IPv6
+
+
+def plain_url(url: str) -> str:
+    """The URL as it is called, `..` and odd characters worked out; as it was given where it is none."""
+    try:
+        return str(parse_url(url))
+    except Failed:
+        return url
 
 
 def parse_url(url: str) -> URL:

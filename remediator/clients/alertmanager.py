@@ -1,18 +1,28 @@
-"""Which alerts the configured Alertmanager has firing now. `Clients` makes it; it only reads."""
+"""Which alerts the configured Alertmanager has firing now. `Clients` makes it; it only reads.
 
+What it answers is checked like a webhook's body: an alert that cannot be used is left out, and costs no other.
+"""
+
+import asyncio
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from remediator.clients.json_api import JsonApi, said_in, told
-from remediator.errors import Unavailable
-from remediator.model.alert import Alert, AlertStatus
-from remediator.model.ids import Fingerprint
+import structlog
+
+from remediator.clients.json_api import JsonApi, refuses_the_question, said_in, told
+from remediator.errors import Failed, Unavailable
+from remediator.model.alert import Alert, AlertStatus, fingerprint_of
 from remediator.settings import AlertmanagerSettings
+
+log = structlog.get_logger(__name__)
 
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
 _CLASSIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_TIME = re.compile(r"(\d{4})-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_NO_YEAR = ("0000", "0001")  # Go's zero time stands for none
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
 
@@ -25,15 +35,22 @@ class AlertmanagerClient:
         self._api = JsonApi(settings.url, timeout=settings.timeout, setting="alertmanager.url")
 
     async def is_firing(self, labels: Mapping[str, str]) -> bool:
-        """Whether an alert with exactly these labels fires now, silenced or not. Raises Unavailable."""
+        """Whether an alert with exactly these labels fires now, silenced or not.
+
+        Raises Failed where Alertmanager refuses to look for such labels, and Unavailable where it does not answer.
+        """
         wanted = {name: value for name, value in labels.items() if value}  # an empty label is none
         query = [*_filters(wanted), ("active", "true"), ("silenced", "true"), ("inhibited", "true")]
-        return any(alert.labels == wanted for alert in _alerts(await self._get("/api/v2/alerts", query)))
+        found = await self._get("/api/v2/alerts", query)
+        if not isinstance(found, list) or not all(isinstance(raw, dict) for raw in found):
+            raise _strange(found)
+        return any(raw.get("labels") == wanted for raw in found)
 
     async def firing(self, receiver: str, group_labels: Mapping[str, str]) -> tuple[Alert, ...]:
         """The alerts that a delivery to this group would hold now: firing, neither silenced nor inhibited.
 
-        Of startsAt, this API tells milliseconds only, where a webhook has nine digits. Raises Unavailable.
+        Of startsAt, this API tells milliseconds only, where a webhook has nine digits. Raises Failed where Alertmanager
+        refuses to look for such labels, and Unavailable where it does not answer.
         """
         query = [
             *_filters(group_labels),
@@ -42,11 +59,11 @@ class AlertmanagerClient:
             ("inhibited", "false"),
         ]
         groups = await self._get("/api/v2/alerts/groups", query)
-        try:
-            members = [raw for group in groups if group["labels"] == dict(group_labels) for raw in group["alerts"]]
-        except (KeyError, TypeError) as error:
-            raise _strange(error) from error
-        return tuple({alert.fingerprint: alert for alert in _alerts(members)}.values())
+        if not isinstance(groups, list) or not all(isinstance(group, dict) for group in groups):
+            raise _strange(groups)
+        wanted = dict(group_labels)
+        members = [raw for group in groups if group.get("labels") == wanted for raw in _listed(group)]
+        return await asyncio.to_thread(_usable, members)  # thousands of alerts take their time
 
     async def close(self) -> None:
         """Close the connections."""
@@ -55,7 +72,8 @@ class AlertmanagerClient:
     async def _get(self, path: str, query: list[tuple[str, str]]) -> Any:
         status, answer = await self._api.ask("GET", path, query=query)
         if status != 200:  # noqa: PLR2004 - the one status of success
-            raise Unavailable(f"Alertmanager answered {status} to GET {path}: {told(said_in(answer))}")
+            kind = Failed if refuses_the_question(status) else Unavailable
+            raise kind(f"Alertmanager answered {status} to GET {path}: {told(said_in(answer))}")
         return answer
 
 
@@ -68,23 +86,67 @@ def _name(name: str) -> str:
     return name if _CLASSIC_NAME.fullmatch(name) else f'"{name.translate(_ESCAPES)}"'
 
 
-def _alerts(answer: Iterable[Any]) -> tuple[Alert, ...]:
-    try:
-        return tuple(_alert(raw) for raw in answer)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _strange(error) from error
+def _listed(group: Mapping[str, Any]) -> list[Any]:
+    alerts = group.get("alerts")
+    if not isinstance(alerts, list):
+        raise _strange(group)
+    return alerts
 
 
-def _alert(raw: Mapping[str, Any]) -> Alert:
+def _usable(answer: Iterable[Any]) -> tuple[Alert, ...]:
+    """The alerts that can be used, each once; what is wrong with another is said in the log."""
+    usable = {}
+    for raw in answer:
+        try:
+            alert = _alert(raw)
+        except ValueError as error:
+            log.warning("alert_left_out", error=f"Alertmanager tells of an alert that cannot be used: {error}")
+        else:
+            usable[alert.fingerprint] = alert
+    return tuple(usable.values())
+
+
+def _alert(raw: Any) -> Alert:
+    """Raises ValueError where it is not an alert as Alertmanager tells one."""
+    if not isinstance(raw, dict):
+        raise ValueError("it is not an object")
+    labels = _texts(raw, "labels")
+    if not labels:
+        raise ValueError("it has no labels")
+    url = raw.get("generatorURL")
     return Alert(
-        fingerprint=Fingerprint(raw["fingerprint"]),
+        fingerprint=fingerprint_of(labels),
         status=AlertStatus.FIRING,
-        labels=dict(raw["labels"]),
-        annotations=dict(raw.get("annotations") or {}),
-        starts_at=datetime.fromisoformat(raw["startsAt"]).astimezone(UTC),
-        generator_url=raw.get("generatorURL") or "",
+        labels=labels,
+        annotations=_texts(raw, "annotations"),
+        starts_at=_time(raw.get("startsAt")),
+        generator_url=url if _is_text(url) else "",
     )
 
 
-def _strange(error: Exception) -> Unavailable:
-    return Unavailable(f"this is not an answer of Alertmanager ({type(error).__name__}); check alertmanager.url")
+def _texts(raw: Mapping[str, Any], name: str) -> dict[str, str]:
+    value = raw.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(_is_text(key) and _is_text(text) for key, text in value.items()):
+        raise ValueError(f"its {name} are not an object of texts")
+    return value
+
+
+def _is_text(value: Any) -> bool:
+    """Whether it is a string of whole characters: half of a pair of surrogates can be stored nowhere."""
+    return isinstance(value, str) and not _SURROGATE.search(value)
+
+
+def _time(value: Any) -> datetime:
+    found = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if found is None or found[1] in _NO_YEAR:
+        raise ValueError("its startsAt is not a time like 2026-01-31T12:00:00Z")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("its startsAt is out of range") from error
+
+
+def _strange(answer: Any) -> Unavailable:
+    return Unavailable(f"this is not an answer of Alertmanager ({type(answer).__name__}); check alertmanager.url")

@@ -10,6 +10,7 @@ import math
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}")  # the SDK would let a `
 _SHORT_ID = 12  # what `docker ps` shows; the engine itself takes any prefix of an id, one letter too
 _LOG_BYTES = 256 * 1024
 _THREADS = 8
+_BRINK = 1.0  # seconds: a change gives up this much before its caller's time is over
 _REDACTOR = Redactor()
 
 T = TypeVar("T")
@@ -90,21 +92,24 @@ class DockerEngine:
         )
         return raw[-_LOG_BYTES:].decode("utf-8", "replace").replace("\0", "\ufffd")
 
-    async def start(self, container_id: str) -> None:
-        """Start a container; one that runs stays as it is.
+    async def start(self, container_id: str, *, within: timedelta) -> None:
+        """Start a container; one that runs stays as it is. The call is over `within` that time.
 
         Raises TargetGone, Unavailable, Failed, OutcomeUnknown.
         """
         what = f"start container {_checked(container_id)}"
-        await self._ask(what, lambda api: api.start(container_id), changes=True)
+        await self._change(what, lambda api: api.start(container_id), within=within, takes=0)
 
-    async def restart(self, container_id: str, *, stop_timeout: int) -> None:
+    async def restart(self, container_id: str, *, stop_timeout: int, within: timedelta) -> None:
         """Stop a container, by force after `stop_timeout` seconds, and start it again.
 
-        Raises TargetGone, Unavailable, Failed, OutcomeUnknown.
+        The call is over `within` that time: where that is too short for the stop, nothing is done. Raises TargetGone,
+        Unavailable, Failed, OutcomeUnknown.
         """
         what = f"restart container {_checked(container_id)}"
-        await self._ask(what, lambda api: api.restart(container_id, timeout=stop_timeout), changes=True)
+        await self._change(
+            what, lambda api: api.restart(container_id, timeout=stop_timeout), within=within, takes=stop_timeout
+        )
 
     async def close(self) -> None:
         """Take no more calls, and let go of the connections; one that hangs ends at its own limit."""
@@ -112,23 +117,49 @@ class DockerEngine:
         if self._api is not None:
             self._api.close()
 
-    async def _ask(self, what: str, work: Callable[["APIClient"], T], *, changes: bool = False) -> T:
+    async def _ask(self, what: str, work: Callable[["APIClient"], T]) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._do, what, work, changes)
+        return await loop.run_in_executor(self._threads, self._do, what, work)
 
-    def _do(self, what: str, work: Callable[["APIClient"], T], changes: bool) -> T:  # noqa: FBT001 - by position
+    async def _change(self, what: str, work: Callable[["APIClient"], object], *, within: timedelta, takes: int) -> None:
+        """Do what changes something and takes so many seconds by itself.
+
+        A thread cannot be stopped. So the call ends by its own limit while the caller still holds the target's lock.
+        """
+        ends, loop = time.monotonic() + within.total_seconds() - _BRINK, asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, self._do_until, what, work, ends, takes)
+
+    def _do(self, what: str, work: Callable[["APIClient"], T]) -> T:
+        return self._call(what, work, self._reach(what), self._timeout, changes=False)
+
+    def _do_until(self, what: str, work: Callable[["APIClient"], object], ends: float, takes: int) -> None:
+        known = self._reach(what)
+        left = ends - time.monotonic() - takes  # the SDK adds what a restart takes to the limit of its client
+        if left < _BRINK:
+            raise Failed(f"{self._on(what)}: not done, too little time was left when the engine could be asked")
+        limit = min(self._timeout, left)
+        with self._speaking(known.api_version, limit) as api:
+            self._call(what, work, api, limit + takes, changes=True)
+
+    def _reach(self, what: str) -> "APIClient":
+        """The SDK's client once the engine listens. Raises Unavailable."""
         from docker.errors import DockerException  # the SDK takes 0.2 s to import
         from requests.exceptions import RequestException
 
         try:
             self._knock()
-            api = self._connected()
+            return self._connected()
         except (DockerException, RequestException, OSError, ValueError) as error:
-            raise self._ours(what, error, changes=False) from error
+            raise self._ours(what, error, self._timeout, changes=False) from error
+
+    def _call(self, what: str, work: Callable[["APIClient"], T], api: "APIClient", limit: float, *, changes: bool) -> T:
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
         try:
             return work(api)
         except (DockerException, RequestException) as error:
-            raise self._ours(what, error, changes=changes) from error
+            raise self._ours(what, error, limit, changes=changes) from error
 
     def _knock(self) -> None:
         """See whether somebody listens at a Unix socket: where nobody does, the SDK would leave a socket open."""
@@ -165,15 +196,20 @@ class DockerEngine:
         with asking:
             asking.trust_env = False  # no proxies: the address in the settings is the engine
             version = asking.version(api_version=False)["ApiVersion"]
-        api = APIClient(self._address, version=version, timeout=self._timeout)
+        return self._speaking(version, self._timeout)
+
+    def _speaking(self, version: str, limit: float) -> "APIClient":
+        from docker import APIClient
+
+        api = APIClient(self._address, version=version, timeout=limit)
         api.trust_env = False
         return api
 
     def _on(self, what: str) -> str:
         return f"{what} on Docker engine {self.name}"
 
-    def _ours(self, what: str, error: Exception, *, changes: bool) -> RemediatorError:
-        """Our error for one of the SDK's."""
+    def _ours(self, what: str, error: Exception, limit: float, *, changes: bool) -> RemediatorError:
+        """Our error for one of the SDK's; `limit` is what the call was given, in seconds."""
         from docker.errors import APIError, NotFound
         from requests.exceptions import ReadTimeout
 
@@ -181,7 +217,7 @@ class DockerEngine:
         if isinstance(error, APIError):
             said = _told(str(error.explanation or error))
             return TargetGone(f"{doing}: {said}") if isinstance(error, NotFound) else Failed(f"{doing}: {said}")
-        why = f"no answer in {self._timeout} s" if isinstance(error, ReadTimeout) else _told(str(_root(error)))
+        why = f"no answer in {limit:.0f} s" if isinstance(error, ReadTimeout) else _told(str(_root(error)))
         if changes and not _was_never_sent(error):
             return OutcomeUnknown(f"{doing}: {why}; it may have happened, look at the container before trying again")
         return Unavailable(f"{doing}: {why}; is the engine running, and is docker.engines.{self.name} its address?")

@@ -35,6 +35,9 @@ _CHARSETS = frozenset({"utf-8", "ascii", "iso8859-1", "cp1252"})  # not `idna` a
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_UNPRINTABLE = re.compile("[\0-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")  # but for the tab, which a header may have
+_HEADERS = 100
+_HEADER_TEXT = 2000
 _DEPTH = 64
 _REDACTOR = Redactor()
 
@@ -147,7 +150,8 @@ def _ours(what: str, error: Exception, limit: timedelta, *, unknown: bool) -> Re
     if isinstance(error, TimeoutError):
         why = f"no complete answer in {limit.total_seconds():g} s"
     else:
-        why = shorten(_REDACTOR.text((str(error) or type(error).__name__)[:2000]), 300)
+        said = _UNPRINTABLE.sub("\ufffd", (str(error) or type(error).__name__)[:2000])
+        why = shorten(_REDACTOR.text(said), 300)
     if unknown:
         return OutcomeUnknown(f"{what}: {why}; the request may have been carried out")
     return Unavailable(f"{what}: {why}")
@@ -199,15 +203,24 @@ def _note_connection() -> aiohttp.TraceConfig:
 async def _answer(response: aiohttp.ClientResponse, cap: int, seconds: Callable[[], float]) -> HttpAnswer:
     body, truncated = await _read(response, cap)
     text = body.decode(_charset(response.charset), "replace").replace("\0", "\ufffd")
-    names = dict.fromkeys(name.lower() for name in response.headers)
     return HttpAnswer(
         status=response.status,
-        headers={name: ", ".join(response.headers.getall(name)) for name in names if name != "set-cookie"},
+        headers=_headers(response),
         text=text,
         json=None if truncated else parse_json(text),
         seconds=seconds(),
         truncated=truncated,
     )
+
+
+def _headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """The headers of an answer as text that can be stored: what is no character is replaced, and much is cut."""
+    names = [name for name in dict.fromkeys(name.lower() for name in response.headers) if name != "set-cookie"]
+    return {_header_text(name): _header_text(", ".join(response.headers.getall(name))) for name in names[:_HEADERS]}
+
+
+def _header_text(text: str) -> str:
+    return shorten(_UNPRINTABLE.sub("\ufffd", text), _HEADER_TEXT)
 
 
 async def _read(response: aiohttp.ClientResponse, cap: int) -> tuple[bytes, bool]:

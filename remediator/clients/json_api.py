@@ -4,6 +4,7 @@ Used by their clients only. The address comes from the settings and is trusted, 
 still there is no proxy, no cookie, no redirect, and an answer is read up to a bound.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -11,10 +12,13 @@ from typing import Any
 
 import aiohttp
 
-from remediator.errors import Unavailable
+from remediator.errors import Failed, Unavailable
 from remediator.kit.redaction import Redactor, shorten
 
-_LARGEST = 64 * 1024 * 1024
+_LARGEST = 8 * 1024 * 1024
+_PARSED_AT_ONCE = 256 * 1024  # a larger answer is parsed in a thread, so that nothing else waits for it
+_REFUSES_THE_QUESTION = frozenset({400, 413, 414, 422, 431})  # by HTTP, the question is wrong or too long
+_SAID = 4096  # bytes of an answer that are looked at for an error
 _REDACTOR = Redactor()
 
 
@@ -37,7 +41,8 @@ class JsonApi:
     ) -> tuple[int, Any]:
         """The status and the JSON value that the service answered.
 
-        Raises Unavailable where it does not answer in time, answers 5xx or 429, or what it says is not JSON.
+        Raises Unavailable where it does not answer in time, answers 5xx or 429, or what it says is not JSON; Failed
+        where it refuses this very question without JSON, as it does with one that is too long.
         """
         where = f"{method} {told(self._url)}{path}"
         try:
@@ -50,9 +55,11 @@ class JsonApi:
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unavailable(f"{where}: {told(str(error) or type(error).__name__)}; check {self._setting}") from error
         try:
-            value = json.loads(body)
+            value = json.loads(body) if len(body) <= _PARSED_AT_ONCE else await asyncio.to_thread(json.loads, body)
         except (ValueError, RecursionError) as error:
-            said = told(body.decode("utf-8", "replace"))
+            said = told(body[:_SAID].decode("utf-8", "replace"))
+            if refuses_the_question(status):
+                raise Failed(f"{where}: answered {status}: {said}") from error
             raise Unavailable(f"{where}: answered {status} without JSON; check {self._setting}: {said}") from error
         if status >= 500 or status == 429:  # noqa: PLR2004 - worth another try, by HTTP
             raise Unavailable(f"{where}: answered {status}: {told(said_in(value))}")
@@ -72,6 +79,11 @@ class JsonApi:
                 trust_env=False,
             )
         return self._session
+
+
+def refuses_the_question(status: int) -> bool:
+    """Whether the status says that this question is at fault, so that asking it again will not help."""
+    return status in _REFUSES_THE_QUESTION
 
 
 def said_in(value: Any) -> str:

@@ -9,6 +9,8 @@ from remediator.clients.json_api import JsonApi, said_in, told
 from remediator.errors import Failed, Unavailable
 from remediator.settings import PrometheusSettings
 
+_KEPT = 1000  # samples of one answer; nobody reads more, and each is carried through the whole pipeline
+
 
 @dataclass(frozen=True, slots=True)
 class Sample:
@@ -16,6 +18,14 @@ class Sample:
 
     labels: Mapping[str, str]
     value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a query found: its first samples, and how many there are in all."""
+
+    samples: tuple[Sample, ...]
+    count: int
 
 
 class PrometheusClient:
@@ -27,8 +37,10 @@ class PrometheusClient:
         self._api = JsonApi(settings.url, timeout=settings.timeout, setting="prometheus.url")
         self._timeout = settings.timeout
 
-    async def query(self, expr: str, *, time: datetime | None = None) -> tuple[Sample, ...]:
+    async def query(self, expr: str, *, time: datetime | None = None) -> Found:
         """What the expression is now, or was at `time`: a scalar is one sample without labels.
+
+        Of a large answer the first thousand samples are kept.
 
         Raises Failed, with Prometheus' own words, for an expression that it refuses, and Unavailable where
         it does not answer.
@@ -41,7 +53,7 @@ class PrometheusClient:
         if status != 200:  # noqa: PLR2004 - the one status of success
             raise Failed(f"{what}, answered {status}: {told(said_in(answer))}")
         try:
-            return _samples(answer["data"]["resultType"], answer["data"]["result"], what)
+            return _found(answer["data"]["resultType"], answer["data"]["result"], what)
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise Unavailable(f"{what}: this is not an answer of Prometheus; check prometheus.url") from error
 
@@ -50,11 +62,12 @@ class PrometheusClient:
         await self._api.close()
 
 
-def _samples(kind: str, result: Any, what: str) -> tuple[Sample, ...]:
+def _found(kind: str, result: Any, what: str) -> Found:
     if kind == "scalar":
-        return (Sample({}, float(result[1])),)
+        return Found((Sample({}, float(result[1])),), 1)
     if kind != "vector":
         raise Failed(f"{what}, answered a {kind}; write an expression that gives numbers at one time, so no range")
     if any("histogram" in series for series in result):
         raise Failed(f"{what}, answered native histograms; take a number from them, as with histogram_quantile()")
-    return tuple(Sample(dict(series["metric"]), float(series["value"][1])) for series in result)
+    kept = tuple(Sample(dict(series["metric"]), float(series["value"][1])) for series in result[:_KEPT])
+    return Found(kept, len(result))

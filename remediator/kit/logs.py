@@ -1,13 +1,22 @@
-"""Structured logs: events in snake case and past tense, secrets redacted, to standard error."""
+"""Structured logs: events in snake case and past tense, secrets redacted, to standard error.
+
+They are written in a thread of their own: where nobody reads them, lines are dropped and counted, and nothing waits.
+In the style for people, nothing in a line can forge another one or command the terminal.
+"""
 
 import logging
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from remediator.kit.printing import Printer
 from remediator.kit.redaction import Redactor
+
+_ROOM = 4_000_000  # characters that may wait to be written
+_LAST_PATIENCE = 2.0  # seconds that what waits may take when the process ends
+_TRACES = ("exception", "stack")  # what has lines of its own
 
 
 def configure(*, level: str, style: Literal["text", "json"], redactor: Redactor) -> None:
@@ -33,19 +42,21 @@ def configure(*, level: str, style: Literal["text", "json"], redactor: Redactor)
         drop_color_message,
         redact,
     ]
-    renderer: Any = (
-        structlog.processors.JSONRenderer()
+    rendering: list[Processor] = (
+        [structlog.processors.JSONRenderer()]  # writes all but ASCII as `\u…`
         if style == "json"
-        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        else [_without_commands, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Unblocked(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
         )
     )
     root = logging.getLogger()
+    for earlier in root.handlers:
+        earlier.flush()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for chatty in ("docker", "urllib3", "asyncio", "slack_sdk", "aiohttp.access"):
@@ -56,3 +67,53 @@ def configure(*, level: str, style: Literal["text", "json"], redactor: Redactor)
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
+
+
+class _Unblocked(logging.Handler):
+    """Writes without ever waiting. A line that finds too many before it is dropped; how many were is said later."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self._printer = Printer(stream, name="logs", room=_ROOM)
+        self._dropped = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+            if self._dropped:
+                line = f"{self.format(self._gap())}\n{line}"
+        except Exception:
+            self.handleError(record)
+            return
+        if self._printer.offer(f"{line}\n"):
+            self._dropped = 0
+        else:
+            self._dropped += 1
+
+    def flush(self) -> None:
+        """Wait a moment for what is still to be written; the standard library calls this when the process ends."""
+        self._printer.flush(_LAST_PATIENCE)
+
+    def _gap(self) -> logging.LogRecord:
+        """What is logged in the place of dropped lines."""
+        said = {"msg": "log_lines_dropped", "levelno": logging.WARNING, "levelname": "WARNING", "lines": self._dropped}
+        return logging.makeLogRecord({"name": __name__, **said})
+
+
+def _without_commands(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Every character that a terminal could obey, or that hides, written as its code; a value has one line."""
+    return {_shown(key): _shown_trace(value) if key in _TRACES else _shown(value) for key, value in event.items()}
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, str):
+        if value.isprintable():
+            return value
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
+    said = repr(value)  # as the renderer would write it
+    return value if said.isprintable() else _shown(said)
+
+
+def _shown_trace(value: Any) -> str:
+    """With its lines, each but the first set in: none can look like a line of the log."""
+    return "\n    ".join(_shown(line) for line in str(value).split("\n"))

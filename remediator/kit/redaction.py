@@ -31,12 +31,6 @@ _HEADER = re.compile(r"(?i)(?:authorization|cookie)\Z")
 
 _WORD = r"(?<![A-Za-z0-9_-])"
 _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (
-        re.compile(
-            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(?:-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)", re.DOTALL
-        ),
-        MASK,
-    ),
     (re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]{0,30}://)[^\s/?#\"'<>]{1,400}@"), rf"\1{MASK}@"),
     (re.compile(r"(?i)\b(bearer)\s{1,8}[A-Za-z0-9._~+/=-]{8,}+"), rf"\1 {MASK}"),
     (
@@ -47,6 +41,11 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
     ),
     (re.compile(rf"{_WORD}eyJ[A-Za-z0-9_-]{{8,}}+\.[A-Za-z0-9_-]{{8,}}+\.[A-Za-z0-9_-]*+"), MASK),
 )
+_KEY_MARK = re.compile(r"-----(BEGIN|END) [A-Z ]{0,40}PRIVATE KEY(?: BLOCK)?-----")
+_KEY_TEXT = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=\\"  # `\` is of a line end in JSON
+_AFTER_KEY_TEXT = " \t\r\"',;)|"
+_KEY_LINE = 24  # characters that a full line of a key has at the least
+_SLACK = 4096  # what is redacted and then cut off, as it may be the rest of a secret that a cut went through
 _SHORTEST_SECRET = 4  # a shorter configured value would blank out ordinary words
 _DEEPEST = 64  # no result that people read is nested deeper
 
@@ -63,9 +62,30 @@ class Redactor:
         """The text with every secret masked."""
         if self._known is not None:
             text = self._known.sub(MASK, text)
+        text = _masked(text, _private_keys(text))
         for shape, replacement in _SHAPES:
             text = shape.sub(replacement, text)
         return "".join(_without_named(text))
+
+    def start(self, text: str, limit: int) -> str:
+        """The start of a text, redacted, at most `limit` characters; what was cut is said at the end.
+
+        A text that is far longer is cut first, so that the time this takes does not depend on who wrote it.
+        """
+        if len(text) <= limit + _SLACK:
+            return shorten(self.text(text), limit)
+        kept = self.text(text[: limit + _SLACK])
+        kept = kept[: max(kept.rfind("\n"), len(kept) - _SLACK, 0)]  # the last line is not a whole one
+        return _with_end_note(kept, limit, missing=len(text) - limit - _SLACK)
+
+    def end(self, text: str, limit: int) -> str:
+        """The same for the end of a text, where logs have their news; what was cut is said at the start."""
+        if len(text) <= limit + _SLACK:
+            return shorten_start(self.text(text), limit)
+        kept = self.text(text[-limit - _SLACK :])
+        first_end = kept.find("\n", 0, _SLACK)
+        kept = kept[first_end + 1 if first_end >= 0 else _SLACK :]
+        return _with_start_note(kept, limit, missing=len(text) - limit - _SLACK)
 
     def value(self, value: Any) -> Any:
         """The same for a JSON-like value, in depth; every text under a key that names a secret is masked whole."""
@@ -87,12 +107,87 @@ class Redactor:
                 )
                 for key, item in value.items()
             }
-        return [self._value(item, named=named, depth=depth + 1) for item in value]
+        items = value if named else self._without_spread(value)
+        return [self._value(item, named=named, depth=depth + 1) for item in items]
+
+    def _without_spread(self, items: Sequence[Any]) -> Sequence[Any]:
+        """Where all are texts, they may be the lines of one: what is spread over several is masked in each."""
+        if len(items) < 2 or not all(isinstance(item, str) for item in items):  # noqa: PLR2004 - one is no list of lines
+            return items
+        text = "\n".join(items)
+        spans = list(_private_keys(text))
+        if self._known is not None:
+            spans += (found.span() for found in self._known.finditer(text))
+        return _masked_lines(items, sorted(spans)) if spans else items
 
 
 def _forms(secret: str) -> set[str]:
     """How a secret is written in text: as it is, in a URL, and in JSON."""
     return {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what has this name is usually a secret."""
+    return _KEY.search(name) is not None
+
+
+def _private_keys(text: str) -> Iterator[tuple[int, int]]:
+    """Where private keys stand in the text; one whose first lines were cut off is known by its last."""
+    done = 0
+    for mark in _KEY_MARK.finditer(text):
+        if mark.start() < done:
+            continue
+        if mark[1] == "END":
+            yield _start_of_key(text, done, mark.start()), mark.end()
+            done = mark.end()
+        else:
+            after = (found for found in _KEY_MARK.finditer(text, mark.end()) if found[1] == "END")
+            done = next((found.end() for found in after), len(text))
+            yield mark.start(), done
+
+
+def _start_of_key(text: str, floor: int, stop: int) -> int:
+    """Where the key begins whose last line stands at `stop`; each line is looked at once, from the end."""
+    start = line_end = stop
+    while True:
+        line_start = max(text.rfind("\n", floor, line_end) + 1, floor)
+        line = text[line_start:line_end].rstrip(_AFTER_KEY_TEXT)
+        before = len(line.rstrip(_KEY_TEXT))
+        is_short_one = line_end == stop or start == stop or (line_start == 0 and before == 0)
+        if line and len(line) - before < _KEY_LINE and not is_short_one:
+            return start
+        if len(line) > before:
+            start = line_start + before
+        if line_start == floor:
+            return start
+        line_end = line_start - 1
+
+
+def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    pieces, done = [], 0
+    for start, end in spans:
+        pieces += [text[done:start], MASK]
+        done = end
+    return "".join([*pieces, text[done:]]) if pieces else text
+
+
+def _masked_lines(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> list[str]:
+    """As many lines as before; the spans, in order, are places in the lines joined by line ends."""
+    masked, offset, first = [], 0, 0
+    for line in lines:
+        end = offset + len(line)
+        while first < len(spans) and spans[first][1] <= offset:
+            first += 1
+        here, done = [], 0
+        for start, stop in spans[first:]:
+            if start >= end:
+                break
+            if stop - offset > done:
+                here.append((max(start - offset, done), min(stop, end) - offset))
+                done = here[-1][1]
+        masked.append(_masked(line, here))
+        offset = end + 1
+    return masked
 
 
 def _without_named(text: str) -> Iterator[str]:
@@ -127,7 +222,23 @@ def _value_after(text: str, name: re.Match[str]) -> tuple[int, int]:
 
 def shorten(text: str, limit: int) -> str:
     """At most `limit` characters; what was cut is said at the end."""
-    if len(text) <= limit:
-        return text
-    kept = max(limit - len(f"… ({len(text)} more)"), 0)
-    return f"{text[:kept]}… ({len(text) - kept} more)"[:limit]
+    return text if len(text) <= limit else _with_end_note(text, limit, missing=0)
+
+
+def shorten_start(text: str, limit: int) -> str:
+    """At most `limit` characters from the end, from a line's start where there is one; what was cut is said first."""
+    return text if len(text) <= limit else _with_start_note(text, limit, missing=0)
+
+
+def _with_end_note(text: str, limit: int, *, missing: int) -> str:
+    """`missing`: how many characters after the text are cut already."""
+    kept = min(max(limit - len(f"… ({len(text) + missing} more)"), 0), len(text))
+    return f"{text[:kept]}… ({len(text) + missing - kept} more)"[:limit]
+
+
+def _with_start_note(text: str, limit: int, *, missing: int) -> str:
+    room = min(max(limit - len(f"… ({len(text) + missing} more characters before this)\n"), 0), len(text))
+    kept = text[len(text) - room :]
+    if room < len(text) and text[len(text) - room - 1] != "\n" and "\n" in kept[:-1]:
+        kept = kept[kept.index("\n") + 1 :]
+    return f"… ({len(text) + missing - len(kept)} more characters before this)\n{kept}"[:limit]

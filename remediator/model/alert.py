@@ -26,6 +26,8 @@ class Alert:
     starts_at: datetime
     ends_at: datetime | None = None
     generator_url: str = ""
+    is_start_known: bool = True
+    """False where the sender left it out: `starts_at` is then the time of receipt, and tells nothing about order."""
 
     @property
     def name(self) -> str:

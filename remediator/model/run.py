@@ -21,11 +21,13 @@ class Resolved:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A person's word on a plan, bound to its digest."""
+    """A person's word on a plan, bound to its digest and to the very question: asked anew, it is void."""
 
     at: datetime
     approved: bool
     digest: Digest
+    round: int
+    revision: int
     by: str
     reason: str = ""
     kind: Literal["decision"] = "decision"

@@ -18,7 +18,6 @@ from remediator.model.facts import (
     StepStatus,
     Verified,
 )
-from remediator.model.plan import Plan
 from remediator.model.run import Cancel, Decision, Resolved, Run
 
 
@@ -181,13 +180,20 @@ def _stage_of_plan(run: Run, now: _Round, planned: Planned) -> Stage:
         return Acted(planned, now.finished[-1] if now.finished else None, unknown)
     if now.finished:
         return Underway(planned, len(now.finished), now.held)
-    return Drafted(planned, now.asked, _decision_on(run, planned.plan), now.held)
+    return Drafted(planned, now.asked, _decision_on(run, planned), now.held)
 
 
-def _decision_on(run: Run, plan: Plan) -> Decision | None:
-    """The first decision on this very plan; later ones change nothing."""
-    digest = plan.digest
-    return next((s for s in run.signals if isinstance(s, Decision) and s.digest == digest), None)
+def _decision_on(run: Run, planned: Planned) -> Decision | None:
+    """The first decision on this very plan, as it was asked for last; later ones change nothing."""
+    wanted = (planned.plan.digest, planned.round, planned.revision)
+    decisions = (s for s in run.signals if isinstance(s, Decision))
+    return next((s for s in decisions if (s.digest, s.round, s.revision) == wanted), None)
+
+
+def approval_of(run: Run, planned: Planned) -> Decision | None:
+    """The approval that a plan was begun with, if a person gave one."""
+    decision = _decision_on(run, planned)
+    return decision if decision is not None and decision.approved else None
 
 
 def resolved(run: Run) -> Resolved | None:

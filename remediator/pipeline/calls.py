@@ -6,6 +6,8 @@ it raises becomes an answer, and a change that raised something unforeseen count
 
 import asyncio
 import json
+import math
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -34,6 +36,8 @@ _TRIES = 3
 _BRIEF_LIMIT = 500
 _DETAIL_LIMIT = 16_000
 _RESULT_LIMIT = 64_000
+_LARGEST_INT = 1023  # bits; a larger one is no float, and Python itself refuses to print a really long one
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +131,12 @@ class Calls:
 
     async def _answer(self, action: Action, call: Callable[[], Awaitable[Result]], *, surprise: StepStatus) -> Answer:
         began = self.clock.monotonic()
-        result: Result | None = None
+        kept: Mapping[str, Any] = {}
+        detail = ""
         try:
             result = await call()
-            status, brief = StepStatus.DONE, result.brief()
+            kept, detail, brief = self._kept(result), self._detail(result), result.brief()
+            status = StepStatus.DONE
         except TimeoutError:
             status, brief = StepStatus.FAILED, "no answer within its time limit"
         except OutcomeUnknown as error:
@@ -144,23 +150,77 @@ class Calls:
             status, brief = surprise, f"the action broke: {type(error).__name__}: {error}"
         seconds = self.clock.monotonic() - began
         self._metrics.step_seconds.labels(action.name, status).observe(seconds)
-        return Answer(
-            status,
-            self._kept(result),
-            shorten(" ".join(self._redactor.text(brief).split()), _BRIEF_LIMIT),
-            shorten(self._redactor.text(result.detail()), _DETAIL_LIMIT) if result else "",
-            round(seconds, 3),
-        )
+        return Answer(status, kept, self._brief(brief), detail, round(seconds, 3))
 
-    def _kept(self, result: Result | None) -> Mapping[str, Any]:
-        """What is stored of a result and seen by expressions: redacted, and cut where it is huge."""
-        if result is None:
-            return {}
-        kept: dict[str, Any] = self._redactor.value(result.model_dump(mode="json"))
+    def _brief(self, text: str) -> str:
+        redacted = self._redactor.start(_whole_text(text), 2 * _BRIEF_LIMIT)
+        return shorten(" ".join(redacted.split()), _BRIEF_LIMIT)
+
+    def _detail(self, result: Result) -> str:
+        return self._redactor.end(_whole_text(result.detail()), _DETAIL_LIMIT)
+
+    def _kept(self, result: Result) -> Mapping[str, Any]:
+        """What is stored of a result and seen by expressions: redacted, and cut where it is huge.
+
+        It is the same before and after it was stored: a number that JSON does not have (NaN, an infinite one, one too
+        large for a float) is None, which a `when` sees as nothing; the action's brief tells it. Half a character is a
+        replacement character.
+        """
+        dumped = {name: self._cut_roughly(value) for name, value in result.model_dump(mode="json").items()}
+        kept: dict[str, Any] = _storable(self._redactor.value(dumped))
         if len(json.dumps(kept)) > _RESULT_LIMIT:
             share = _RESULT_LIMIT // max(len(kept), 1)
             kept = {name: _cut(value, share) for name, value in kept.items()}
         return kept
+
+    def _cut_roughly(self, value: Any) -> Any:
+        """What surely would be cut later goes before it is redacted, which takes time."""
+        if isinstance(value, str):
+            return value if len(value) <= _RESULT_LIMIT else self._redactor.start(value, _RESULT_LIMIT)
+        if not isinstance(value, list):
+            return value if _weight(value, _RESULT_LIMIT) <= _RESULT_LIMIT else None
+        room, first = _RESULT_LIMIT, len(value)
+        while first and (room := room - _weight(value[first - 1], room)) >= 0:
+            first -= 1
+        return value[first:]
+
+
+def _weight(value: Any, limit: int) -> int:
+    """How long a value is in JSON at the least; not counted to the end where that is beyond the limit."""
+    weight, parts = 0, [value]
+    while parts and weight <= limit:
+        part = parts.pop()
+        weight += 1
+        if isinstance(part, str):
+            weight += len(part)
+        elif isinstance(part, dict):
+            parts += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            parts += part
+    return weight
+
+
+def _storable(value: Any) -> Any:
+    """The value as it would be read back from the store; the redactor has limited its depth."""
+    match value:
+        case str():
+            return _whole_text(value)
+        case bool():
+            return value
+        case int():
+            return value if value.bit_length() <= _LARGEST_INT else None
+        case float():
+            return value if math.isfinite(value) else None
+        case list():
+            return [_storable(item) for item in value]
+        case dict():
+            return {_whole_text(key): _storable(item) for key, item in value.items()}
+    return value
+
+
+def _whole_text(text: str) -> str:
+    """The text without halves of characters, which can neither be stored nor sent."""
+    return _HALVES.sub("\ufffd", text)
 
 
 def _cut(value: Any, limit: int) -> Any:
@@ -172,8 +232,8 @@ def _cut(value: Any, limit: int) -> Any:
             limit -= len(json.dumps(item))
             if limit < 0:
                 break
-            kept.insert(0, item)
-        return kept
+            kept.append(item)
+        return kept[::-1]
     return value if len(json.dumps(value)) <= limit else None
 
 

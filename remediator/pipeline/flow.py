@@ -40,6 +40,7 @@ from remediator.model.stage import (
     Over,
     Proven,
     Underway,
+    approval_of,
     cancelled,
     resolved,
     stage_of,
@@ -58,6 +59,7 @@ from remediator.storage.store import Refusal, Store
 
 log = structlog.get_logger(__name__)
 
+_RESTLESS = 2  # a target that is another at each look is looked at with a pause
 _LOOK_AGAIN = timedelta(seconds=5)  # how soon a plan whose target is busy is tried again
 
 
@@ -123,10 +125,16 @@ class Flow:
     async def give_up(self, run: Run, why: str) -> None:
         """End a run that cannot be carried on, so that people hear of it."""
         ledger = Ledger(run, self._store, self._redactor)
-        if isinstance(stage_of(run), Over):
-            await ledger.park(None)
-        else:
-            await self._end(ledger, Ended(self._clock.now(), Outcome.FAILED, why))
+        match stage_of(run):
+            case Over():
+                await ledger.park(None)
+            case InDoubt(started=started):
+                ledger.note(self._lost_sight_of(started))
+                await self._end(ledger, Ended(self._clock.now(), Outcome.UNKNOWN, why))
+            case Acted(unknown=True) | NotHelped(unknown=True):
+                await self._end(ledger, Ended(self._clock.now(), Outcome.UNKNOWN, why))
+            case _:
+                await self._end(ledger, Ended(self._clock.now(), Outcome.FAILED, why))
 
     async def _advance(self, ledger: Ledger, rule: Rule, resting: Resting) -> Parked | Ended | None:
         """One stage on. None: there is more to do at once."""
@@ -155,21 +163,31 @@ class Flow:
             case other:
                 assert_never(other)
 
+    def _mode(self, rule: Rule) -> Mode:
+        return rule.mode.capped(self._ceiling)
+
+    def _is_forbidden(self, ledger: Ledger, rule: Rule, planned: Planned) -> Ended | None:
+        """The end of a run that was begun under another ceiling: what it has left to do is not allowed any more."""
+        mode = self._mode(rule)
+        approved = approval_of(ledger.run, planned) is not None
+        if mode in (Mode.OBSERVE, Mode.SUGGEST) or (approval.needs_person(planned.plan, mode) and not approved):
+            return Ended(self._clock.now(), Outcome.CANCELLED, f"the mode is {mode} now, so the rest was not done")
+        return None
+
     def _called_off(self, ledger: Ledger) -> Ended | None:
         return outcome.called_off(self._clock.now(), cancelled(ledger.run), resolved(ledger.run))
 
     async def _plan(self, ledger: Ledger, rule: Rule, stage: Diagnosed) -> Ended | None:
         if (ended := self._called_off(ledger)) is not None:
             return ended
-        mode = rule.mode.capped(self._ceiling)
-        if mode is Mode.OBSERVE:
+        if self._mode(rule) is Mode.OBSERVE:
             why = "the rule only observes" if rule.mode is Mode.OBSERVE else "the ceiling for all rules is to observe"
             return outcome.told(self._clock.now(), why)
         planned = await self._draft(ledger, rule, stage.examined.evidence, stage.after_rung, stage.revision)
         if isinstance(planned, Ended):
             return planned
         ledger.note(planned)
-        if mode is Mode.SUGGEST:
+        if self._mode(rule) is Mode.SUGGEST:
             return outcome.told(self._clock.now(), f"suggested, not done: {planned.plan.name}")
         return None
 
@@ -193,6 +211,8 @@ class Flow:
         if (ended := self._called_off(ledger)) is not None:
             return ended
         plan = stage.planned.plan
+        if self._mode(rule) in (Mode.OBSERVE, Mode.SUGGEST):
+            return outcome.told(now, f"the mode is {self._mode(rule)} now, so the plan was not carried out")
         if now - stage.planned.at > max(self._settings.hold_timeout, self._settings.approval_timeout):
             return outcome.expired(now, "the plan is too old by now to make sense")
         review = await self._stages.guards.review(plan, at=now)
@@ -201,7 +221,7 @@ class Flow:
             return outcome.refused(now, review.reason, review.detail)
         if isinstance(review, Hold):
             return self._hold(ledger, stage.planned, stage.held, review)
-        match approval.stand(plan, rule.mode.capped(self._ceiling), stage.asked, stage.decision, now):
+        match approval.stand(plan, self._mode(rule), stage.asked, stage.decision, now):
             case approval.Ask():
                 until = now + self._settings.approval_timeout
                 ledger.note(Asked(now, stage.planned.round, stage.planned.revision, until))
@@ -229,12 +249,14 @@ class Flow:
                 return anew
             if anew.plan.digest != planned.plan.digest:
                 ledger.note(anew)
-                return None
+                return Parked(self._clock.now() + _LOOK_AGAIN) if anew.revision > _RESTLESS else None
         return await self._act(ledger, rule, stage.planned, 0, stage.held)
 
     async def _next_step(self, ledger: Ledger, rule: Rule, stage: Underway) -> Parked | Ended | None:
         if (wish := cancelled(ledger.run)) is not None:
             return outcome.called_off(self._clock.now(), wish, None)
+        if (forbidden := self._is_forbidden(ledger, rule, stage.planned)) is not None:
+            return forbidden
         return await self._act(ledger, rule, stage.planned, stage.next, stage.held)
 
     async def _act(
@@ -265,15 +287,18 @@ class Flow:
         """A step that an earlier owner began and never ended: repeated once where that is harmless, else unknown."""
         started, planned = stage.started, stage.planned
         index, step = next((i, s) for i, s in enumerate(planned.plan.steps) if s.id == started.step)
-        if step.idempotent and started.attempt == 1:
+        has_reason = self._called_off(ledger) is None and self._is_forbidden(ledger, rule, planned) is None
+        if step.idempotent and started.attempt == 1 and has_reason:
             return await self._act(ledger, rule, planned, index, None, attempt=2)
-        why = "the service was stopped while this was under way, and did not see how it ended"
-        ledger.note(
-            Finished(self._clock.now(), planned.round, step.id, started.attempt, StepStatus.UNKNOWN, why, "", 0)
-        )
+        ledger.note(self._lost_sight_of(started))
         await ledger.save()
         log.warning("step_unknown", step=step.id, action=step.action)
         return None
+
+    def _lost_sight_of(self, started: Started) -> Finished:
+        why = "the service was stopped while this was under way, and did not see how it ended"
+        now = self._clock.now()
+        return Finished(now, started.round, started.step, started.attempt, StepStatus.UNKNOWN, why, "", 0)
 
     async def _verify(self, ledger: Ledger, rule: Rule, stage: Acted, resting: Resting) -> None:
         async def is_resolved() -> bool:
@@ -329,5 +354,5 @@ def _hold_of(refusal: Refusal, now: datetime) -> Hold:
 
 def _locked_until(run: Run) -> datetime | None:
     """Until when the targets stay locked after the end: a step that is unknown may be under way for so long."""
-    unknown = {f.key for f in run.facts if isinstance(f, Finished) and f.status is StepStatus.UNKNOWN}
-    return max((f.deadline + MARGIN for f in run.facts if isinstance(f, Started) and f.key in unknown), default=None)
+    seen = {f.key for f in run.facts if isinstance(f, Finished) and f.status is not StepStatus.UNKNOWN}
+    return max((f.deadline + MARGIN for f in run.facts if isinstance(f, Started) and f.key not in seen), default=None)

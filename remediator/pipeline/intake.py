@@ -3,8 +3,7 @@
 Called by the webhook. It returns once everything is on disk, and never does anything else before that.
 """
 
-import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import structlog
@@ -14,7 +13,7 @@ from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor, shorten
 from remediator.model.alert import Alert, AlertStatus, Delivery
-from remediator.model.ids import Fingerprint, OwnerId, new_occurrence_id, new_run_id
+from remediator.model.ids import OwnerId, new_occurrence_id, new_run_id
 from remediator.model.occurrence import (
     Accepted,
     Closing,
@@ -28,6 +27,7 @@ from remediator.model.occurrence import (
 )
 from remediator.pipeline import matching, story
 from remediator.pipeline.dispatch import Dispatcher
+from remediator.pipeline.incomplete import Incomplete
 from remediator.pipeline.rulebook import Rulebook, scope_of
 from remediator.rules.book import Rule
 from remediator.settings import OccurrenceSettings
@@ -36,76 +36,66 @@ from remediator.storage.store import Store
 log = structlog.get_logger(__name__)
 
 _SUMMARY_LIMIT = 200
+_SUMMARY_SOURCE = 4000  # a label can be as long as a body; what is cut here would not be shown anyway
+
+
+Open = Callable[[], Opening]
+"""Makes what is opened for an alert, with new ids each time; asked only where something is opened."""
 
 
 def judge_alert(
-    alert: Alert, known: Occurrence | None, opening: Opening, delivery: Delivery, rules: OccurrenceSettings
+    alert: Alert, known: Occurrence | None, opening: Open, received_at: datetime, rules: OccurrenceSettings
 ) -> Verdict:
-    """What one alert of a delivery means, given the newest occurrence of it that is known. Pure."""
+    """What one alert of a delivery means, given the newest occurrence of it that is known."""
     if alert.status is AlertStatus.RESOLVED:
-        return _judge_resolved(known)
+        return _judge_resolved(alert, known)
     if known is None:
-        return Verdict(Ruling.OPENED, open=opening)
+        return Verdict(Ruling.OPENED, open=opening())
     if known.closed_at is None:
-        return _judge_repeat(alert, known, opening, delivery, rules)
-    return _judge_return(alert, known, opening, delivery, rules)
+        return _judge_repeat(alert, known, opening, received_at, rules)
+    return _judge_return(alert, known, opening, received_at, rules)
 
 
-def _judge_resolved(known: Occurrence | None) -> Verdict:
+def _judge_resolved(alert: Alert, known: Occurrence | None) -> Verdict:
+    """The end of what is open; not of what began only after that end, which is a late duplicate's."""
     if known is None:
         return Verdict(Ruling.NOT_OPEN)
     if known.closed_at is not None:
         return Verdict(Ruling.NOT_OPEN, drop_doubt=known.doubt is not None)
+    if alert.is_start_known and max(alert.starts_at, alert.ends_at or known.starts_at) < known.starts_at:
+        return Verdict(Ruling.NOT_OPEN)
     return Verdict(Ruling.RESOLVED, close=Closing.RESOLVED)
 
 
 def _judge_repeat(
-    alert: Alert, known: Occurrence, opening: Opening, delivery: Delivery, rules: OccurrenceSettings
+    alert: Alert, known: Occurrence, opening: Open, received_at: datetime, rules: OccurrenceSettings
 ) -> Verdict:
     """A firing of what is open. Starts nothing, unless the resolve in between must have been missed."""
-    began_after_the_runs = known.runs_ended_at is not None and alert.starts_at > known.runs_ended_at
-    silent = delivery.received_at - known.heard_at > rules.stale_after
-    if began_after_the_runs or silent:
-        return Verdict(Ruling.REOPENED, close=Closing.RESOLVE_MISSED, open=opening)
+    ended = known.runs_ended_at
+    began_anew = ended is not None and alert.is_start_known and alert.starts_at > max(known.starts_at, ended)
+    silent = received_at - known.heard_at > rules.stale_after
+    if began_anew or silent:
+        return Verdict(Ruling.REOPENED, close=Closing.RESOLVE_MISSED, open=opening())
     return Verdict(Ruling.REPEATED, hear=True)
 
 
 def _judge_return(
-    alert: Alert, known: Occurrence, opening: Opening, delivery: Delivery, rules: OccurrenceSettings
+    alert: Alert, known: Occurrence, opening: Open, received_at: datetime, rules: OccurrenceSettings
 ) -> Verdict:
     """A firing after the resolve: new if it began after that, doubtful if it may be what was resolved already."""
-    since = delivery.received_at - (known.closed_at or delivery.received_at)
+    since = received_at - (known.closed_at or received_at)
     if alert.starts_at > _end_of(known) or (known.doubt is None and since > rules.doubt_window):
-        return Verdict(Ruling.OPENED, open=opening, drop_doubt=known.doubt is not None)
+        return Verdict(Ruling.OPENED, open=opening(), drop_doubt=known.doubt is not None)
     if known.doubt is not None:
         return Verdict(Ruling.DOUBTFUL, doubt=Doubt(alert, until=known.doubt.until, sent_again=True))
     left = rules.doubt_window - max(since, timedelta(0))
-    return Verdict(Ruling.DOUBTFUL, doubt=Doubt(alert, until=delivery.received_at + left))
+    return Verdict(Ruling.DOUBTFUL, doubt=Doubt(alert, until=received_at + left))
 
 
 def _end_of(known: Occurrence) -> datetime:
     """When the closed occurrence ended, as its sender said; never later than we heard of it."""
     ends_at, closed_at = known.ends_at or known.starts_at, known.closed_at or known.heard_at
     return max(known.starts_at, min(ends_at, closed_at))
-
-
-class Incomplete:
-    """Deliveries whose sender left alerts out, the newest of each group: somebody has to fetch the rest."""
-
-    def __init__(self) -> None:
-        self._waiting: dict[tuple[str, str], Delivery] = {}
-        self._come = asyncio.Event()
-
-    def put(self, delivery: Delivery) -> None:
-        self._waiting[delivery.receiver, delivery.group_key] = delivery
-        self._come.set()
-
-    async def take(self) -> Delivery:
-        """Wait for one."""
-        while not self._waiting:
-            self._come.clear()
-            await self._come.wait()
-        return self._waiting.pop(next(iter(self._waiting)))
 
 
 class Intake:
@@ -137,12 +127,11 @@ class Intake:
 
     async def accept(self, delivery: Delivery) -> None:
         """Have a delivery on disk. Raises StoreUnavailable when that cannot be done now."""
-        openings = self._prepare(delivery)
 
         def judge(alert: Alert, known: Occurrence | None) -> Verdict:
-            opening = openings.get(alert.fingerprint) or Opening(new_occurrence_id(delivery.received_at), ())
-            return judge_alert(alert, known, opening, delivery, self._settings)
+            return judge_alert(alert, known, lambda: self._opening(alert, now), now, self._settings)
 
+        now = delivery.received_at
         await self._store_and_wake(delivery, judge)
         if delivery.truncated:
             self._metrics.truncated.inc(delivery.truncated)
@@ -154,14 +143,13 @@ class Intake:
         if doubt is None:
             return
         delivery = Delivery((doubt.alert,), received_at=self._clock.now())
-        openings = self._prepare(delivery)
 
         def judge(alert: Alert, known: Occurrence | None) -> Verdict:
             if known is None or known.id != occurrence.id or known.doubt is None or known.closed_at is None:
                 return Verdict(Ruling.REPEATED)  # it was settled meanwhile
             if not firing:
                 return Verdict(Ruling.NOT_OPEN, drop_doubt=True)
-            return Verdict(Ruling.OPENED, drop_doubt=True, open=openings[alert.fingerprint])
+            return Verdict(Ruling.OPENED, drop_doubt=True, open=self._opening(alert, delivery.received_at))
 
         await self._store_and_wake(delivery, judge)
         log.info("doubt_settled", fingerprint=occurrence.fingerprint, firing=firing)
@@ -174,18 +162,10 @@ class Intake:
         for run in accepted.signalled_runs:
             self._dispatcher.wake(run, delivery.received_at)
 
-    def _prepare(self, delivery: Delivery) -> Mapping[Fingerprint, Opening]:
-        """What would be opened for each firing alert; worked out before the transaction, to keep that short."""
-        now = delivery.received_at
-        matched = matching.match_all(delivery.alerts, self._rulebook.book)
-        by_fingerprint = {a.fingerprint: a for a in delivery.alerts if a.status is AlertStatus.FIRING}
-        return {
-            fingerprint: Opening(
-                new_occurrence_id(now),
-                tuple(self._new_run(rule, by_fingerprint[fingerprint], now) for rule in rules),
-            )
-            for fingerprint, rules in matched.items()
-        }
+    def _opening(self, alert: Alert, now: datetime) -> Opening:
+        """What is opened for an alert: the occurrence, and a run for each rule that matches it."""
+        rules = matching.match(alert, self._rulebook.book)
+        return Opening(new_occurrence_id(now), tuple(self._new_run(rule, alert, now) for rule in rules))
 
     def _new_run(self, rule: Rule, alert: Alert, now: datetime) -> NewRun:
         run_id = new_run_id(now)
@@ -199,7 +179,8 @@ class Intake:
             said = str(rule.summary.render(scope_of(alert, rule)))
         except BadExpression:
             said = ""
-        one_line = " ".join(self._redactor.text(said or alert.name or rule.name).split())
+        known = (said or alert.name or rule.name)[:_SUMMARY_SOURCE]
+        one_line = " ".join(self._redactor.text(known).split())
         return shorten(one_line, _SUMMARY_LIMIT)
 
     def _count(self, delivery: Delivery, accepted: Accepted) -> None:

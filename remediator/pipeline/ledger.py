@@ -86,7 +86,9 @@ def redacted(fact: Fact, redactor: Redactor) -> Fact:
             return replace(fact, evidence=told)
         case Planned():
             steps = tuple(replace(step, sentence=redactor.text(step.sentence)) for step in fact.plan.steps)
-            return replace(fact, plan=replace(fact.plan, steps=steps))
+            checks = tuple(replace(c, sentence=redactor.text(c.sentence)) for c in fact.plan.verification.checks)
+            verification = replace(fact.plan.verification, checks=checks)
+            return replace(fact, plan=replace(fact.plan, steps=steps, verification=verification))
         case Held():
             return replace(fact, detail=redactor.text(fact.detail))
         case Finished() | Verified() | Ended():

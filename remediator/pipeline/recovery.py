@@ -1,5 +1,7 @@
 """After a start: what was left to do is due again. Later: doubtful alerts are decided, cut deliveries completed."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -8,8 +10,10 @@ from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.errors import RemediatorError, StoreUnavailable, Transient
 from remediator.kit.clock import Clock
 from remediator.model.alert import Delivery
+from remediator.model.ids import OccurrenceId
 from remediator.model.occurrence import Occurrence
 from remediator.pipeline.dispatch import Dispatcher
+from remediator.pipeline.incomplete import CutGroup
 from remediator.pipeline.intake import Intake
 from remediator.storage.store import Store
 
@@ -19,6 +23,7 @@ _LOOK_EVERY = timedelta(seconds=1)
 _ASK_AGAIN = timedelta(seconds=10)
 _AT_ONCE = 100
 _FETCH_TRIES = 6
+_FETCH_LATEST = timedelta(minutes=5)
 
 
 async def resume(store: Store, dispatcher: Dispatcher) -> int:
@@ -33,7 +38,8 @@ class Doubts:
     """Decides on doubtful alerts when their window has ended.
 
     Alertmanager is asked where one is configured; where it is not, or does not answer, an alert counts as firing that
-    was sent again. One that was not waits for an answer, and keeps no other waiting.
+    was sent again. One that was not waits for an answer, and keeps no other waiting: what was asked about in vain is
+    asked about after everything else.
     """
 
     def __init__(self, store: Store, intake: Intake, alertmanager: AlertmanagerClient | None, clock: Clock) -> None:
@@ -42,6 +48,7 @@ class Doubts:
         self._alertmanager = alertmanager
         self._clock = clock
         self._ask_from = clock.monotonic()
+        self._not_before: dict[OccurrenceId, float] = {}  # of each that was tried in vain, when it is tried again
 
     async def work(self) -> None:
         """Look every second until cancelled."""
@@ -55,10 +62,37 @@ class Doubts:
     async def settle_due(self) -> None:
         """Decide on every doubt whose window has ended, as far as that is possible now. Raises StoreUnavailable."""
         sent_again = not self._may_ask()
-        for occurrence in await self._store.due_doubts(self._clock.now(), _AT_ONCE, sent_again=sent_again):
+        limit = _AT_ONCE + len(self._not_before)
+        due = await self._store.due_doubts(self._clock.now(), limit, sent_again=sent_again)
+        if not sent_again:
+            self._forget_others(due)
+        for occurrence in sorted(due, key=self._turn):
+            if self._turn(occurrence) <= self._clock.monotonic():
+                await self._settle(occurrence)
+
+    async def _settle(self, occurrence: Occurrence) -> None:
+        """Decide on one doubt; whatever goes wrong with it, the others have their turn first next time."""
+        try:
             firing = await self._is_firing(occurrence)
             if firing is not None:
                 await self._intake.settle_doubt(occurrence, firing=firing)
+                self._not_before.pop(occurrence.id, None)
+        except StoreUnavailable:
+            self._put_off(occurrence)
+            raise
+        except Exception:
+            self._put_off(occurrence)
+            log.exception("doubt_not_settled", fingerprint=occurrence.fingerprint)
+
+    def _turn(self, occurrence: Occurrence) -> float:
+        return self._not_before.get(occurrence.id, float("-inf"))
+
+    def _put_off(self, occurrence: Occurrence) -> None:
+        self._not_before[occurrence.id] = self._clock.monotonic() + _ASK_AGAIN.total_seconds()
+
+    def _forget_others(self, due: Sequence[Occurrence]) -> None:
+        known = {occurrence.id for occurrence in due}
+        self._not_before = {one: at for one, at in self._not_before.items() if one in known}
 
     def _may_ask(self) -> bool:
         """Whether every doubt can be decided: nobody has to be asked, or whom we ask did not fail us just now."""
@@ -74,6 +108,8 @@ class Doubts:
                 return await self._alertmanager.is_firing(occurrence.labels)
             except Transient as error:
                 self._ask_from = self._clock.monotonic() + _ASK_AGAIN.total_seconds()
+                if not sent_again:
+                    self._put_off(occurrence)
                 log.warning("doubt_waits_for_alertmanager", fingerprint=occurrence.fingerprint, error=str(error))
             except RemediatorError as error:
                 log.warning("alertmanager_gave_no_answer", error=str(error))
@@ -95,23 +131,42 @@ class Completion:
     async def work(self) -> None:
         """Complete deliveries until cancelled."""
         while True:
-            await self.complete(await self._intake.truncated.take())
+            await self._intake.truncated.wait()
+            await self.complete_due()
+            await self._clock.sleep(_LOOK_EVERY)
 
-    async def complete(self, delivery: Delivery) -> None:
-        """Fetch the alerts of a delivery's group and accept them; tried a few times, then said in the log."""
-        told = {"missing": delivery.truncated, "receiver": delivery.receiver, "group": delivery.group_key}
+    async def complete_due(self) -> None:
+        """Fetch every group whose time has come, each by itself: one that cannot be had keeps no other waiting."""
+        for group in self._intake.truncated.take_due(self._clock.monotonic()):
+            try:
+                await self._complete(group)
+            except Transient as error:
+                self._try_again(group, error)
+            except RemediatorError as error:
+                _give_up(group, error)
+            except Exception:
+                log.exception("delivery_not_completed", **group.told)
+
+    async def _complete(self, group: CutGroup) -> None:
+        """Fetch the alerts of a group and accept them."""
         if self._alertmanager is None:
             remedy = "set max_alerts: 0 in Alertmanager, or alertmanager.url here"
-            log.warning("delivery_truncated", remedy=remedy, **told)
+            log.warning("delivery_truncated", remedy=remedy, **group.told)
             return
-        for _ in range(_FETCH_TRIES):
-            try:
-                alerts = await self._alertmanager.firing(delivery.receiver, delivery.group_labels)
-                await self._intake.accept(Delivery(alerts, received_at=self._clock.now(), receiver=delivery.receiver))
-            except Transient as error:
-                log.warning("delivery_not_completed_yet", error=str(error), **told)
-                await self._clock.sleep(_ASK_AGAIN)
-            else:
-                log.info("delivery_completed", fetched=len(alerts), **told)
-                return
-        log.error("delivery_not_completed", **told)
+        alerts = await self._alertmanager.firing(group.receiver, group.group_labels)
+        await self._intake.accept(Delivery(alerts, received_at=self._clock.now(), receiver=group.receiver))
+        log.info("delivery_completed", fetched=len(alerts), **group.told)
+
+    def _try_again(self, group: CutGroup, error: Transient) -> None:
+        """A few times, ever later; then it is said in the log."""
+        if group.tries + 1 >= _FETCH_TRIES:
+            _give_up(group, error)
+            return
+        log.warning("delivery_not_completed_yet", error=str(error), **group.told)
+        pause = min(_ASK_AGAIN * 2**group.tries, _FETCH_LATEST)
+        later = self._clock.monotonic() + pause.total_seconds()
+        self._intake.truncated.put_back(replace(group, tries=group.tries + 1, not_before=later))
+
+
+def _give_up(group: CutGroup, error: RemediatorError) -> None:
+    log.error("delivery_not_completed", error=str(error), **group.told)

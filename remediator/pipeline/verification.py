@@ -31,9 +31,9 @@ class Sight(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One look at all checks."""
+    """One look at all checks, at a time of the monotonic clock, in seconds."""
 
-    at: datetime
+    at: float
     sight: Sight
     brief: str
 
@@ -54,27 +54,28 @@ class Resting(Protocol):
         ...
 
 
-def judge(samples: Sequence[Sample], policy: Verification, *, deadline: datetime, resolved: bool) -> Finding | None:
-    """What the samples prove so far; None while more are needed. Pure."""
+def judge(samples: Sequence[Sample], policy: Verification, *, deadline: float, resolved: bool) -> Finding | None:
+    """What the samples prove so far; None while more are needed. Pure.
+
+    What holds when the deadline comes gets the time to show that it lasts: a slow start is no failure.
+    """
     if not samples:
         return None
     last = samples[-1]
     held_since = _held_since(samples)
     if held_since is not None:
-        if last.at - held_since >= policy.sustain:
+        if last.at - held_since >= policy.sustain.total_seconds():
             return Finding(Proof.HEALED, f"{last.brief}, and it has held for {_whole(last.at - held_since)}")
-        if resolved:
-            return Finding(Proof.HEALED, f"{last.brief}, and the alert has resolved")
+        return Finding(Proof.HEALED, f"{last.brief}, and the alert has resolved") if resolved else None
     if last.at < deadline:
         return None
-    if any(sample.sight is Sight.FAILS for sample in samples):
-        return Finding(Proof.NOT_HEALED, last.brief if last.sight is Sight.FAILS else f"it did not last: {last.brief}")
-    if held_since is not None:
-        return Finding(Proof.INCONCLUSIVE, f"{last.brief}, but not for long enough to tell")
-    return Finding(Proof.INCONCLUSIVE, last.brief)
+    if last.sight is Sight.ERROR:
+        return Finding(Proof.INCONCLUSIVE, last.brief)
+    lasted = any(sample.sight is Sight.HOLDS for sample in samples)
+    return Finding(Proof.NOT_HEALED, f"it did not last: {last.brief}" if lasted else last.brief)
 
 
-def _held_since(samples: Sequence[Sample]) -> datetime | None:
+def _held_since(samples: Sequence[Sample]) -> float | None:
     """Since when every sample has held, up to the newest; errors in between prove nothing and break it."""
     since = None
     for sample in reversed(samples):
@@ -89,8 +90,8 @@ def _evidence(run: Run) -> Mapping[str, Evidence]:
     return next((fact.evidence for fact in reversed(run.facts) if isinstance(fact, Examined)), {})
 
 
-def _whole(duration: timedelta) -> str:
-    return say_duration(timedelta(seconds=round(duration.total_seconds())))
+def _whole(seconds: float) -> str:
+    return say_duration(timedelta(seconds=round(seconds)))
 
 
 class Watch:
@@ -112,23 +113,25 @@ class Watch:
     ) -> tuple[Finding, int]:
         """What verification finds, and from how many samples. `since` is when the last step ended.
 
-        After a restart it is begun anew, with the time that is left, but long enough to tell.
+        After a restart it is begun anew, with the time that is left, but long enough to tell. Only what has passed
+        since then is taken from the wall clock, and never more than the policy's own times.
         """
-        now = self._clock.now()
-        deadline = max(since + policy.within, now + policy.sustain + 2 * policy.every)
+        passed = min(max(self._clock.now() - since, timedelta(0)), policy.within)
+        left = max(policy.within - passed, policy.sustain + 2 * policy.every)
+        deadline = self._clock.monotonic() + left.total_seconds()
         if not policy.checks:
             return await self._until_resolved(deadline, resting, is_resolved)
-        await self._rest_until(since + policy.settle, resting)
+        await self._rest(policy.settle - passed, resting)
         samples: list[Sample] = []
         while True:
             samples.append(await self._look(run, rule, policy))
             found = judge(samples, policy, deadline=deadline, resolved=await is_resolved())
             if found is not None:
                 return found, len(samples)
-            await self._rest_until(self._clock.now() + policy.every, resting)
+            await self._rest(policy.every, resting)
 
     async def _until_resolved(
-        self, deadline: datetime, resting: Resting, is_resolved: Callable[[], Awaitable[bool]]
+        self, deadline: float, resting: Resting, is_resolved: Callable[[], Awaitable[bool]]
     ) -> tuple[Finding, int]:
         """The proof of a rule without checks: the alert itself has to resolve."""
         looks = 0
@@ -136,15 +139,17 @@ class Watch:
             looks += 1
             if await is_resolved():
                 return Finding(Proof.HEALED, "the alert has resolved"), looks
-            if self._clock.now() >= deadline:
-                return Finding(
-                    Proof.INCONCLUSIVE, "the alert has not resolved in time, and the rule has no checks"
-                ), looks
-            await resting.rest(deadline - self._clock.now())
+            left = deadline - self._clock.monotonic()
+            if left <= 0:
+                why = "the alert has not resolved in time, and the rule has no checks"
+                return Finding(Proof.INCONCLUSIVE, why), looks
+            await resting.rest(timedelta(seconds=left))
 
-    async def _rest_until(self, until: datetime, resting: Resting) -> None:
-        while (left := until - self._clock.now()) > timedelta(0):
-            await resting.rest(left)
+    async def _rest(self, duration: timedelta, resting: Resting) -> None:
+        """Let `duration` pass, news or not."""
+        end = self._clock.monotonic() + duration.total_seconds()
+        while (left := end - self._clock.monotonic()) > 0:
+            await resting.rest(timedelta(seconds=left))
 
     async def _look(self, run: Run, rule: Rule, policy: Verification) -> Sample:
         sights = await asyncio.gather(
@@ -153,7 +158,7 @@ class Watch:
                 for check, planned in zip(rule.verify.checks, policy.checks, strict=True)
             )
         )
-        now = self._clock.now()
+        now = self._clock.monotonic()
         for wanted in (Sight.FAILS, Sight.ERROR):
             if briefs := [brief for sight, brief in sights if sight is wanted]:
                 return Sample(now, wanted, "; ".join(briefs))

@@ -20,6 +20,7 @@ from remediator.storage.store import Store
 log = structlog.get_logger(__name__)
 
 _TRY_AGAIN = timedelta(seconds=10)
+_NOT_SOON = timedelta(minutes=5)
 _MOST_FAILURES = 3
 
 
@@ -75,19 +76,12 @@ class Worker:
     async def work(self) -> None:
         """Work until cancelled."""
         while True:
+            run = await self._dispatcher.next()
+            if (turn := self._turns.get(run)) is not None:
+                turn.news.set()  # news needs no place: the run may be resting with none
+                continue
             await self._places.acquire()
-            try:
-                run = await self._dispatcher.next()
-                turn = self._turns.get(run)
-                if turn is not None:
-                    turn.news.set()
-                else:
-                    self._begin(run)
-                    continue
-            except BaseException:
-                self._places.release()
-                raise
-            self._places.release()
+            self._begin(run)
 
     def _begin(self, run: RunId) -> None:
         turn = Turn(self._places, self._clock)
@@ -153,5 +147,6 @@ class Worker:
             return self._clock.now() + _TRY_AGAIN * count
         except Exception:
             log.exception("run_cannot_be_ended")
+            return self._clock.now() + _NOT_SOON
         self._failures.pop(run_id, None)
         return None

@@ -6,12 +6,14 @@ run's owner checks everything again before it starts a step. Nothing here writes
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, assert_never
 
 from aiohttp import web
 
 from remediator.kit.clock import Clock
+from remediator.kit.redaction import Redactor
 from remediator.model.facts import (
     Asked,
     Closed,
@@ -39,6 +41,7 @@ _MAX_LISTED = 500
 _MAX_ID = 64
 _MAX_BODY = 64 * 1024
 _MAX_WORDS = 2000  # of a person's name or reason
+_REDACTOR = Redactor()
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -101,14 +104,14 @@ class RunPages:
         """Store a person's decision on the plan that waits; 409 when another plan waits, or none."""
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        decision = _decision(read_json(body), self._clock.now())
+        said = _said(read_json(body))
         run = await self._find(request)
         waiting = waiting_plan(run)
         if waiting is None:
             raise _conflict("no plan of this run waits for a decision")
-        if waiting.planned.plan.digest != decision.digest:
+        if waiting.planned.plan.digest != said.digest:
             raise _conflict("the plan has changed since it was shown; look at it again, then decide on its new digest")
-        if not await self._runs.decide(run.id, decision):
+        if not await self._runs.decide(run.id, said.on(waiting.planned, self._clock.now())):
             raise _conflict("the run has ended meanwhile")
         return web.json_response({}, status=202)
 
@@ -150,7 +153,28 @@ def _outcome(text: str) -> str | None:
     return Outcome(text.replace("_", " ").replace("-", " ")).value if text else None
 
 
-def _decision(given: Any, at: datetime) -> Decision:
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a person says on a plan, before it is known which question that answers."""
+
+    approved: bool
+    digest: Digest
+    by: str
+    reason: str
+
+    def on(self, planned: Planned, at: datetime) -> Decision:
+        return Decision(
+            at=at,
+            approved=self.approved,
+            digest=self.digest,
+            round=planned.round,
+            revision=planned.revision,
+            by=self.by,
+            reason=self.reason,
+        )
+
+
+def _said(given: Any) -> _Said:
     if type(given) is not dict:
         raise _bad("a decision is a JSON object: approved, digest, by, reason")
     if unknown := sorted(set(given) - {"approved", "digest", "by", "reason"}):
@@ -160,7 +184,7 @@ def _decision(given: Any, at: datetime) -> Decision:
     digest, by, reason = (_words(given, name) for name in ("digest", "by", "reason"))
     if not digest or not by:
         raise _bad("digest and by are needed: which plan, and who decides")
-    return Decision(at=at, approved=given["approved"], digest=Digest(digest), by=by, reason=reason)
+    return _Said(given["approved"], Digest(digest), by, reason)
 
 
 def _cancel(given: Any, at: datetime) -> Cancel:
@@ -240,7 +264,7 @@ def _until(waiting: Drafted) -> datetime | None:
 
 
 def show_plan(plan: Plan) -> dict[str, Any]:
-    """A plan for JSON, with the digest that a decision has to name."""
+    """A plan for JSON, with the digest that a decision has to name, and all that its steps would be given."""
     return {
         "name": plan.name,
         "digest": plan.digest,
@@ -251,6 +275,8 @@ def show_plan(plan: Plan) -> dict[str, Any]:
                 "action": step.action,
                 "effect": step.effect.value,
                 "sentence": step.sentence,
+                "params": _REDACTOR.value(dict(step.params)),
+                "timeout": step.timeout.total_seconds(),
                 "targets": [str(target) for target in step.targets],
             }
             for step in plan.steps

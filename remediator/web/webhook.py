@@ -109,15 +109,16 @@ def _alert(item: Any, received_at: datetime) -> Alert:
         raise BadPayload(" is not an object")
     labels = _strings(item.get("labels"), "labels")
     annotations = item.get("annotations")
-    ends_at = _time(item.get("endsAt"), "endsAt")
+    starts_at, ends_at = _time(item.get("startsAt"), "startsAt"), _time(item.get("endsAt"), "endsAt")
     return Alert(
         fingerprint=_fingerprint(item.get("fingerprint"), labels),
         status=_status(item.get("status"), ends_at, received_at),
         labels=labels,
         annotations={} if annotations is None else _strings(annotations, "annotations"),
-        starts_at=_time(item.get("startsAt"), "startsAt") or received_at,
+        starts_at=starts_at or received_at,
         ends_at=ends_at,
         generator_url=_text(item.get("generatorURL")),
+        is_start_known=starts_at is not None,
     )
 
 
@@ -141,10 +142,12 @@ def _status(value: Any, ends_at: datetime | None, received_at: datetime) -> Aler
     raise BadPayload(".status is neither firing nor resolved")
 
 
-def _fingerprint(value: Any, labels: Mapping[str, str]) -> Fingerprint:
-    if type(value) is str and 0 < len(value) <= _MAX_FINGERPRINT and value.isprintable():
-        return Fingerprint(value)
-    return fingerprint_of(labels)
+def _fingerprint(said: Any, labels: Mapping[str, str]) -> Fingerprint:
+    """Alertmanager's is the one of the labels. Another sender's own never stands alone: on another alert's labels it
+    would hide that one, or run its rule on these."""
+    computed = fingerprint_of(labels)
+    usable = type(said) is str and 0 < len(said) <= _MAX_FINGERPRINT and said.isprintable()
+    return computed if not usable or said == computed else Fingerprint(f"{said}-{computed}")
 
 
 def _time(value: Any, name: str) -> datetime | None:

@@ -144,7 +144,8 @@ async def approve_behind_its_back(served: Served, run: Mapping[str, Any]) -> Non
     clock = SystemClock()
     store = SqliteStore(served.folder / "store", clock=clock, metrics=Metrics())
     await store.open()
-    decision = Decision(clock.now(), approved=True, digest=run["waiting"]["digest"], by="ann", reason="")
+    digest = run["waiting"]["digest"]
+    decision = Decision(clock.now(), approved=True, digest=digest, round=1, revision=1, by="ann")
     assert await store.signal(run["id"], decision)
     await store.close()
 

@@ -31,9 +31,10 @@ def _change_known(
 ) -> list[RunId]:
     now = codec.to_us(delivery.received_at)
     if verdict.hear:
+        starts_at = alert.starts_at if alert.is_start_known else known.starts_at
         db.execute(
             "UPDATE occurrence SET starts_at = ?, annotations = ?, heard_at = ? WHERE id = ?",
-            (codec.to_us(alert.starts_at), codec.write_mapping(alert.annotations), now, known.id),
+            (codec.to_us(starts_at), codec.write_mapping(alert.annotations), now, known.id),
         )
     if verdict.doubt is not None or verdict.drop_doubt:
         _set_doubt(db, known.id, verdict.doubt)

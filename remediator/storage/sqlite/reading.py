@@ -76,7 +76,7 @@ _OCCURRENCE = """
 
 def newest_occurrence(db: sqlite3.Connection, fingerprint: str) -> Occurrence | None:
     row = db.execute(
-        f"{_OCCURRENCE} WHERE o.fingerprint = ? ORDER BY o.opened_at DESC, o.rowid DESC LIMIT 1",
+        f"{_OCCURRENCE} WHERE o.fingerprint = ? ORDER BY o.rowid DESC LIMIT 1",
         (fingerprint,),
     ).fetchone()
     return None if row is None else _occurrence(row)

@@ -16,7 +16,7 @@ CREATE TABLE occurrence (
     doubt_until INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX occurrence_open ON occurrence (fingerprint) WHERE closed_at IS NULL;
-CREATE INDEX occurrence_newest ON occurrence (fingerprint, opened_at DESC);
+CREATE INDEX occurrence_newest ON occurrence (fingerprint);  -- the newest has the highest rowid, whatever the clock did
 CREATE INDEX occurrence_doubt ON occurrence (doubt_until) WHERE doubt_until IS NOT NULL;
 
 -- A rule as it was when a run started with it.

@@ -127,8 +127,8 @@ def _settle_all(jobs: list[_Job]) -> None:
 
 
 def _ours(error: BaseException) -> BaseException:
-    if not isinstance(error, sqlite3.Error):
-        return error
+    if not isinstance(error, sqlite3.Error) or isinstance(error, sqlite3.IntegrityError):
+        return error  # a broken constraint is a mistake of ours: trying again would not help
     ours = StoreUnavailable(f"the store cannot be written: {error}; is the disk full or read-only?")
     ours.__cause__ = error
     return ours

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -181,7 +181,9 @@ class _Store(SqliteStore):
 class Process:
     """One process's share of the pipeline: it can be stopped, killed, and followed by another on the same store."""
 
-    def __init__(self, store: Store, world: World, clock: VirtualClock, folder: Path, ceiling: Mode) -> None:
+    def __init__(
+        self, store: Store, world: World, clock: VirtualClock, folder: Path, ceiling: Mode, runs_at_once: int
+    ) -> None:
         self.store = store
         self.clock = clock
         self.metrics = Metrics()
@@ -223,7 +225,7 @@ class Process:
             owner=self.owner,
             clock=clock,
             metrics=self.metrics,
-            runs_at_once=10,
+            runs_at_once=runs_at_once,
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -254,9 +256,12 @@ class Process:
 class Harness:
     """A process on a store, and what a test wants to say and ask."""
 
-    def __init__(self, folder: Path, *rules: Mapping[str, Any], ceiling: Mode = Mode.AUTO) -> None:
+    def __init__(
+        self, folder: Path, *rules: Mapping[str, Any], ceiling: Mode = Mode.AUTO, runs_at_once: int = 10
+    ) -> None:
         self.folder = folder
         self.ceiling = ceiling
+        self.runs_at_once = runs_at_once
         self.clock = VirtualClock()
         self.world = World()
         (folder / "rules").mkdir()
@@ -266,7 +271,7 @@ class Harness:
         self.process = self._new_process(self.store)
 
     def _new_process(self, store: Store) -> Process:
-        return Process(store, self.world, self.clock, self.folder / "rules", self.ceiling)
+        return Process(store, self.world, self.clock, self.folder / "rules", self.ceiling, self.runs_at_once)
 
     async def __aenter__(self) -> Self:
         await self.store.open()
@@ -279,19 +284,26 @@ class Harness:
         await self.process.stop()
         await self.store.close()
 
-    async def crash(self) -> None:
-        """Kill the process and start another one on the same store."""
+    async def crash(self, *, ceiling: Mode | None = None) -> None:
+        """Kill the process and start another one on the same store, with another ceiling if one is given."""
         await self.process.kill()
+        self.ceiling = ceiling or self.ceiling
         self.store.dies_at = None
         self.process = self._new_process(self.store)
         await self.process.start()
 
     async def deliver(self, labels: Mapping[str, str], *, resolved: bool = False) -> None:
         """Have an alert accepted."""
+        await self.deliver_all([self.alert(labels, resolved=resolved)])
+
+    def alert(self, labels: Mapping[str, str], *, resolved: bool = False) -> Alert:
         now = self.clock.now()
         status = AlertStatus.RESOLVED if resolved else AlertStatus.FIRING
-        one = Alert(fingerprint_of(labels), status, labels, {}, now, ends_at=now if resolved else None)
-        await self.process.intake.accept(Delivery((one,), received_at=now))
+        return Alert(fingerprint_of(labels), status, labels, {}, now, ends_at=now if resolved else None)
+
+    async def deliver_all(self, alerts: Sequence[Alert]) -> None:
+        """Have alerts accepted in one delivery."""
+        await self.process.intake.accept(Delivery(tuple(alerts), received_at=self.clock.now()))
 
     async def pass_time(self, duration: timedelta) -> None:
         """Let time pass from one waking to the next, with real moments in between for the store's threads."""
@@ -350,8 +362,9 @@ class Harness:
         run = await self.run()
         stage = stage_of(run)
         assert isinstance(stage, Drafted)
-        digest = stage.planned.plan.digest
-        await self.say(run.id, Decision(self.clock.now(), approved, digest, "ann", reason))
+        planned = stage.planned
+        digest, now = planned.plan.digest, self.clock.now()
+        await self.say(run.id, Decision(now, approved, digest, planned.round, planned.revision, "ann", reason))
 
     async def ending(self) -> str:
         stage = stage_of(await self.run())

@@ -22,7 +22,7 @@ def plan(*, gated: bool = False, effect: Effect = Effect.CHANGE) -> Plan:
 
 
 def decision(*, approved: bool = True, at: datetime = T0 + MINUTE) -> Decision:
-    return Decision(at, approved, Digest("d"), "ann")
+    return Decision(at, approved, Digest("d"), 1, 1, "ann")
 
 
 @pytest.mark.parametrize(

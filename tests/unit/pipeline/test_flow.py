@@ -1,6 +1,7 @@
 """Runs from alert to outcome, in virtual time on a real store: what the product promises, one promise a test."""
 
 import asyncio
+import dataclasses
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 import pytest
 
 from remediator.errors import Failed, OutcomeUnknown, Unavailable
+from remediator.model.alert import fingerprint_of
 from remediator.model.facts import Asked, Finished, Held, Planned, Started, StepStatus
 from remediator.model.ids import Digest
 from remediator.model.outcome import Reason
 from remediator.model.plan import Mode
 from remediator.model.run import Cancel, Decision
+from remediator.model.stage import Drafted, stage_of
 from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, alert, last, rule
 
 GATED = rule(mode="gated")
@@ -226,7 +229,9 @@ async def test_a_decision_on_another_plan_decides_nothing(tmp_path: Path) -> Non
         await it.deliver(alert())
         await it.pass_time(SECOND)
         run = await it.run()
-        await it.say(run.id, Decision(it.clock.now(), approved=True, digest=Digest("0" * 64), by="ann"))
+        await it.say(
+            run.id, Decision(it.clock.now(), approved=True, digest=Digest("0" * 64), round=1, revision=1, by="ann")
+        )
 
         assert ["expired"] == await it.until_over()
         assert [] == it.world.effects
@@ -257,7 +262,10 @@ async def test_a_resolve_voids_what_was_not_begun(tmp_path: Path) -> None:
         await it.deliver(alert(), resolved=True)
 
         assert ["resolved by itself"] == await it.until_over(limit=MINUTE)
-        await it.say((await it.run()).id, Decision(it.clock.now(), approved=True, digest=Digest("0" * 64), by="ann"))
+        await it.say(
+            (await it.run()).id,
+            Decision(it.clock.now(), approved=True, digest=Digest("0" * 64), round=1, revision=1, by="ann"),
+        )
         await it.pass_time(MINUTE)
         assert [] == it.world.effects
 
@@ -502,3 +510,160 @@ async def test_a_stop_lets_an_acting_step_end_and_be_recorded(tmp_path: Path) ->
         assert "finished" in recorded
         assert ["healed"] == await it.until_over()
         assert ["web"] == it.world.effects
+
+
+# What an attack on it has found
+
+
+async def test_one_body_may_open_close_and_open_again(tmp_path: Path) -> None:
+    """Refused, it would be sent again for ever, and everything else in it with it."""
+    async with Harness(tmp_path) as it:
+        it.world.on_act = it.world.heal
+        firing, gone = it.alert(alert()), it.alert(alert(), resolved=True)
+        later = dataclasses.replace(firing, starts_at=firing.starts_at + SECOND)
+        await it.deliver_all([firing, gone, later, it.alert(alert("other"))])
+
+        assert 3 == len(await it.until_over())
+
+
+async def test_a_clock_that_steps_back_hides_no_open_alert(tmp_path: Path) -> None:
+    """The newest occurrence is the one that was opened last, whatever its time says."""
+    async with Harness(tmp_path, rule(mode="observe")) as it:
+        await it.deliver(alert())
+        await it.deliver(alert(), resolved=True)
+        it.clock.jump(-MINUTE * 10)
+        await it.pass_time(2 * MINUTE)
+        it.clock.jump(MINUTE * 9)
+        await it.deliver(alert())
+        it.clock.jump(-MINUTE * 5)
+        await it.deliver(alert())
+        await it.deliver(alert(), resolved=True)
+        await it.pass_time(SECOND)
+        found = await it.store.newest_occurrence(fingerprint_of(alert()))
+
+        assert 2 == len(await it.runs())
+        assert found is not None
+        assert found.closed_at is not None
+
+
+@pytest.mark.parametrize("ceiling", [Mode.OBSERVE, Mode.SUGGEST])
+async def test_a_lowered_ceiling_holds_for_plans_that_wait(tmp_path: Path, ceiling: Mode) -> None:
+    """The operator lowered it because something went wrong."""
+    async with Harness(tmp_path, GATED) as it:
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        await it.decide()
+        await it.process.kill()
+        await it.crash(ceiling=ceiling)
+
+        assert ["told"] == await it.until_over()
+        assert [] == it.world.effects
+
+
+@pytest.mark.parametrize("ceiling", [Mode.OBSERVE, Mode.GATED])
+async def test_a_lowered_ceiling_holds_for_the_rest_of_a_plan(tmp_path: Path, ceiling: Mode) -> None:
+    """Nobody has approved the second step of what was begun unattended."""
+    steps = [{"test.set": {"name": NAME, "way": way}} for way in ("one", "two")]
+    async with Harness(tmp_path, rule(remediate=[{"do": steps}])) as it:
+        it.world.pause = asyncio.Event()
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        await it.crash(ceiling=ceiling)
+
+        assert ["unknown"] == await it.until_over()
+        assert ["web"] == it.world.effects
+
+
+async def test_an_idempotent_step_is_not_repeated_for_an_alert_that_is_over(tmp_path: Path) -> None:
+    """There is no more reason to."""
+    changed = rule(remediate=[{"do": [{"test.set": {"name": NAME}}]}])
+    async with Harness(tmp_path, changed) as it:
+        it.world.pause = asyncio.Event()
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        await it.process.kill()
+        await it.deliver(alert(), resolved=True)
+        await it.crash()
+
+        assert ["unknown"] == await it.until_over()
+        assert ["web"] == it.world.effects
+
+
+async def test_one_place_is_enough_for_a_run_that_rests(tmp_path: Path) -> None:
+    """It is an allowed setting."""
+    async with Harness(tmp_path, runs_at_once=1) as it:
+        it.world.on_act = it.world.heal
+        await it.deliver(alert("one"))
+        await it.deliver(alert("two"))
+
+        assert ["healed", "healed"] == await it.until_over()
+
+
+async def test_an_approval_does_not_count_for_a_question_that_was_asked_anew(tmp_path: Path) -> None:
+    """A, then B, then A again: the person has approved the first A, in another situation."""
+    async with Harness(tmp_path, GATED) as it:
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        it.world.incarnation = "id-2"
+        await it.decide()
+        await it.pass_time(SECOND)
+        it.world.incarnation = "id-1"
+        await it.decide()
+        await it.pass_time(SECOND)
+        waiting = stage_of(await it.run())
+
+        assert ["expired"] == await it.until_over()
+        assert isinstance(waiting, Drafted)
+        assert (3, None) == (waiting.planned.revision, waiting.decision)
+        assert [] == it.world.effects
+
+
+async def test_a_run_that_cannot_be_carried_on_with_a_step_in_doubt_is_unknown_and_stays_locked(tmp_path: Path) -> None:
+    """`failed` would say that nothing was done."""
+    async with Harness(tmp_path) as it:
+        it.world.pause = asyncio.Event()
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        await it.process.kill()
+        await it.process.flow.give_up(await it.run(), "its rule cannot be read")
+
+        assert ["unknown"] == await it.outcomes()
+        assert StepStatus.UNKNOWN is last(await it.run(), Finished).status
+        await it.crash()
+        await it.deliver(alert(severity="critical"))
+        await it.pass_time(20 * SECOND)
+        assert ["web"] == it.world.effects
+
+
+async def test_a_jump_of_the_clock_proves_nothing(tmp_path: Path) -> None:
+    """An hour forward is neither an hour of health nor the end of patience; an hour back is no hour more."""
+    for jump in (timedelta(hours=1), -timedelta(hours=1)):
+        folder = tmp_path / str(jump.total_seconds())
+        folder.mkdir()
+        async with Harness(folder, two_rungs()) as it:
+            await it.deliver(alert())
+            await it.pass_time(8 * SECOND)
+            it.clock.jump(jump)
+            await it.pass_time(8 * SECOND)
+            it.world.sick = False
+
+            assert ["healed"] == await it.until_over(limit=timedelta(hours=3))
+            assert ["web"] == it.world.effects
+            assert 60 > it.clock.monotonic()
+
+
+async def test_a_target_that_is_another_at_each_look_is_not_looked_at_without_a_pause(tmp_path: Path) -> None:
+    """It would be asked thousands of times a second."""
+    async with Harness(tmp_path, GATED) as it:
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        for number in range(2, 8):
+            it.world.incarnation = f"id-{number}"
+            stage = stage_of(await it.run())
+            if isinstance(stage, Drafted) and stage.asked is not None:
+                await it.decide()
+            await it.pass_time(SECOND)
+        plans = [f for f in (await it.run()).facts if isinstance(f, Planned)]
+
+        assert len(plans) < 6
+        assert [] == it.world.effects

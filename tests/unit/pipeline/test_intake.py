@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from remediator.model.alert import Alert, AlertStatus, Delivery
+from remediator.model.alert import Alert, AlertStatus
 from remediator.model.ids import Fingerprint, OccurrenceId
 from remediator.model.occurrence import Closing, Doubt, Occurrence, Opening, Ruling, Verdict
 from remediator.pipeline.intake import judge_alert
@@ -19,9 +19,11 @@ def after(**duration: float) -> datetime:
     return T0 + timedelta(**duration)
 
 
-def alert(*, starts_at: datetime = T0, resolved: bool = False) -> Alert:
+def alert(
+    *, starts_at: datetime = T0, resolved: bool = False, ends_at: datetime | None = None, known_start: bool = True
+) -> Alert:
     status = AlertStatus.RESOLVED if resolved else AlertStatus.FIRING
-    return Alert(Fingerprint("f"), status, {}, {}, starts_at)
+    return Alert(Fingerprint("f"), status, {}, {}, starts_at, ends_at, is_start_known=known_start)
 
 
 def known(
@@ -38,7 +40,7 @@ def known(
 
 
 def judge(given: Alert, occurrence: Occurrence | None, received_at: datetime) -> Verdict:
-    return judge_alert(given, occurrence, OPENING, Delivery((given,), received_at=received_at), RULES)
+    return judge_alert(given, occurrence, lambda: OPENING, received_at, RULES)
 
 
 @pytest.mark.parametrize(
@@ -76,6 +78,27 @@ def judge(given: Alert, occurrence: Occurrence | None, received_at: datetime) ->
             after(minutes=10),
             Verdict(Ruling.REPEATED, hear=True),
             id="still-the-old-start-after-the-run-ended",
+        ),
+        pytest.param(
+            alert(starts_at=after(minutes=10), known_start=False),
+            known(runs_ended_at=after(minutes=5)),
+            after(minutes=10),
+            Verdict(Ruling.REPEATED, hear=True),
+            id="a-start-that-was-not-told-is-no-later-start",
+        ),
+        pytest.param(
+            alert(resolved=True, starts_at=T0 - timedelta(hours=1), ends_at=T0 - timedelta(minutes=1)),
+            known(),
+            after(minutes=1),
+            Verdict(Ruling.NOT_OPEN),
+            id="a-late-duplicate-of-an-earlier-resolve",
+        ),
+        pytest.param(
+            alert(resolved=True, ends_at=T0 - timedelta(seconds=2)),
+            known(),
+            after(minutes=1),
+            Verdict(Ruling.RESOLVED, close=Closing.RESOLVED),
+            id="a-resolve-from-a-clock-that-is-slow",
         ),
         pytest.param(
             alert(),

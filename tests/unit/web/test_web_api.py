@@ -109,7 +109,7 @@ def run_with(*facts: Fact, signals: tuple[Any, ...] = ()) -> Run:
 
 
 WAITING = run_with(EXAMINED, PLANNED, ASKED)
-DECISION = Decision(at=NOW, approved=True, digest=PLAN.digest, by="am")
+DECISION = Decision(at=NOW, approved=True, digest=PLAN.digest, round=1, revision=1, by="am")
 
 
 def test_a_run_is_shown_with_its_alert_and_times_in_utc() -> None:
