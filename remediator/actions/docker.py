@@ -169,7 +169,7 @@ def _refuse_haste(ctx: ActionContext, needed: timedelta) -> None:
     """Do nothing where the time is too short: the call could outlive the lock. Raises Failed."""
     if _left(ctx) < needed:
         raise Failed(
-            f"{ctx.step}: not done, {say_duration(max(_left(ctx), timedelta(0)))} are too short for it; "
+            f"{ctx.step}: not done, {max(_left(ctx).total_seconds(), 0):.0f} s are too short for it; "
             f"let the step's `timeout` be at least {say_duration(needed + _MARGIN)}, or leave it out"
         )
 

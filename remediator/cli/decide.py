@@ -6,9 +6,9 @@ from urllib.parse import quote
 
 import click
 
-from remediator.cli.service import Service, fail
+from remediator.cli.service import URL_HELP, Service, fail
 
-_url = click.option("--url", help="Where the service is; else where the settings say that it listens.")
+_url = click.option("--url", help=URL_HELP)
 _plan = click.option(
     "--plan", "digest", help="The beginning of the plan's digest; refused where the run has another plan now."
 )

@@ -5,10 +5,10 @@ from typing import Any
 
 import click
 
-from remediator.cli.service import Service, plain
+from remediator.cli.service import URL_HELP, Service, plain
 
 _output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
-_url = click.option("--url", help="Where the service is; else where the settings say that it listens.")
+_url = click.option("--url", help=URL_HELP)
 
 
 _UNDER_WAY = {"needs_a_person": "needs a person", "acted": "being checked"}

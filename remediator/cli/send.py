@@ -8,7 +8,7 @@ import click
 
 from remediator.cli.service import Service, settings_of
 from remediator.model.alert import fingerprint_of
-from remediator.settings import WebhookSettings
+from remediator.settings import Settings
 
 
 def parse_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -50,13 +50,18 @@ def payload(labels: dict[str, str], annotations: dict[str, str], *, resolved: bo
     }
 
 
-def _authorization(webhook: WebhookSettings) -> str:
-    """What a sender that the settings know would say; empty where the webhook is open."""
-    for token in webhook.tokens:
-        return f"Bearer {token.value.get_secret_value()}"
-    for user, password in webhook.users.items():
-        return f"Basic {b64encode(f'{user}:{password.value.get_secret_value()}'.encode()).decode()}"
-    return ""
+def _authorization(settings: Settings, *, is_ours: bool) -> str:
+    """What a sender that the settings know would say; empty where the webhook is open.
+
+    Another service than that of the settings gets the token that was given for it, and no secret of the webhook.
+    The API's own token is never sent: whoever has it may approve plans.
+    """
+    if is_ours:
+        for token in settings.webhook.tokens:
+            return f"Bearer {token.value.get_secret_value()}"
+        for user, password in settings.webhook.users.items():
+            return f"Basic {b64encode(f'{user}:{password.value.get_secret_value()}'.encode()).decode()}"
+    return f"Bearer {settings.client_token}" if settings.client_token else ""
 
 
 @click.command
@@ -78,7 +83,11 @@ def _authorization(webhook: WebhookSettings) -> str:
     help="An annotation, name=value.",
 )
 @click.option("--resolved", is_flag=True, help="Send the alert's resolution instead.")
-@click.option("--url", help="Where the service is; else where the settings say that it listens.")
+@click.option(
+    "--url",
+    help="Where the service is; else where the settings say that it listens. To another address, no token or user of "
+    "the webhook is sent, only the token in REMEDIATOR_TOKEN (or `token` of the settings).",
+)
 @click.pass_context
 def send(
     ctx: click.Context,
@@ -92,5 +101,6 @@ def send(
     settings = settings_of(ctx)
     given = {name: value for name, value in labels.items() if value}  # an empty label is none
     body = payload({**given, "alertname": alertname}, annotations, resolved=resolved, at=datetime.now(UTC))
-    Service.of(ctx, url).post("/api/v1/alerts", body, authorization=_authorization(settings.webhook))
+    service = Service.of(ctx, url)
+    service.post("/api/v1/alerts", body, authorization=_authorization(settings, is_ours=service.is_ours))
     click.echo(f"accepted: {alertname} {'resolved' if resolved else 'firing'} (see: remediator runs list)")

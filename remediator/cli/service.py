@@ -1,6 +1,7 @@
 """Calls to the running service's API, and the settings that say where it is. Used by the commands; no aiohttp here."""
 
 import http.client
+import ipaddress
 import json
 import urllib.error
 import urllib.request
@@ -8,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+from urllib.parse import urlsplit
 
 import click
 
@@ -15,6 +17,10 @@ from remediator.errors import BadSettings
 from remediator.settings import Settings, load_settings
 
 FINDINGS, USAGE, NOT_REACHABLE, NOT_ALLOWED = 1, 2, 4, 5
+URL_HELP = (
+    "Where the service is; else where the settings say that it listens. To an address that is not on this machine, "
+    "only the token in REMEDIATOR_TOKEN (or `token` of the settings) is sent, never that of the local service."
+)
 _TIMEOUT = 15
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 400, 401, 403, 404, 409
 
@@ -40,15 +46,22 @@ class Service:
 
     url: str
     token: str | None
+    is_ours: bool = True
+    """Whether this is where the settings say that the service listens: only there do its own secrets belong."""
 
     @classmethod
     def of(cls, ctx: click.Context, url: str | None) -> "Service":
-        """The service that the settings describe, or the one at `url`."""
+        """The service that the settings describe, or the one at `url`.
+
+        A token that was given is sent to either. The local service's own is sent to an address of this machine, or
+        to the one in the settings: whoever listens elsewhere could approve plans with it.
+        """
         settings = settings_of(ctx)
-        host, port = settings.address
-        local = "127.0.0.1" if host in ("0.0.0.0", "") else ("::1" if host == "::" else host)  # noqa: S104 - it is read, not listened on
-        bracketed = f"[{local}]" if ":" in local else local
-        return cls((url or f"http://{bracketed}:{port}").rstrip("/"), settings.client_token or _local_token(settings))
+        own = _own_url(settings)
+        there = (url or own).rstrip("/")
+        is_ours = url is None or _place(there) == _place(own)
+        local = _local_token(settings) if is_ours or _place(there)[1] == _HERE else None
+        return cls(there, settings.client_token or local, is_ours)
 
     def get(self, path: str, *, has: str) -> dict[str, Any]:
         """The JSON object at `path`, which has the key `has`."""
@@ -57,16 +70,14 @@ class Service:
             fail(f"what answers at {self.url} is not remediator; set listen, or give --url", NOT_REACHABLE)
         return answer
 
-    def post(self, path: str, body: Mapping[str, Any], *, authorization: str = "") -> None:
-        """Post JSON; with `authorization` instead of the token for the API."""
-        self._call("POST", path, body, authorization or self._bearer())
+    def post(self, path: str, body: Mapping[str, Any], *, authorization: str | None = None) -> None:
+        """Post JSON; with `authorization` instead of the token for the API, an empty one for none."""
+        self._call("POST", path, body, self._bearer() if authorization is None else authorization)
 
     def _bearer(self) -> str:
         return f"Bearer {self.token}" if self.token else ""
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None, authorization: str) -> Any:
-        if not self.url.startswith(("http://", "https://")):
-            fail(f"{self.url} is not an http address; write it like http://127.0.0.1:9099", USAGE)
         headers = {"Content-Type": "application/json"}
         if authorization:
             headers["Authorization"] = authorization
@@ -93,7 +104,8 @@ class Service:
             fail(
                 f"not allowed: {why}\n"
                 "The service's local token stands in <store.directory>/admin-token: run this as the same user with the "
-                "same settings, or set REMEDIATOR_TOKEN. `send` uses webhook.tokens or webhook.users of the settings.",
+                "same settings, or set REMEDIATOR_TOKEN; to other machines only that is sent. `send` uses "
+                "webhook.tokens or webhook.users for the service of the settings, and REMEDIATOR_TOKEN for another.",
                 NOT_ALLOWED,
             )
         if error.code in (_NOT_FOUND, _CONFLICT):
@@ -116,6 +128,34 @@ def _opener() -> urllib.request.OpenerDirector:
 def plain(text: object) -> str:
     """A text of somebody else's for the terminal: one line, without control characters."""
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in " ".join(str(text).split()))
+
+
+_HERE = "this machine"
+
+
+def _own_url(settings: Settings) -> str:
+    host, port = settings.address
+    local = "127.0.0.1" if host in ("0.0.0.0", "") else ("::1" if host == "::" else host)  # noqa: S104 - it is read, not listened on
+    return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
+
+
+def _place(url: str) -> tuple[str, str, int]:
+    """What a URL leads to: two that are the same here are the same server. Ends the program for what is none."""
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError:
+        host, port, parts = "", None, urlsplit("")
+    if parts.scheme not in ("http", "https") or not host:
+        fail(f"{plain(url)} is not an http address; write it like http://127.0.0.1:9099", USAGE)
+    return parts.scheme, _HERE if _is_loopback(host) else host, port or (443 if parts.scheme == "https" else 80)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _local_token(settings: Settings) -> str | None:

@@ -120,7 +120,7 @@ def _alert(raw: Any) -> Alert:
         labels=labels,
         annotations=_texts(raw, "annotations"),
         starts_at=_time(raw.get("startsAt")),
-        generator_url=url if _is_text(url) else "",
+        generator_url=url if isinstance(url, str) and _is_text(url) else "",
     )
 
 

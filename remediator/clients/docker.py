@@ -137,7 +137,7 @@ class DockerEngine:
         left = ends - time.monotonic() - takes  # the SDK adds what a restart takes to the limit of its client
         if left < _BRINK:
             raise Failed(f"{self._on(what)}: not done, too little time was left when the engine could be asked")
-        limit = min(self._timeout, left)
+        limit = min(self._timeout, math.floor(left))
         with self._speaking(known.api_version, limit) as api:
             self._call(what, work, api, limit + takes, changes=True)
 
@@ -152,7 +152,7 @@ class DockerEngine:
         except (DockerException, RequestException, OSError, ValueError) as error:
             raise self._ours(what, error, self._timeout, changes=False) from error
 
-    def _call(self, what: str, work: Callable[["APIClient"], T], api: "APIClient", limit: float, *, changes: bool) -> T:
+    def _call(self, what: str, work: Callable[["APIClient"], T], api: "APIClient", limit: int, *, changes: bool) -> T:
         from docker.errors import DockerException
         from requests.exceptions import RequestException
 
@@ -198,7 +198,7 @@ class DockerEngine:
             version = asking.version(api_version=False)["ApiVersion"]
         return self._speaking(version, self._timeout)
 
-    def _speaking(self, version: str, limit: float) -> "APIClient":
+    def _speaking(self, version: str, limit: int) -> "APIClient":
         from docker import APIClient
 
         api = APIClient(self._address, version=version, timeout=limit)
@@ -208,7 +208,7 @@ class DockerEngine:
     def _on(self, what: str) -> str:
         return f"{what} on Docker engine {self.name}"
 
-    def _ours(self, what: str, error: Exception, limit: float, *, changes: bool) -> RemediatorError:
+    def _ours(self, what: str, error: Exception, limit: int, *, changes: bool) -> RemediatorError:
         """Our error for one of the SDK's; `limit` is what the call was given, in seconds."""
         from docker.errors import APIError, NotFound
         from requests.exceptions import ReadTimeout
@@ -217,7 +217,7 @@ class DockerEngine:
         if isinstance(error, APIError):
             said = _told(str(error.explanation or error))
             return TargetGone(f"{doing}: {said}") if isinstance(error, NotFound) else Failed(f"{doing}: {said}")
-        why = f"no answer in {limit:.0f} s" if isinstance(error, ReadTimeout) else _told(str(_root(error)))
+        why = f"no answer in {limit} s" if isinstance(error, ReadTimeout) else _told(str(_root(error)))
         if changes and not _was_never_sent(error):
             return OutcomeUnknown(f"{doing}: {why}; it may have happened, look at the container before trying again")
         return Unavailable(f"{doing}: {why}; is the engine running, and is docker.engines.{self.name} its address?")

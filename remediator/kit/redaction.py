@@ -74,18 +74,18 @@ class Redactor:
         """
         if len(text) <= limit + _SLACK:
             return shorten(self.text(text), limit)
-        kept = self.text(text[: limit + _SLACK])
-        kept = kept[: max(kept.rfind("\n"), len(kept) - _SLACK, 0)]  # the last line is not a whole one
-        return _with_end_note(kept, limit, missing=len(text) - limit - _SLACK)
+        near = self.text(text[: limit + _SLACK])
+        kept = near[: max(near.rfind("\n"), len(near) - _SLACK, 0)]  # the last line is not a whole one
+        return _with_end_note(kept, limit, missing=len(text) - limit - _SLACK + len(near) - len(kept))
 
     def end(self, text: str, limit: int) -> str:
         """The same for the end of a text, where logs have their news; what was cut is said at the start."""
         if len(text) <= limit + _SLACK:
             return shorten_start(self.text(text), limit)
-        kept = self.text(text[-limit - _SLACK :])
-        first_end = kept.find("\n", 0, _SLACK)
-        kept = kept[first_end + 1 if first_end >= 0 else _SLACK :]
-        return _with_start_note(kept, limit, missing=len(text) - limit - _SLACK)
+        near = self.text(text[-limit - _SLACK :])
+        first_end = near.find("\n", 0, _SLACK)
+        kept = near[first_end + 1 if first_end >= 0 else _SLACK :]
+        return _with_start_note(kept, limit, missing=len(text) - limit - _SLACK + len(near) - len(kept))
 
     def value(self, value: Any) -> Any:
         """The same for a JSON-like value, in depth; every text under a key that names a secret is masked whole."""
@@ -118,7 +118,7 @@ class Redactor:
         spans = list(_private_keys(text))
         if self._known is not None:
             spans += (found.span() for found in self._known.finditer(text))
-        return _masked_lines(items, sorted(spans)) if spans else items
+        return _masked_lines(items, _merged(spans)) if spans else items
 
 
 def _forms(secret: str) -> set[str]:
@@ -153,10 +153,11 @@ def _start_of_key(text: str, floor: int, stop: int) -> int:
         line_start = max(text.rfind("\n", floor, line_end) + 1, floor)
         line = text[line_start:line_end].rstrip(_AFTER_KEY_TEXT)
         before = len(line.rstrip(_KEY_TEXT))
-        is_short_one = line_end == stop or start == stop or (line_start == 0 and before == 0)
-        if line and len(line) - before < _KEY_LINE and not is_short_one:
+        found = len(line) - before
+        may_be_short = start == stop or (line_start == 0 and before == 0)  # the key's last line; one that was cut
+        if line and (found == 0 or (found < _KEY_LINE and not may_be_short)):
             return start
-        if len(line) > before:
+        if found:
             start = line_start + before
         if line_start == floor:
             return start
@@ -171,20 +172,30 @@ def _masked(text: str, spans: Iterable[tuple[int, int]]) -> str:
     return "".join([*pieces, text[done:]]) if pieces else text
 
 
+def _merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans in order, none of which overlaps another."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start < merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
+
+
 def _masked_lines(lines: Sequence[str], spans: Sequence[tuple[int, int]]) -> list[str]:
-    """As many lines as before; the spans, in order, are places in the lines joined by line ends."""
-    masked, offset, first = [], 0, 0
+    """As many lines as before; the spans, in order and apart, are places in the lines joined by line ends."""
+    masked, offset, at = [], 0, 0
     for line in lines:
         end = offset + len(line)
-        while first < len(spans) and spans[first][1] <= offset:
-            first += 1
-        here, done = [], 0
-        for start, stop in spans[first:]:
-            if start >= end:
-                break
-            if stop - offset > done:
-                here.append((max(start - offset, done), min(stop, end) - offset))
-                done = here[-1][1]
+        here = []
+        while at < len(spans) and spans[at][0] < end:
+            start, stop = max(spans[at][0] - offset, 0), min(spans[at][1], end) - offset
+            if start < stop:
+                here.append((start, stop))
+            if spans[at][1] > end:
+                break  # it goes on in the next line
+            at += 1
         masked.append(_masked(line, here))
         offset = end + 1
     return masked

@@ -14,6 +14,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
+from pydantic_core import to_jsonable_python
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
@@ -166,7 +167,7 @@ class Calls:
         large for a float) is None, which a `when` sees as nothing; the action's brief tells it. Half a character is a
         replacement character.
         """
-        dumped = {name: self._cut_roughly(value) for name, value in result.model_dump(mode="json").items()}
+        dumped = {name: self._cut_roughly(value) for name, value in _dumped(result).items()}
         kept: dict[str, Any] = _storable(self._redactor.value(dumped))
         if len(json.dumps(kept)) > _RESULT_LIMIT:
             share = _RESULT_LIMIT // max(len(kept), 1)
@@ -185,6 +186,14 @@ class Calls:
         return value[first:]
 
 
+def _dumped(result: Result) -> dict[str, Any]:
+    try:
+        return result.model_dump(mode="json")
+    except UnicodeError:  # half a character in a key
+        dumped: dict[str, Any] = to_jsonable_python(_storable(result.model_dump()))
+        return dumped
+
+
 def _weight(value: Any, limit: int) -> int:
     """How long a value is in JSON at the least; not counted to the end where that is beyond the limit."""
     weight, parts = 0, [value]
@@ -201,7 +210,7 @@ def _weight(value: Any, limit: int) -> int:
 
 
 def _storable(value: Any) -> Any:
-    """The value as it would be read back from the store; the redactor has limited its depth."""
+    """The value as it would be read back from the store."""
     match value:
         case str():
             return _whole_text(value)
@@ -211,10 +220,10 @@ def _storable(value: Any) -> Any:
             return value if value.bit_length() <= _LARGEST_INT else None
         case float():
             return value if math.isfinite(value) else None
-        case list():
+        case list() | tuple():
             return [_storable(item) for item in value]
         case dict():
-            return {_whole_text(key): _storable(item) for key, item in value.items()}
+            return {_storable(key): _storable(item) for key, item in value.items()}
     return value
 
 

@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from remediator.clients.alertmanager import AlertmanagerClient
-from remediator.errors import Unavailable
+from remediator.errors import Failed, Unavailable
 from remediator.model.alert import Alert, AlertStatus, fingerprint_of
 from remediator.settings import AlertmanagerSettings
 from tests import services
@@ -187,9 +187,9 @@ async def test_a_receiver_is_its_name_and_no_pattern() -> None:
         await client.close()
 
 
-async def test_a_name_that_this_alertmanager_cannot_match_is_unavailable(client: AlertmanagerClient) -> None:
+async def test_a_name_that_this_alertmanager_cannot_match_is_refused(client: AlertmanagerClient) -> None:
     """0.25 refuses such a matcher: that is no proof that nothing fires."""
-    with pytest.raises(Unavailable, match="answered 400"):
+    with pytest.raises(Failed, match="answered 400"):
         await client.is_firing({"alertname": "Down", "my.label": "x"})
 
 

@@ -75,7 +75,7 @@ async def test_the_past_can_be_asked_for(prometheus_url: str) -> None:
     """As it was at a time, for what was true when an alert began."""
     client = PrometheusClient(PrometheusSettings(url=prometheus_url))
 
-    found = await client.query("time()", time=datetime(2020, 1, 1, tzinfo=UTC))
+    found = (await client.query("time()", time=datetime(2020, 1, 1, tzinfo=UTC))).samples
 
     assert (Sample({}, 1577836800.0),) == found
     await client.close()

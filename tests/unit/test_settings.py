@@ -8,8 +8,8 @@ import pytest
 from pydantic import SecretStr
 
 from remediator.errors import BadSettings
-from remediator.model.plan import Mode
-from remediator.settings import Settings, load_settings
+from remediator.model.plan import Effect, Mode
+from remediator.settings import CommandSettings, Settings, load_settings
 
 Load = Callable[[str], Settings]
 
@@ -179,3 +179,11 @@ def test_printing_the_settings_shows_no_secret(load: Load) -> None:
 
     assert "hunter2" not in repr(settings)
     assert "hunter2" not in settings.model_dump_json()
+
+
+def test_secrets_in_a_commands_environment_are_known_by_their_names() -> None:
+    """A command may print its environment, and nobody declares these variables as secrets."""
+    environment = {"PGPASSWORD": "hunter2", "API_TOKEN": "abcdef", "HOST": "db.example", "TOKEN_CHECK": "false"}
+    command = CommandSettings(argv=("true",), effect=Effect.READ, environment=environment)
+
+    assert {"hunter2", "abcdef"} == set(Settings(commands={"c": command}).secrets())

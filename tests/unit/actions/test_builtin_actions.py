@@ -134,7 +134,15 @@ def test_each_field_and_action_is_documented(action: Action) -> None:
             "restart container web (Docker engine local), killed if it takes more than 1m30s to stop",
         ),
         (http.get, {"url": "http://a/?token=abc"}, "GET http://a/?token=[redacted]"),
-        (http.post, {"url": "http://a/do"}, "POST to http://a/do"),
+        (http.get, {"url": "http://a/", "headers": {"X-A": "b"}}, "GET http://a/, headers X-A"),
+        (http.post, {"url": "http://a/do"}, "POST to http://a/do, no body"),
+        (http.post, {"url": "http://a/x/../do"}, "POST to http://a/do, no body"),
+        (http.post, {"url": "http://a/do", "text": "wipe it"}, "POST to http://a/do, text body wipe it"),
+        (
+            http.post,
+            {"url": "http://a/do", "json": {"wipe": "db", "token": "abc"}, "headers": {"X-Force": "1", "X-B": "2"}},
+            'POST to http://a/do, headers X-Force, X-B, JSON body {"wipe": "db", "token": "[redacted]"}',
+        ),
         (prometheus.query, {"query": "up == 0"}, "ask Prometheus: up == 0"),
         (command.run, {"command": "flush", "parameters": {"b": "2", "a": "1"}}, "run command flush a=1 b=2"),
     ],
@@ -222,6 +230,66 @@ async def test_post_sends_and_gives_the_answer(clients: Clients, url: str) -> No
     assert (201, {"got": '{"scale": 2}'}) == (answer.status, answer.json)
 
 
+def test_a_long_part_of_a_post_pushes_no_other_out_of_sight() -> None:
+    """A label in the address would hide what is done there; whatever is cut says how much it is."""
+    long = {"url": f"http://a/{'u' * 5000}", "headers": {"X-" + "h" * 500: "1"}, "json": {"wipe": "b" * 5000}}
+    said = http.post.describe(http.PostParams.model_validate(long))
+
+    assert 300 == len(said)
+    assert said.startswith("POST to http://a/uuu")
+    assert ", headers X-hhh" in said
+    assert ', JSON body {"wipe": "bbb' in said
+    assert 3 == said.count(" more)")
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_post_that_a_gateway_gave_up_is_unknown(clients: Clients, url: str, status: int) -> None:
+    """What is behind it may have done it; to go on with the next remedy at once could do it twice."""
+    target = Target("http", (url.removeprefix("http://"),))
+
+    with pytest.raises(OutcomeUnknown, match=rf"answered {status}: .*it may have been done"):
+        await http.post.perform(a_context(clients, target), http.PostParams(url=f"{url}/{status}"))
+
+
+@pytest.mark.parametrize("status", [302, 303, 304])
+async def test_a_post_that_is_sent_elsewhere_is_a_failure(clients: Clients, url: str, status: int) -> None:
+    """A page to log in is no sign that anything was done."""
+    target = Target("http", (url.removeprefix("http://"),))
+
+    with pytest.raises(Failed, match=f"answered {status}"):
+        await http.post.perform(a_context(clients, target), http.PostParams(url=f"{url}/{status}"))
+
+
+@pytest.mark.parametrize(
+    ("action", "given", "seconds", "needed"),
+    [
+        (docker.restart, {"container": "web", "stop_timeout": "1m"}, 2, "1m10s"),
+        (docker.restart, {"container": "web"}, 14, "20s"),
+        (docker.start, {"container": "web"}, 4, "10s"),
+    ],
+)
+async def test_a_change_with_too_short_a_time_limit_is_not_begun(
+    clients: Clients, action: Action, given: dict[str, Any], seconds: int, needed: str
+) -> None:
+    """It would outlive its lock, and another run would restart the container at the same time."""
+    ends = datetime.now(UTC) + timedelta(seconds=seconds)
+    context = ActionContext(
+        clients, SystemClock(), StepId("remediate.0.0"), ends, (Target("docker", ("local", "web")),)
+    )
+
+    with pytest.raises(Failed, match=f"not done.*`timeout` be at least {needed}"):
+        await action.perform(context, action.params.model_validate(given))
+
+
+@pytest.mark.parametrize("limit", ["100ms", "1s", "30s"])
+def test_the_time_limit_of_a_restart_suffices_by_default(limit: str) -> None:
+    """Whatever the engine's own limit is: else no restart would ever be begun."""
+    few = Clients(Settings.model_validate({"docker": {"timeout": limit}}))
+    nature = docker.restart.nature_of(few, docker.RestartParams(container="web"))
+
+    assert timedelta(seconds=20) <= nature.timeout
+
+
 @pytest.mark.parametrize("status", [307, 400, 404, 500])
 async def test_a_refused_post_is_a_failure(clients: Clients, url: str, status: int) -> None:
     """A step that was answered `no` must not count as done."""
@@ -243,7 +311,15 @@ async def test_post_goes_to_no_other_server_than_the_target(clients: Clients, ur
     [
         ("http://A.example/x", "a.example:80"),
         ("https://a.example", "a.example:443"),
-        ("http://[::1]:8080/", "::1:8080"),
+        ("http://a.EXAMPLE./", "a.example:80"),
+        ("http://[2001:DB8:0::1]/", "[2001:db8::1]:80"),
+        ("http://[::ffff:10.0.0.1]/", "10.0.0.1:80"),
+        ("http://127.0.0.1:8080/", "127.0.0.1:8080"),
+        ("http://[::1]:8080/", "127.0.0.1:8080"),
+        ("http://[::ffff:127.0.0.1]:8080/", "127.0.0.1:8080"),
+        ("http://LocalHost:8080/", "127.0.0.1:8080"),
+        ("http://localhost.:8080/", "127.0.0.1:8080"),
+        ("http://0.0.0.0:8080/", "127.0.0.1:8080"),
     ],
 )
 async def test_the_target_of_a_post_is_its_host_and_port(clients: Clients, called: str, host: str) -> None:
@@ -277,7 +353,7 @@ async def test_a_changing_command_that_fails_says_the_end_of_its_complaint(clien
     """The reason stands in the last lines; secrets do not belong into a chat."""
     params = command.CommandParams(command="wipe", parameters={"host": "d1"})
 
-    with pytest.raises(Failed, match=r"command wipe ended with exit code 1: x.* no space left$") as failure:
+    with pytest.raises(Failed, match=r"command wipe ended with exit code 1: … .*\nx.* no space left$") as failure:
         await command.run.perform(a_context(clients, Target("command", ("disk:d1",))), params)
 
     assert "hunter2" not in str(failure.value)

@@ -1,13 +1,19 @@
 """The story on a terminal."""
 
+import asyncio
 import io
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TextIO
 
 import pytest
 
 from remediator.chat.chat import REPEATED, CannotTell, Outgoing
 from remediator.chat.terminal import TerminalChat
-from remediator.errors import Failed
+from remediator.errors import Failed, Transient
 from remediator.model.message import Excerpt, Fields, Message, Text, Tone
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -141,3 +147,85 @@ async def test_a_closed_terminal_is_a_failure_with_advice() -> None:
         await chat.check()
     with pytest.raises(Failed, match=r"slack\.token"):
         await chat.post(outgoing(Message(Tone.BAD, "down")))
+
+
+@dataclass
+class Pager:
+    """A pipe to a reader that reads only when asked to; it is full from the start."""
+
+    stream: TextIO
+    reading: int
+    filled: int
+
+    def read_on(self) -> None:
+        """Make room, for what was in the way."""
+        while self.filled:
+            self.filled -= len(os.read(self.reading, min(self.filled, 65536)))
+
+    async def printed(self) -> str:
+        return (await asyncio.to_thread(os.read, self.reading, 65536)).decode()
+
+
+@pytest.fixture
+def pager() -> Iterator[Pager]:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    filled = 0
+    with suppress(BlockingIOError):
+        while True:
+            filled += os.write(writing, b"." * 4096)
+    os.set_blocking(writing, True)
+    stream = os.fdopen(writing, "w", encoding="utf-8")
+    yield Pager(stream, reading, filled)
+    os.close(reading)
+    with suppress(BrokenPipeError):
+        stream.close()
+
+
+async def test_a_terminal_that_takes_nothing_stops_nobody(pager: Pager) -> None:
+    """Ctrl-S, or a pager that waits: the service goes on, and each message is printed once when it is read again."""
+    chat = TerminalChat(pager.stream, patience=0.05)
+    first, second = (outgoing(Message(Tone.FIRING, name), run=name) for name in ("down", "late"))
+
+    for post in (first, first, second):
+        with pytest.raises(Transient, match=r"slack\.token"):
+            await chat.post(post)
+    pager.read_on()
+    printed = await pager.printed()
+    await chat.post(second)
+    ref = await chat.post(first)
+    await chat.edit(outgoing(Message(Tone.GOOD, "healed"), run="down"), ref)
+    await chat.close()
+
+    assert "! [down] down\n" == printed
+    assert "! [late] late\n+ [down] … now: healed\n" == await pager.printed()
+
+
+async def test_news_of_a_message_that_was_late_is_told(pager: Pager) -> None:
+    """It was printed as it was then; what it says now is printed too, once."""
+    chat = TerminalChat(pager.stream, patience=0.05)
+    with pytest.raises(Transient):
+        await chat.post(outgoing(Message(Tone.FIRING, "down")))
+    pager.read_on()
+    await pager.printed()
+
+    ref = await chat.post(outgoing(Message(Tone.GOOD, "healed")))
+    await chat.edit(outgoing(Message(Tone.GOOD, "healed")), ref)
+    await chat.close()
+
+    assert "+ [k3a1] … now: healed\n" == await pager.printed()
+
+
+async def test_an_edit_that_was_late_is_printed_once(pager: Pager) -> None:
+    """The outbox tries it again, as it was told that it was not sent."""
+    chat = TerminalChat(pager.stream, patience=0.05)
+    with pytest.raises(Transient):
+        await chat.edit(outgoing(Message(Tone.GOOD, "healed")), "1")
+    pager.read_on()
+    printed = await pager.printed()
+
+    await chat.edit(outgoing(Message(Tone.GOOD, "healed")), "1")
+    await chat.edit(outgoing(Message(Tone.BAD, "down")), "1")
+
+    assert "+ [k3a1] … now: healed\n" == printed
+    assert "x [k3a1] … now: down\n" == await pager.printed()

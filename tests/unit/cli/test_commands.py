@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from remediator.cli import main
 from remediator.cli.send import parse_pairs, payload
+from remediator.cli.service import Service
 from remediator.model.alert import fingerprint_of
 from tests import services
 
@@ -88,6 +89,8 @@ def test_every_command_has_its_help(command: list[str]) -> None:
         ["check", "-o", "yaml"],
         ["send", "Down", "--url", "ftp://127.0.0.1/"],
         ["send", "Down", "--url", "nonsense"],
+        ["runs", "list", "--url", "http://[::1/"],
+        ["runs", "list", "--url", "http://127.0.0.1:port/"],
     ],
     ids=" ".join,
 )
@@ -285,12 +288,76 @@ def test_send_names_itself_as_a_sender_that_the_settings_know(
     tmp_path: Path, settings: str, authorization: str
 ) -> None:
     """The API's token is not the webhook's."""
-    (tmp_path / "remediator.yaml").write_text(settings + "\n")
+    with answering() as (url, asked):
+        listen = url.removeprefix("http://")
+        (tmp_path / "remediator.yaml").write_text(f"listen: {listen}\n{settings}\n".replace("{}\n", ""))
+        results = [call("send", "Down", *where) for where in ([], ["--url", url], ["--url", f"{url}/"])]
+
+    assert [0] * 3 == [result.exit_code for result in results]
+    assert {authorization} == {said for _, _, said, _ in asked}
+
+
+@pytest.mark.parametrize(
+    ("settings", "authorization"),
+    [
+        ("webhook: {tokens: [first, second]}", ""),
+        ("webhook: {users: {am: pass}}", ""),
+        ("webhook: {tokens: [first]}\ntoken: given", "Bearer given"),
+    ],
+)
+def test_send_tells_no_secret_of_the_webhook_to_another_address(
+    tmp_path: Path, settings: str, authorization: str
+) -> None:
+    """Whoever listens there could send alerts with it; and with the API's token, approve plans."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "admin-token").write_text("local")
+    (tmp_path / "remediator.yaml").write_text(f"store: {{directory: store}}\n{settings}\n")
     with answering() as (url, asked):
         result = call("send", "Down", "--url", url)
 
     assert 0 == result.exit_code
     assert authorization == asked[0][2]
+
+
+@pytest.mark.parametrize(
+    ("host", "token", "sent"),
+    [
+        ("127.0.0.1", "", "Bearer local"),
+        ("localhost", "", "Bearer local"),
+        ("elsewhere.example", "", ""),
+        ("127.0.0.1.elsewhere.example", "", ""),
+        ("localhost.elsewhere.example", "", ""),
+        ("127.0.0.1@elsewhere.example", "", ""),
+        ("elsewhere.example", "given", "Bearer given"),
+    ],
+)
+def test_the_local_token_goes_to_this_machine_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, token: str, sent: str
+) -> None:
+    """Whoever listens elsewhere could approve plans with it; a token that was given goes where it was told to."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "admin-token").write_text("local")
+    (tmp_path / "remediator.yaml").write_text("store: {directory: store}\n")
+    if token:
+        monkeypatch.setenv("REMEDIATOR_TOKEN", token)
+    with click.Context(main, obj=None) as context:
+        service = Service.of(context, f"http://{host}:1")
+
+    assert (sent.removeprefix("Bearer ") or None) == service.token
+
+
+@pytest.mark.parametrize(("url", "is_ours"), [
+    ("http://127.0.0.1:9099", True),
+    ("http://LOCALHOST:9099/", True),
+    ("http://[::1]:9099", True),
+    ("http://127.0.0.1:9098", False),
+    ("https://127.0.0.1:9099", False),
+    ("http://elsewhere.example:9099", False),
+])  # fmt: skip
+def test_an_address_is_compared_by_what_it_leads_to(url: str, is_ours: bool) -> None:
+    """The default address is written in many ways."""
+    with click.Context(main, obj=None) as context:
+        assert is_ours == Service.of(context, url).is_ours
 
 
 # -- what can go wrong on the way --

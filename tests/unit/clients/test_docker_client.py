@@ -14,6 +14,7 @@ from remediator.errors import BadSettings, Failed, OutcomeUnknown, TargetGone, U
 from tests.services import free_port
 
 _ID = "4f" * 32
+_ENOUGH = timedelta(minutes=1)
 _HALF = b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nhalf"
 
 Answer = bytes | None
@@ -32,6 +33,13 @@ async def hang_up(writer: asyncio.StreamWriter) -> None:
     writer.close()
     with suppress(ConnectionError):
         await writer.wait_closed()
+
+
+async def connections_ended() -> None:
+    """Wait until each connection has noticed that it is closed."""
+    async with asyncio.timeout(20):
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.01)
 
 
 def negotiating(script: Script) -> Script:
@@ -68,9 +76,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
     for server in servers:
         server.close()
         await server.wait_closed()
-    async with asyncio.timeout(20):  # the connections notice that
-        while len(asyncio.all_tasks()) > 1:
-            await asyncio.sleep(0.01)
+    await connections_ended()
 
 
 @pytest.mark.parametrize("answer", [None, _HALF], ids=["hung up", "half an answer"])
@@ -79,9 +85,9 @@ async def test_a_change_whose_answer_breaks_is_unknown_and_a_question_unavailabl
     engine = await start(negotiating(lambda _method, _path: answer))
 
     with pytest.raises(OutcomeUnknown, match="it may have happened"):
-        await engine.restart(_ID, stop_timeout=1)
+        await engine.restart(_ID, stop_timeout=1, within=_ENOUGH)
     with pytest.raises(OutcomeUnknown):
-        await engine.start(_ID)
+        await engine.start(_ID, within=_ENOUGH)
     with pytest.raises(Unavailable):
         await engine.inspect("web")
     with pytest.raises(Unavailable):
@@ -93,7 +99,7 @@ async def test_an_engine_that_breaks_before_the_change_is_unavailable(start: Sta
     engine = await start(lambda _method, _path: None)
 
     with pytest.raises(Unavailable):
-        await engine.restart(_ID, stop_timeout=1)
+        await engine.restart(_ID, stop_timeout=1, within=_ENOUGH)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +111,7 @@ async def test_what_the_engine_refuses_is_final(start: Start, status: int, error
     engine = await start(negotiating(lambda _method, _path: said(status, {"message": "out of cheese"})))
 
     with pytest.raises(error, match=rf"start container {_ID} on Docker engine local: out of cheese") as refusal:
-        await engine.start(_ID)
+        await engine.start(_ID, within=_ENOUGH)
 
     assert error is type(refusal.value)
 
@@ -116,7 +122,7 @@ async def test_what_the_engine_says_is_redacted_and_cut(start: Start) -> None:
     engine = await start(negotiating(lambda _method, _path: said(500, {"message": message})))
 
     with pytest.raises(Failed) as refusal:
-        await engine.start(_ID)
+        await engine.start(_ID, within=_ENOUGH)
 
     assert "DB_PASSWORD=[redacted]" in str(refusal.value)
     assert "hunter2" not in str(refusal.value)
@@ -135,7 +141,7 @@ async def test_what_cannot_be_a_name_is_never_asked_for(start: Start, name: str)
         return said(200, {})
 
     engine = await start(note)
-    for ask in (engine.inspect(name), engine.start(name), engine.logs(name, tail=1)):
+    for ask in (engine.inspect(name), engine.start(name, within=_ENOUGH), engine.logs(name, tail=1)):
         with pytest.raises(Failed, match="cannot be a container's name"):
             await ask
 
@@ -173,7 +179,7 @@ async def test_a_refused_tcp_connection_is_unavailable_for_a_change_too() -> Non
     engine = DockerEngine("far", f"tcp://127.0.0.1:{free_port()}", timeout=timedelta(seconds=5))
 
     with pytest.raises(Unavailable, match=r"docker\.engines\.far"):
-        await engine.restart(_ID, stop_timeout=1)
+        await engine.restart(_ID, stop_timeout=1, within=_ENOUGH)
 
     await engine.close()
 
@@ -214,3 +220,48 @@ async def test_a_hanging_engine_does_not_block_the_loop_nor_another_engine(start
     assert {Unavailable} == {type(result) for result in results}
     await stuck.close()
     await server.wait_closed()
+
+
+async def test_a_change_that_hangs_ends_before_its_callers_time_does(tmp_path: Path) -> None:
+    """Its thread cannot be stopped: if it went on, the lock on the container would end before the call."""
+    release = asyncio.Event()
+
+    async def hang_after_negotiating(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while b" /version " in await reader.readuntil(b"\r\n\r\n"):
+                writer.write(said(200, {"ApiVersion": "1.41"}))
+            await release.wait()
+        await hang_up(writer)
+
+    server = await asyncio.start_unix_server(hang_after_negotiating, tmp_path / "hanging.sock")
+    engine = DockerEngine("slow", f"unix://{tmp_path}/hanging.sock", timeout=timedelta(seconds=60))
+
+    async with asyncio.timeout(30):  # half of the engine's own limit
+        with pytest.raises(OutcomeUnknown, match="no answer in 2 s"):
+            await engine.restart(_ID, stop_timeout=1, within=timedelta(seconds=3.5))
+        with pytest.raises(OutcomeUnknown, match="no answer in 1 s"):
+            await engine.start(_ID, within=timedelta(seconds=2.5))
+
+    release.set()
+    server.close()
+    await engine.close()
+    await server.wait_closed()
+    await connections_ended()
+
+
+async def test_a_change_whose_time_is_too_short_is_not_asked_for(start: Start) -> None:
+    """What cannot be waited for must not be begun."""
+    asked: list[str] = []
+
+    def note(method: str, path: str) -> Answer:
+        asked.append(f"{method} {path}")
+        return said(204, {})
+
+    engine = await start(negotiating(note))
+
+    with pytest.raises(Failed, match="not done, too little time"):
+        await engine.restart(_ID, stop_timeout=60, within=timedelta(seconds=61))
+    with pytest.raises(Failed, match="not done, too little time"):
+        await engine.start(_ID, within=timedelta(0))
+
+    assert [] == asked

@@ -520,3 +520,26 @@ def test_json_is_the_value_it_says() -> None:
     value = {"a": [1, 2.5, True, None, "ä"]}
 
     assert value == parse_json(json.dumps(value))
+
+
+async def test_headers_are_told_as_text_that_can_be_stored(client: HttpClient) -> None:
+    """One byte that is no character, in a header of a health page, and no run that looks at it could be stored."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        long, many = b"X-Long: " + b"y" * 5000, b"".join(b"X-%d: 1\r\n" % n for n in range(110))
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\nX-Odd: \xff\xfe a\tb\r\n"
+            + long + b"\r\n" + many + b"\r\nok"
+        )  # fmt: skip
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        got = await client.request("GET", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/")
+
+    json.dumps(dict(got.headers), ensure_ascii=False).encode()  # raises for half a character
+    assert ("ok", "\ufffd\ufffd a\tb") == (got.text, got.headers["x-odd"])
+    assert 2000 == len(got.headers["x-long"])
+    assert 100 == len(got.headers)

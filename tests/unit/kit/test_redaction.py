@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from remediator.kit.redaction import MASK, Redactor, shorten
+from remediator.kit.redaction import MASK, Redactor, shorten, shorten_start
 
 S = "Hunter2Hunter2"
+LINE = S + "K" * 50
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,11 @@ S = "Hunter2Hunter2"
         (f"https://{S}@git.example/x", "https://[redacted]@git.example/x"),
         (f"-----BEGIN RSA PRIVATE KEY-----\n{S}\n-----END RSA PRIVATE KEY-----\nnext", "[redacted]\nnext"),
         (f"-----BEGIN PRIVATE KEY-----\n{S}", "[redacted]"),
+        (f"-----BEGIN PGP PRIVATE KEY BLOCK-----\n{S}\n-----END PGP PRIVATE KEY BLOCK-----", "[redacted]"),
+        (f"{S}\n{LINE}\n{LINE}\nab=\n-----END RSA PRIVATE KEY-----\nnext", "[redacted]\nnext"),
+        (f"said this\nkey: {LINE}\r\n{LINE}\r\nab=\r\n-----END PRIVATE KEY-----", "said this\nkey: [redacted]"),
+        (f"12:00 x {LINE}\n12:00 x {LINE}\n12:00 x -----END PRIVATE KEY-----", None),
+        (rf'{{"k": "{LINE}\n{LINE}\n-----END PRIVATE KEY-----\n"}}', r'{"k": "[redacted]\n"}'),
         (f"xoxb-{S}", "[redacted]"),
         (f"env_ghp_{S}", "env_[redacted]"),
         (f"(AKIA{S})", "([redacted])"),
@@ -111,11 +117,63 @@ def test_a_very_short_secret_does_not_blank_out_words() -> None:
         ((1, True, 2.5, "x"), [1, True, 2.5, "x"]),
         ({"error": ValueError(f"password={S}")}, {"error": f"ValueError('password={MASK}')"}),
         (b"raw", b"raw"),
+        (
+            ["a", "b -----BEGIN PRIVATE KEY-----", LINE, "", LINE, "-----END PRIVATE KEY----- c", "d"],
+            ["a", f"b {MASK}", MASK, "", MASK, f"{MASK} c", "d"],
+        ),
+        ((LINE, LINE, "-----END PRIVATE KEY-----", "next"), [MASK, MASK, MASK, "next"]),
+        (["-----BEGIN PRIVATE KEY-----", LINE], [MASK, MASK]),
     ],
 )
 def test_values_are_redacted_in_depth(value: Any, expected: Any) -> None:
     """A key names the secret that its text is; numbers keep their type, for expressions use them."""
     assert expected == Redactor().value(value)
+
+
+def test_a_configured_secret_of_several_lines_is_masked_in_each() -> None:
+    """Logs are lists of lines."""
+    redactor = Redactor([f"first {S}\nsecond {S}", "other"])
+
+    assert ["x", f"y {MASK}", f"{MASK} z", MASK] == redactor.value(["x", f"y first {S}", f"second {S} z", "other"])
+
+
+@pytest.mark.parametrize("before", range(0, 40, 7))
+@pytest.mark.parametrize("between", ["\n", " "])
+def test_no_cut_leaves_a_part_of_a_secret(before: int, between: str) -> None:
+    """A long text is cut before it is redacted, and such a cut may go through a secret."""
+    text = "p" * before + between.join([f"password={S}"] * 1000)
+    redactor = Redactor([S])
+
+    for limit in (40, 41, 50, 500):
+        assert "Hunter" not in redactor.start(text, limit)
+        assert "unter" not in redactor.end(text, limit)
+        assert limit >= len(redactor.start(text, limit))
+        assert limit >= len(redactor.end(text, limit))
+
+
+def test_the_end_of_a_long_text_says_what_is_missing() -> None:
+    """Who reads the newest lines should know that there are others, and how much."""
+    text = "".join(f"line {number}\n" for number in range(10_000, 20_000))
+
+    kept = Redactor().end(text, 80)
+
+    assert f"… ({len(text) - 33} more characters before this)\nline 19997\nline 19998\nline 19999\n" == kept
+    assert Redactor().start(text, 40).startswith("line 10000\n")
+    assert Redactor().start(text, 40).endswith(" more)")
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "expected"),
+    [
+        ("short", 5, "short"),
+        ("x" * 100, 50, "… (86 more characters before this)\n" + "x" * 14),
+        ("old\n" * 20 + "news\nnewest", 50, "… (76 more characters before this)\nold\nnews\nnewest"),
+        ("x" * 100, 5, "… (10"),
+    ],
+)
+def test_a_text_is_shortened_at_its_start(text: str, limit: int, expected: str) -> None:
+    """From the start of a line, where there is one."""
+    assert expected == shorten_start(text, limit)
 
 
 def test_a_bottomless_value_is_cut() -> None:
@@ -152,6 +210,10 @@ HOSTILE = [
     "a+" * LONG,
     "://" + "a" * LONG,
     "http://" + "a:" * LONG,
+    "-----END PRIVATE KEY-----" * (LONG // 25),
+    "-----END PRIVATE KEY-----\n" * (LONG // 26),
+    "a\n" * LONG + "-----END PRIVATE KEY-----",
+    ("K" * 30 + "\n") * (LONG // 31) + "-----END PRIVATE KEY-----" * (LONG // 25),
     "eyJaaaaaaaa-" * (LONG // 12),
     "eyJaaaaaaaa." * (LONG // 12),
     "sk-" * (LONG // 3),
@@ -196,3 +258,11 @@ def test_redacting_twice_changes_nothing(text: str) -> None:
 def test_a_text_is_shortened_and_says_by_how_much(text: str, limit: int, expected: str) -> None:
     """The number is the number of characters that are missing."""
     assert expected == shorten(text, limit)
+
+
+@pytest.mark.timeout(60)
+def test_no_list_of_lines_takes_for_ever() -> None:
+    """Neither many lines in one secret nor many secrets."""
+    lines = ["s3cret", "-----END PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----", *["s3cret"] * 8] * 10_000
+
+    assert len(lines) == len(Redactor(["s3cret"]).value(lines))

@@ -12,10 +12,10 @@ from aiohttp import web
 
 from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.kit.metrics import Metrics
-from remediator.model.alert import fingerprint_of
+from remediator.model.alert import Alert, Delivery, fingerprint_of
 from remediator.model.occurrence import Occurrence
 from remediator.pipeline.dispatch import HeapDispatcher
-from remediator.pipeline.recovery import Doubts, resume
+from remediator.pipeline.recovery import Completion, Doubts, resume
 from remediator.settings import AlertmanagerSettings
 from remediator.storage.sqlite import SqliteStore
 from tests.unit.pipeline.harness import SECOND, Harness, alert, rule
@@ -30,6 +30,8 @@ class Alertmanager:
     url: str = ""
     firing: list[Mapping[str, str]] = field(default_factory=list)
     status: int = 200
+    refuse: Mapping[str, int] = field(default_factory=dict)  # the status for a question that holds this text
+    groups: list[Mapping[str, object]] = field(default_factory=list)
     questions: int = 0
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -38,7 +40,16 @@ class Alertmanager:
             {"labels": labels, "fingerprint": fingerprint_of(labels), "startsAt": "2026-01-01T00:00:00Z"}
             for labels in self.firing
         ]
-        return web.Response(status=self.status, text=json.dumps(alerts), content_type="application/json")
+        return self._say(request, alerts)
+
+    async def answer_groups(self, request: web.Request) -> web.Response:
+        self.questions += 1
+        return self._say(request, self.groups)
+
+    def _say(self, request: web.Request, value: object) -> web.Response:
+        asked = str(request.url.query)
+        status = next((status for text, status in self.refuse.items() if text in asked), self.status)
+        return web.Response(status=status, text=json.dumps(value), content_type="application/json")
 
 
 @pytest.fixture
@@ -46,6 +57,7 @@ async def alertmanager() -> AsyncIterator[Alertmanager]:
     made = Alertmanager()
     app = web.Application()
     app.router.add_get("/api/v2/alerts", made.answer)
+    app.router.add_get("/api/v2/alerts/groups", made.answer_groups)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -216,6 +228,122 @@ async def test_many_doubts_that_wait_for_an_answer_keep_no_other_waiting(
     assert (await occurrence(desk, "loud")).doubt is None
     assert (await occurrence(desk, "quiet-0")).doubt is not None
     assert alertmanager.questions <= 2
+
+
+@pytest.mark.parametrize(("status", "count"), [(400, 120), (500, 5)])  # 120 are more than are looked at in one go
+async def test_doubts_that_alertmanager_cannot_answer_keep_no_other_waiting(
+    desk: Harness, alertmanager: Alertmanager, client: AlertmanagerClient, status: int, count: int
+) -> None:
+    """Anybody can send a label that it chokes on; the others must be decided all the same."""
+    doubts = doubts_of(desk, client)
+    alertmanager.refuse, alertmanager.firing = {"sick": status}, [alert("well")]
+    for number in range(count):
+        await make_doubtful(desk, f"sick-{number}")
+    await pass_time(desk, doubts, 70 * SECOND)
+    await make_doubtful(desk, "well")
+    await pass_time(desk, doubts, 80 * SECOND)
+
+    assert (await occurrence(desk, "well")).doubt is None
+    assert 2 == sum("well" == run.alert.labels["service"] for run in await desk.runs())
+
+
+@pytest.mark.parametrize(("sent_again", "runs"), [(True, 2), (False, 1)])
+async def test_a_doubt_that_cannot_be_asked_about_is_decided_by_whether_it_was_sent_again(
+    desk: Harness, alertmanager: Alertmanager, client: AlertmanagerClient, sent_again: bool, runs: int
+) -> None:
+    """The same question will be refused for ever; one that is really firing is sent again."""
+    doubts = doubts_of(desk, client)
+    alertmanager.status = 400
+    await make_doubtful(desk)
+    if sent_again:
+        await desk.deliver(alert())
+    await pass_time(desk, doubts, 62 * SECOND)
+
+    assert (runs, None) == (len(await desk.runs()), (await occurrence(desk)).doubt)
+
+
+async def test_a_doubt_that_breaks_its_settling_ends_nothing(desk: Harness, alertmanager: Alertmanager) -> None:
+    """A mistake of ours about one alert must not end the watch over all."""
+
+    class Broken(AlertmanagerClient):
+        async def is_firing(self, labels: Mapping[str, str]) -> bool:
+            if labels["service"] == "bad":
+                raise OverflowError("date value out of range")
+            return True
+
+    client = Broken(AlertmanagerSettings(url=alertmanager.url))
+    await make_doubtful(desk, "bad")
+    await make_doubtful(desk, "good")
+    await pass_time(desk, doubts_of(desk, client), 62 * SECOND)
+    await client.close()
+
+    assert (await occurrence(desk, "good")).doubt is None
+    assert (await occurrence(desk, "bad")).doubt is not None
+
+
+def cut_delivery(desk: Harness, group: str) -> Delivery:
+    labels = {"alertname": group}
+    return Delivery((), desk.clock.now(), receiver="r", group_key=group, group_labels=labels, truncated=1)
+
+
+def group_of(name: str) -> Mapping[str, object]:
+    labels = {**alert(name), "group": name}
+    return {"labels": {"alertname": name}, "alerts": [{"labels": labels, "startsAt": "2026-01-01T00:00:00Z"}]}
+
+
+@pytest.mark.parametrize("status", [400, 404, 500])
+async def test_a_group_that_is_refused_keeps_no_other_waiting(
+    desk: Harness, alertmanager: Alertmanager, client: AlertmanagerClient, status: int
+) -> None:
+    """The first one used to be tried for a minute before the second had its turn."""
+    completion = Completion(desk.process.intake, client, desk.clock)
+    alertmanager.refuse, alertmanager.groups = {"sick": status}, [group_of("well")]
+    for name in ("sick", "well"):
+        await desk.process.intake.accept(cut_delivery(desk, name))
+    await completion.complete_due()
+
+    assert ["well"] == [run.alert.labels["service"] for run in await desk.runs()]
+    assert (0 if status == 400 else 1) == len(desk.process.intake.truncated)
+
+
+async def test_a_group_is_tried_again_for_a_while_and_then_given_up(
+    desk: Harness, alertmanager: Alertmanager, client: AlertmanagerClient
+) -> None:
+    """Alertmanager may be restarting; but nothing is asked for ever."""
+    completion = Completion(desk.process.intake, client, desk.clock)
+    alertmanager.status = 503
+    await desk.process.intake.accept(cut_delivery(desk, "web"))
+    for _ in range(20 * 60):
+        await desk.clock.advance(SECOND)
+        await completion.complete_due()
+    waiting, questions = len(desk.process.intake.truncated), alertmanager.questions
+    alertmanager.status, alertmanager.groups = 200, [group_of("web")]
+    await desk.process.intake.accept(cut_delivery(desk, "web"))
+    await completion.complete_due()
+
+    assert (0, 6) == (waiting, questions)
+    assert 1 == len(await desk.runs())
+
+
+async def test_a_group_that_breaks_its_completion_ends_nothing(desk: Harness, alertmanager: Alertmanager) -> None:
+    """A mistake of ours about one group must not end the service."""
+
+    class Broken(AlertmanagerClient):
+        async def firing(self, receiver: str, group_labels: Mapping[str, str]) -> tuple[Alert, ...]:
+            if group_labels["alertname"] == "bad":
+                raise TypeError("unhashable type: 'list'")
+            return await super().firing(receiver, group_labels)
+
+    client = Broken(AlertmanagerSettings(url=alertmanager.url, timeout=2 * SECOND))
+    completion = Completion(desk.process.intake, client, desk.clock)
+    alertmanager.groups = [group_of("well")]
+    for name in ("bad", "well"):
+        await desk.process.intake.accept(cut_delivery(desk, name))
+    await completion.complete_due()
+    await client.close()
+
+    assert ["well"] == [run.alert.labels["service"] for run in await desk.runs()]
+    assert 0 == len(desk.process.intake.truncated)
 
 
 async def test_a_doubt_outlives_the_process(desk: Harness) -> None:

@@ -36,7 +36,7 @@ from remediator.model.plan import Effect, Plan, PlannedCheck, PlannedStep, Verif
 from remediator.model.run import Cancel, Decision, Resolved, Run, RunSummary
 from remediator.model.target import Target
 from remediator.settings import Settings
-from remediator.web.api import show_run
+from remediator.web.api import show_plan, show_run
 from remediator.web.health import Health
 from remediator.web.server import Parts, build_app
 
@@ -171,11 +171,23 @@ def test_a_waiting_plan_is_shown_with_all_that_a_decision_needs() -> None:
                 "action": "docker.restart",
                 "effect": "change",
                 "sentence": "restart the container web",
+                "params": {"container": "web"},
+                "timeout": 30.0,
                 "targets": ["docker:local/web@4f5e"],
             }
         ],
         "checks": ["http://127.0.0.1:8000/ answers"],
     } == show_run(WAITING)["waiting"]
+
+
+def test_a_plan_is_shown_with_everything_that_its_steps_are_given() -> None:
+    """A sentence is cut; who approves must be able to see all of it, but for secrets."""
+    given = {"url": "http://a/", "json": {"do": "x" * 1000, "token": "hunter2"}}
+    plan = replace(PLAN, steps=(replace(STEP, params=given),))
+
+    (step,) = show_plan(plan)["steps"]
+
+    assert {"url": "http://a/", "json": {"do": "x" * 1000, "token": "[redacted]"}} == step["params"]
 
 
 NOT_WAITING = {
