@@ -25,9 +25,16 @@ class Book:
         self._filed: dict[str, dict[str, list[_Filed]]] = {}  # label, value: the rules that ask for it
         self._loose: list[_Filed] = []  # rules that ask for no value
         for place, rule in enumerate(self.rules):
-            key = _key_of(rule)
-            drawer = self._loose if key is None else self._filed.setdefault(key.label, {}).setdefault(key.value, [])
-            drawer.append((place, rule))
+            self._file(place, rule)
+
+    def _file(self, place: int, rule: Rule) -> None:
+        key = _key_of(rule)
+        if key is None:
+            self._loose.append((place, rule))
+            return
+        drawers = self._filed.setdefault(key.label, {})
+        for value in set(key.values or ()):
+            drawers.setdefault(value, []).append((place, rule))
 
     def match(self, labels: Mapping[str, str]) -> tuple[Rule, ...]:
         """The rules for an alert: of each pack the first that matches, and the next ones as long as they continue."""
@@ -59,6 +66,6 @@ class Book:
 
 
 def _key_of(rule: Rule) -> Matcher | None:
-    """The matcher that a rule is filed under: the one on its alertname, else the first that asks for a value."""
-    asking = [matcher for matcher in rule.matchers if not matcher.negated]
+    """The matcher that a rule is filed under: the one on its alertname, else the first that asks for known values."""
+    asking = [matcher for matcher in rule.matchers if matcher.values is not None]
     return next((m for m in asking if m.label == "alertname"), asking[0] if asking else None)

@@ -192,7 +192,7 @@ def _matcher(item: Any) -> Matcher:
 
 def _exclude(one: Matcher, other: Matcher) -> bool:
     """Whether the two contradict each other."""
-    if one.label != other.label or (one.negated and other.negated):
+    if one.label != other.label or one.is_regex or other.is_regex or (one.negated and other.negated):
         return False
     return (one.value == other.value) is (one.negated is not other.negated)
 

@@ -69,8 +69,7 @@ class _Loading:
         try:
             text = file.read_text(encoding="utf-8-sig")
         except FileNotFoundError:
-            what = f"there is no such file or folder, seen from {Path.cwd()}; set `rules` in the settings"
-            self.mistakes.append(Mistake(str(file), 0, 0, what))
+            self.mistakes.append(Mistake(str(file), 0, 0, "there is no such file or folder"))
             return
         except OSError as error:
             what = f"this rule file cannot be read: {error.strerror}"

@@ -56,7 +56,7 @@ def test_folders_are_read_in_depth_and_in_order(tmp_path: Path) -> None:
 def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     """The error's text is what an operator sees at start."""
     (tmp_path / "a.yaml").write_text("pack: a\nrulez: []\n")
-    (tmp_path / "b.yaml").write_text("pack: b\nrules:\n  - {name: x, match: [a=~b], mode: autoo}\n")
+    (tmp_path / "b.yaml").write_text("pack: b\nrules:\n  - {name: x, match: [a], mode: autoo}\n")
 
     with pytest.raises(BadRules) as caught:
         load_book([tmp_path, tmp_path / "gone.yaml"], ACTIONS)
@@ -64,9 +64,9 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     assert [
         f"{tmp_path}/a.yaml:1:1: `rules` is missing",
         f"{tmp_path}/a.yaml:2:1: `rulez` is not known here; did you mean `rules`?",
-        f"{tmp_path}/b.yaml:3:23: regular expressions (`=~`) are not supported yet; use `=` or `!=`",
+        f"{tmp_path}/b.yaml:3:23: 'a' is not a matcher; write it like 'alertname=\"ServiceDown\"'",
         f"{tmp_path}/b.yaml:3:36: `mode` is one of 'observe', 'suggest', 'gated' or 'auto'; did you mean `auto`?",
-        f"{tmp_path}/gone.yaml: there is no such file or folder, seen from {Path.cwd()}; set `rules` in the settings",
+        f"{tmp_path}/gone.yaml: there is no such file or folder",
     ] == str(caught.value).splitlines()
 
 
