@@ -9,8 +9,8 @@ BIN := $(VENV)/bin
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
-run: $(VENV)/.runtime  ## run the service on the embedded store with the rules of rules/
-	$(BIN)/remediator serve
+run: $(VENV)/.runtime  ## run the service on the embedded store with the rules of rules/ (ARGS='-c FILE': other settings)
+	$(BIN)/remediator $(ARGS) serve
 
 demo: $(VENV)/.runtime  ## play the whole story in this terminal (ARGS=--yes without one)
 	$(BIN)/remediator demo $(ARGS)
@@ -50,6 +50,7 @@ clean:  ## forget the environment and caches
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "remediator needs Python 3.11 or newer; name one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@echo "setting up $(VENV), once"
 	@$(PYTHON) -m venv $(VENV) || \
 		{ rm -rf $(VENV); echo "Python cannot make a virtual environment; on Debian: apt-get install python3-venv" >&2; exit 1; }
 

@@ -39,7 +39,8 @@ are read once, at start. [`remediator.example.yaml`](../remediator.example.yaml)
 - A duration has its unit: `500ms`, `30s`, `5m`, `1h30m`.
 - A secret in a section can be given as a file: `slack.token_file` instead of `slack.token`. The file's content is the
   secret, without the white space around it. Secrets are never shown in logs, errors or chat.
-- A relative path is looked up from the folder that the service is started in.
+- A relative path in the file (`rules`, `store.directory`, `*_file`) is taken from the folder of that file; one in a
+  variable, and a default, from the folder that the service is started in.
 - An unknown name is a mistake, also in the environment, and the service does not start with one.
 """
 

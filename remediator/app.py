@@ -1,6 +1,9 @@
 """The composition root: makes every part from the settings, starts and stops them in order, and says how they are."""
 
+import asyncio
+import os
 import resource
+import socket
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +17,7 @@ from remediator import __version__
 from remediator.chat.chat import Chat
 from remediator.chat.terminal import TerminalChat
 from remediator.clients import Clients
+from remediator.clients.reach import Reach
 from remediator.errors import BadSettings, RemediatorError
 from remediator.kit import logs
 from remediator.kit.clock import Clock, SystemClock
@@ -100,6 +104,7 @@ class App:
         self.redactor = Redactor(settings.secrets())
         self.owner: OwnerId = new_owner_id(self.clock.now())
         self.clients = Clients(settings)
+        self.reach = Reach(self.clients, self.redactor)
         self.store: Store = SqliteStore(settings.store.directory, clock=self.clock, metrics=self.metrics)
         self.rulebook = Rulebook(book, actions, self.store)
         self.dispatcher = HeapDispatcher(self.clock)
@@ -110,6 +115,7 @@ class App:
         self._background = Background(self._note_death)
         self._runner: web.AppRunner | None = None
         self._is_open = False
+        self._is_started = False
         self.intake, self.worker, self.outbox, self.doubts = self._wire()
 
     @classmethod
@@ -188,6 +194,7 @@ class App:
         self._background.start(self._watch_health(), name="health")
         self.metrics.runs_waiting.set_function(self._count_due)
         self.metrics.runs_waiting_seconds.set_function(self._measure_lateness)
+        self._is_started = True
         log.info(
             "service_started",
             version=__version__,
@@ -220,7 +227,7 @@ class App:
         try:
             await site.start()
         except OSError as error:
-            raise BadSettings(f"cannot listen on {self.settings.listen}: {error.strerror or error}") from error
+            raise BadSettings(f"cannot listen on {self.settings.listen}: {_reason(error)}") from error
         self.port = self._runner.addresses[0][1]
 
     async def stop(self) -> None:
@@ -234,6 +241,8 @@ class App:
         if self._is_open:
             await self.store.close()
             self._is_open = False
+        if self._is_started:
+            self._is_started = False
             log.info("service_stopped")
 
     def _note_death(self, name: str, error: BaseException | None) -> None:
@@ -253,7 +262,14 @@ class App:
         )
         ready = all(check.ok for check in checks)
         self.metrics.ready.set(ready)
-        return Health(ready, (*checks, *degraded))
+        return Health(ready, (*checks, *degraded, *self._check_reach()))
+
+    def _check_reach(self) -> tuple[HealthCheck, ...]:
+        """What the last look found, so that readiness itself waits for no other service."""
+        return tuple(
+            HealthCheck(name, ok=True, degraded=bool(trouble), detail=trouble or "answers")
+            for name, trouble in self.reach.troubles.items()
+        )
 
     def _count_due(self) -> float:
         return self.dispatcher.due
@@ -262,9 +278,9 @@ class App:
         return self.dispatcher.lateness.total_seconds()
 
     async def _watch_health(self) -> None:
-        """Keep the metric `remediator_ready` true, whoever asks."""
+        """Keep the metric `remediator_ready` true, whoever asks, and know which other services answer."""
         while True:
-            await self.health()
+            await asyncio.gather(self.health(), self.reach.look())
             await self.clock.sleep(_HEALTH_EVERY)
 
     async def _check_store(self) -> HealthCheck:
@@ -312,6 +328,13 @@ def not_configured(settings: Settings) -> list[tuple[str, str]]:
     if not settings.http.allow:
         missing.append(("http", "http.* actions may reach nothing; set http.allow"))
     return missing
+
+
+def _reason(error: OSError) -> str:
+    """Why an address cannot be listened on, in the system's words: asyncio puts its own around them."""
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or str(error)
+    return os.strerror(error.errno).lower()
 
 
 def _chat_of(settings: Settings) -> Chat:

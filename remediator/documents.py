@@ -300,6 +300,11 @@ def value_at(data: Any, path: Path) -> Any:
     return None if found is _ABSENT else found
 
 
+def holds(data: Any, path: Path) -> bool:
+    """Whether plain data has a value at `path`, None included."""
+    return _find(data, path) is not _ABSENT
+
+
 def _find(data: Any, path: Path) -> Any:
     for part in path:
         is_item = isinstance(data, list) and isinstance(part, int) and part < len(data)

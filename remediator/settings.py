@@ -6,12 +6,14 @@ Relative paths are taken from the folder of the settings file they stand in; els
 """
 
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Self, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -25,9 +27,15 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
 
-from remediator.documents import Document, Mistake, did_you_mean, mistakes_of, read_document
+from remediator.documents import Document, Fault, Mistake, did_you_mean, faults_of, holds, mistakes_of, read_document
 from remediator.errors import BadSettings
 from remediator.kit.redaction import is_secret_name
 from remediator.model.duration import Duration
@@ -48,6 +56,48 @@ Network = Annotated[
     PlainValidator(_network),
     WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]}),
 ]
+
+
+_BARE_ADDRESS = re.compile(r"[\w.-]+(?::\d+)?(?:/[\w./-]*)?")  # what may be shown: there is no password in it
+
+
+def _web_address(value: str | None) -> str | None:
+    """An address that can be asked by HTTP. It is shown only where it can hold no password."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if good:
+        return value
+    meant = f"; did you mean `http://{value}`?" if _BARE_ADDRESS.fullmatch(value) else ""
+    raise ValueError("write the address with http:// or https://, such as http://127.0.0.1:9090" + meant)
+
+
+def _engine_address(value: str) -> str:
+    scheme, separator, rest = value.partition("://")
+    if separator and scheme == "unix" and rest.startswith("/") and rest.strip("/"):
+        return value
+    if separator and scheme in ("tcp", "ssh") and _has_host(value, needs_port=scheme == "tcp"):
+        return value
+    meant = ""
+    if value.startswith("/"):
+        meant = f"; did you mean `unix://{value}`?"
+    elif not separator and re.fullmatch(r"[\w.-]+:\d+", value):
+        meant = f"; did you mean `tcp://{value}`?"
+    raise ValueError(
+        "write an engine's address as unix:///var/run/docker.sock, tcp://10.0.0.5:2375 or ssh://user@host" + meant
+    )
+
+
+def _has_host(address: str, *, needs_port: bool) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and (bool(parts.port) or not needs_port)
+    except ValueError:
+        return False
 
 
 def _not_a_string(value: Any) -> Any:
@@ -148,7 +198,8 @@ class StoreSettings(Section):
     """Where everything is kept."""
 
     directory: Path = Path("remediator-data")
-    """The folder of the embedded SQLite store and of the local admin token."""
+    """The folder of the embedded SQLite store and of the local admin token; a relative one in a settings file is taken
+    from its folder."""
 
 
 class SlackSettings(Section):
@@ -161,7 +212,7 @@ class SlackSettings(Section):
     a crash is looked for instead of being repeated with a note."""
     channel: str = "#alerts"
     """The channel of the threads; an id (`C…`) is needed to find messages again after a crash."""
-    base_url: str = "https://slack.com/api/"
+    base_url: Annotated[str, AfterValidator(_web_address)] = "https://slack.com/api/"
     """Slack's web API. Change it for a proxy, or for a stand-in in tests."""
     post_interval: Duration = timedelta(seconds=1)
     """At most one post in this time for each channel: Slack's own limit."""
@@ -170,7 +221,7 @@ class SlackSettings(Section):
 class PrometheusSettings(Section):
     """The Prometheus that `prometheus.query` asks."""
 
-    url: str | None = None
+    url: Annotated[str | None, AfterValidator(_web_address)] = None
     """Its address, such as `http://127.0.0.1:9090`."""
     timeout: Duration = timedelta(seconds=10)
     """How long one query may take."""
@@ -179,7 +230,7 @@ class PrometheusSettings(Section):
 class AlertmanagerSettings(Section):
     """The Alertmanager that is asked whether an alert still fires."""
 
-    url: str | None = None
+    url: Annotated[str | None, AfterValidator(_web_address)] = None
     """Its address, such as `http://127.0.0.1:9093`. Without it a doubtful alert counts as firing once it is sent again,
     and alerts that a delivery left out are not fetched."""
     timeout: Duration = timedelta(seconds=5)
@@ -189,9 +240,9 @@ class AlertmanagerSettings(Section):
 class DockerSettings(Section):
     """The Docker engines that actions may use."""
 
-    engines: dict[str, str] = {}
-    """Engines by name, with the address of each: `local: unix:///var/run/docker.sock`. Rules name an engine by
-    `engine:`; the one called `local` is the default."""
+    engines: dict[str, Annotated[str, AfterValidator(_engine_address)]] = {}
+    """Engines by name, with the address of each: `local: unix:///var/run/docker.sock`; others begin with `tcp://` or
+    `ssh://`. Rules name an engine by `engine:`; the one called `local` is the default."""
     timeout: Duration = timedelta(seconds=30)
     """How long one call to an engine may take."""
 
@@ -254,7 +305,9 @@ class LogSettings(Section):
     """`text` for people, `json` for collectors."""
 
 
-def _address(value: str) -> str:
+def _address(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("write it as host:port, such as 127.0.0.1:9099")
     host, colon, port = value.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
         raise ValueError("write it as host:port, such as 127.0.0.1:9099")
@@ -273,11 +326,11 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
-    listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1:9099"
+    listen: Annotated[str, BeforeValidator(_address)] = "127.0.0.1:9099"
     """Where to listen, `host:port`. Anything but a loopback address is refused until the webhook has a token or a
     user."""
     rules: Annotated[tuple[Path, ...], BeforeValidator(_not_a_string)] = (Path("rules"),)
-    """Rule files, or folders of them."""
+    """Rule files, or folders of them; relative ones in a settings file are taken from its folder."""
     mode_ceiling: Mode = Mode.GATED
     """How far any rule may go by itself: `observe`, `suggest`, `gated` or `auto`. Shipped as `gated`; raise it to
     `auto` once you trust the rules."""
@@ -333,6 +386,15 @@ class Settings(BaseSettings):
     def has_webhook_auth(self) -> bool:
         return bool(self.webhook.tokens or self.webhook.users)
 
+    def open_door(self) -> str | None:
+        """Why this address may not be listened on: anybody on the network could post alerts, which start changes."""
+        if self.has_webhook_auth or _is_loopback(self.address[0]):
+            return None
+        return (
+            f"listen: {self.listen} can be reached from other machines, and the webhook has neither "
+            "a token nor a user; add webhook.tokens or webhook.users, or listen on 127.0.0.1"
+        )
+
     def secrets(self) -> Iterator[str]:
         """The values of all secrets, for redaction; those in commands' environments are known by their names."""
         yield from _secrets_in(self)
@@ -340,6 +402,13 @@ class Settings(BaseSettings):
             for name, value in command.environment.items():
                 if is_secret_name(name) and len(value) >= _SHORTEST_SECRET_VARIABLE:
                     yield value
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def _secrets_in(value: Any) -> Iterator[str]:
@@ -378,14 +447,56 @@ def load_settings(path: Path | None = None) -> Settings:
         try:
             settings = Settings(**_beside(where.parent, document.data))
         except ValidationError as error:
-            mistakes += mistakes_of(error, document, Settings, elsewhere="REMEDIATOR_* or settings")
+            mistakes += _mistakes_of_variables(error)
+            mistakes += mistakes_of(
+                error, document, Settings, elsewhere="settings", but_not=lambda fault: _variable_of(fault) is not None
+            )
         except SettingsError as error:
-            what = f'{error}; lists and mappings are written as JSON there, such as ["rules"]'
-            mistakes.append(Mistake("REMEDIATOR_*", 0, 0, what))
+            mistakes.append(_not_json(error))
         else:
             if not mistakes:
                 return settings
     raise BadSettings("\n".join(map(str, mistakes)))
+
+
+def _mistakes_of_variables(error: ValidationError) -> list[Mistake]:
+    """What is wrong with values that came from the environment, each under its variable's name."""
+    given = EnvSettingsSource(Settings)()
+    named = ((_variable_of(fault), fault) for fault in faults_of(error, Settings, given))
+    return sorted({Mistake(name, 0, 0, fault.what) for name, fault in named if name is not None})
+
+
+def _variable_of(fault: Fault) -> str | None:
+    """The variable, as it was written, that gave the faulty value; None where the value is not the environment's."""
+    path = fault.path
+    of_file = re.match(r"(\w+_file): ", fault.what)
+    if of_file:
+        path = (*path, of_file[1])
+    given = {name.upper(): name for name in os.environ}
+    for length in range(len(path), 0, -1):
+        name = given.get("REMEDIATOR_" + "__".join(str(part).upper() for part in path[:length]))
+        if name is not None and (fault.is_missing_key or _holds_json(os.environ[name], path[length:])):
+            return name
+    return None
+
+
+def _holds_json(text: str, path: tuple[str | int, ...]) -> bool:
+    """Whether a variable's text holds a value at `path` below it; what is no JSON holds itself only."""
+    if not path:
+        return True
+    try:
+        return holds(json.loads(text), path)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _not_json(error: SettingsError) -> Mistake:
+    """A list or a mapping that cannot be read: the library names the setting, people know the variable."""
+    field = re.search(r'field "(\w+)"', str(error))
+    name = f"REMEDIATOR_{field[1].upper()}" if field else "REMEDIATOR_*"
+    given = sorted(one for one in os.environ if one.upper() == name or one.upper().startswith(f"{name}__"))
+    what = 'this cannot be read; lists and mappings are written as JSON, such as ["rules"]'
+    return Mistake(" or ".join(given) or name, 0, 0, what)
 
 
 _OTHER_VARIABLES = ("REMEDIATOR_SETTINGS",)

@@ -21,7 +21,22 @@ _COMMANDS = {
 _MODULES = {"approve": "decide", "deny": "decide", "cancel": "decide"}
 
 
-class _Lazy(click.Group):
+class Suggesting(click.Group):
+    """Says which command was meant where one is misspelt."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(ctx)
+        if not ctx.resilient_parsing and args[0] not in known:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], known, n=1)
+            ctx.fail(f"No such command {args[0]!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+
+class _Lazy(Suggesting):
     """Knows the commands' names and imports a command only when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -2,15 +2,33 @@
 
 import getpass
 import os
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote
 
 import click
 
-from remediator.cli.service import URL_HELP, Service, fail
+from remediator.cli.service import URL_HELP, Service, fail, find_run, plain
+from remediator.cli.telling import clock_time, state_of
+
+_LEAST_DIGEST = 8  # characters; fewer are a typing mistake rather than a plan
+
+
+def _check_digest(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """A variable that is empty in a script must not approve whatever waits."""
+    del param
+    if value is not None and len(value.strip()) < _LEAST_DIGEST:
+        what = f"{plain(value)} is too short" if value.strip() else "is empty"
+        raise click.UsageError(f"--plan {what}; give at least {_LEAST_DIGEST} characters of the plan's digest", ctx)
+    return value.strip() if value else value
+
 
 _url = click.option("--url", help=URL_HELP)
 _plan = click.option(
-    "--plan", "digest", help="The beginning of the plan's digest; refused where the run has another plan now."
+    "--plan",
+    "digest",
+    callback=_check_digest,
+    help="The beginning of the plan's digest, at least 8 characters; refused where the run has another plan now.",
 )
 
 
@@ -24,18 +42,26 @@ def _who() -> str:
 
 def _decide(ctx: click.Context, run: str, url: str | None, digest: str | None, *, approved: bool, reason: str) -> None:
     service = Service.of(ctx, url)
+    run = find_run(service, run)
     path = f"/api/v1/runs/{quote(run, safe='')}"
-    plan = service.get(path, has="waiting")["waiting"]
+    found = service.get(path, has="waiting")
+    plan = found["waiting"]
     if not plan:
-        fail(f"run {run} waits for nobody; see: remediator runs show {run}", 1)
+        fail(f"run {run} waits for nobody: {_how_it_went(found)}; see: remediator runs show {run}", 1)
     if digest and not plan["digest"].startswith(digest):
-        fail(
-            f"run {run} has another plan now ({plan['digest'][:12]}); look at it first: remediator runs show {run}",
-            1,
-        )
+        given = plain(digest[:12]) + ("…" if len(digest) > 12 else "")  # noqa: PLR2004 - as digests are shown
+        fail(f"the plan is {plan['digest'][:12]}, not {given}; look at it first: remediator runs show {run}", 1)
     body = {"approved": approved, "digest": plan["digest"], "by": _who(), "reason": reason}
     service.post(f"{path}/decision", body)
     click.echo(f"{'approved' if approved else 'denied'}: plan {plan['digest'][:12]} of run {run}")
+
+
+def _how_it_went(run: Mapping[str, Any]) -> str:
+    """Who has decided and when, if anybody has, and how the run stands or ended."""
+    decisions = [signal for signal in run["signals"] if signal["kind"] == "decision"]
+    said = [f"it was {plain(signal['text'])} at {clock_time(signal['at'])}" for signal in decisions[-1:]]
+    stands = f"it ended: {run['outcome']}" if run["outcome"] else f"it is {state_of(run)}"
+    return ", and ".join([*said, stands])
 
 
 @click.command
@@ -44,7 +70,7 @@ def _decide(ctx: click.Context, run: str, url: str | None, digest: str | None, *
 @_url
 @click.pass_context
 def approve(ctx: click.Context, run: str, digest: str | None, url: str | None) -> None:
-    """Approve the plan that the run RUN waits with."""
+    """Approve the plan that the run RUN waits with; the end of its id is enough."""
     _decide(ctx, run, url, digest, approved=True, reason="")
 
 
@@ -55,7 +81,7 @@ def approve(ctx: click.Context, run: str, digest: str | None, url: str | None) -
 @_url
 @click.pass_context
 def deny(ctx: click.Context, run: str, reason: str, digest: str | None, url: str | None) -> None:
-    """Say no to the plan that the run RUN waits with."""
+    """Say no to the plan that the run RUN waits with; the end of its id is enough."""
     _decide(ctx, run, url, digest, approved=False, reason=reason)
 
 
@@ -65,6 +91,8 @@ def deny(ctx: click.Context, run: str, reason: str, digest: str | None, url: str
 @_url
 @click.pass_context
 def cancel(ctx: click.Context, run: str, reason: str, url: str | None) -> None:
-    """Stop the run RUN; a step that is acting right now is let to its end."""
-    Service.of(ctx, url).post(f"/api/v1/runs/{quote(run, safe='')}/cancel", {"by": _who(), "reason": reason})
+    """Stop the run RUN (the end of its id is enough); a step that is acting right now is let to its end."""
+    service = Service.of(ctx, url)
+    run = find_run(service, run)
+    service.post(f"/api/v1/runs/{quote(run, safe='')}/cancel", {"by": _who(), "reason": reason})
     click.echo(f"cancelled: run {run} (see: remediator runs show {run})")

@@ -5,23 +5,33 @@ from typing import Any
 
 import click
 
-from remediator.cli.service import URL_HELP, Service, plain
+from remediator.cli import Suggesting
+from remediator.cli.service import URL_HELP, Service, find_run, plain
+from remediator.cli.telling import state_of, tell_run
+from remediator.model.outcome import Outcome
 
 _output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
 _url = click.option("--url", help=URL_HELP)
 
 
-_UNDER_WAY = {"needs_a_person": "needs a person", "acted": "being checked"}
+class _Outcomes(click.Choice[str]):
+    """The outcomes, also with `_` or `-` for the blanks."""
+
+    def __init__(self) -> None:
+        super().__init__([outcome.value for outcome in Outcome])
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        return super().convert(str(value).replace("_", " ").replace("-", " "), param, ctx)
 
 
-@click.group
+@click.group(cls=Suggesting)
 def runs() -> None:
     """List runs, or show one."""
 
 
 @runs.command("list")
 @click.option("-n", "--limit", type=click.IntRange(1, 500), default=20, help="How many at the most, the newest first.")
-@click.option("--outcome", help="Only those that ended so, such as healed.")
+@click.option("--outcome", type=_Outcomes(), help="Only those that ended so, such as healed.")
 @click.option("--active", is_flag=True, help="Only those that have not ended.")
 @_output
 @_url
@@ -47,12 +57,12 @@ def list_(
         click.echo(json.dumps(found, indent=2))
         return
     for run in found["runs"]:
-        state = run["outcome"] or _UNDER_WAY.get(run["stage"], "under way")
         click.echo(
-            f"{run['id']}  {run['created_at'][:19]}Z  {state:<20} {plain(run['rule'])}  {plain(run['alertname'])}"
+            f"{run['id']}  {run['created_at'][:19]}Z  {state_of(run):<20} "
+            f"{plain(run['rule'])}  {plain(run['alertname'])}"
         )
     if not found["runs"]:
-        click.echo("no runs yet")
+        click.echo("no runs that ended so" if outcome else "no active runs" if active else "no runs yet")
 
 
 @runs.command("show")
@@ -61,26 +71,9 @@ def list_(
 @_url
 @click.pass_context
 def show(ctx: click.Context, run: str, output: str, url: str | None) -> None:
-    """Show the run RUN with everything that happened in it."""
+    """Show the run RUN with everything that happened in it; the end of its id is enough."""
     from urllib.parse import quote
 
-    found = Service.of(ctx, url).get(f"/api/v1/runs/{quote(run, safe='')}", has="timeline")
-    click.echo(json.dumps(found, indent=2) if output == "json" else "\n".join(_story(found)))
-
-
-def _story(run: dict[str, Any]) -> list[str]:
-    lines = [
-        f"Run      {run['id']}",
-        f"Rule     {plain(run['rule'])}",
-        f"Alert    {plain(json.dumps(run['alert']['labels'], ensure_ascii=False))}",
-        f"Stage    {run['stage']}" + (f" ({run['outcome']})" if run["outcome"] else ""),
-        "",
-    ]
-    lines += [f"{fact['at'][:19]}Z  {fact['kind']:<10} {plain(fact['text'])}" for fact in run["timeline"]]
-    lines += [f"{word['at'][:19]}Z  {word['kind']:<10} {plain(word.get('text', ''))}" for word in run["signals"]]
-    waiting = run["waiting"]
-    if waiting:
-        lines += ["", f"Waits for a person with plan {waiting['digest'][:12]}, until {waiting['until']}:"]
-        lines += [f"  {number}. {plain(step['sentence'])}" for number, step in enumerate(waiting["steps"], 1)]
-        lines += [f"Decide with: remediator approve {run['id']}, or: remediator deny {run['id']} --reason …"]
-    return lines
+    service = Service.of(ctx, url)
+    found = service.get(f"/api/v1/runs/{quote(find_run(service, run), safe='')}", has="timeline")
+    click.echo(json.dumps(found, indent=2) if output == "json" else "\n".join(tell_run(found)))

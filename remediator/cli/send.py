@@ -103,4 +103,10 @@ def send(
     body = payload({**given, "alertname": alertname}, annotations, resolved=resolved, at=datetime.now(UTC))
     service = Service.of(ctx, url)
     service.post("/api/v1/alerts", body, authorization=_authorization(settings, is_ours=service.is_ours))
-    click.echo(f"accepted: {alertname} {'resolved' if resolved else 'firing'} (see: remediator runs list)")
+    if resolved:
+        click.echo(f"accepted: {alertname} resolved (see: remediator runs list)")
+        return
+    click.echo(
+        f"accepted: {alertname} firing. If no run appears in `remediator runs list`, no rule matches it; "
+        "check your rules with: remediator check"
+    )

@@ -5,8 +5,8 @@ import signal
 
 import click
 
-from remediator.cli.service import fail, settings_of
-from remediator.errors import Mistaken, RemediatorError
+from remediator.cli.service import fail, say_missing_rules, settings_of
+from remediator.errors import BadRules, Mistaken, RemediatorError
 from remediator.settings import Settings
 
 
@@ -17,6 +17,8 @@ def serve(ctx: click.Context) -> None:
     settings = settings_of(ctx)
     try:
         raise SystemExit(asyncio.run(_serve(settings)))
+    except BadRules as error:
+        fail("\n".join(filter(None, (str(error), say_missing_rules(settings)))), 2)
     except Mistaken as error:
         fail(str(error), 2)
     except RemediatorError as error:

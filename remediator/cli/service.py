@@ -22,6 +22,7 @@ URL_HELP = (
     "only the token in REMEDIATOR_TOKEN (or `token` of the settings) is sent, never that of the local service."
 )
 _TIMEOUT = 15
+_SHORTEST_END, _WHOLE_ID, _NEWEST = 4, 16, 500  # of ids that are told by their end, and the runs looked through
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 400, 401, 403, 404, 409
 
 
@@ -90,7 +91,8 @@ class Service:
             self._refused(error)
         except (OSError, http.client.HTTPException, ValueError) as error:
             fail(
-                f"the service at {self.url} does not answer: {error}\nIs it running? Start it with: remediator serve",
+                f"the service at {self.url} does not answer: {_why(error)}\n"
+                "Is it running? Start it with: remediator serve",
                 NOT_REACHABLE,
             )
 
@@ -123,6 +125,38 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 def _opener() -> urllib.request.OpenerDirector:
     """Without the proxies of the environment: a local service is behind none, and the token is not theirs to see."""
     return urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
+
+
+def _why(error: Exception) -> str:
+    """Why nobody answered, without Python's wrapping."""
+    cause = error.reason if isinstance(error, urllib.error.URLError) else error
+    if isinstance(cause, OSError) and cause.strerror:
+        return cause.strerror[0].lower() + cause.strerror[1:]
+    return plain(cause)
+
+
+def find_run(service: Service, given: str) -> str:
+    """The whole id of the run whose id ends so, among the newest; ends the program where there is none, or several.
+
+    What is no end of an id is given back as it is: the service knows what to say about it.
+    """
+    end = given.strip("[]")
+    if not (_SHORTEST_END <= len(end) < _WHOLE_ID and end.isascii() and end.isalnum()):
+        return given
+    listed = service.get(f"/api/v1/runs?limit={_NEWEST}", has="runs")["runs"]
+    found = [str(run["id"]) for run in listed if str(run["id"]).endswith(end)]
+    if not found:
+        fail(f"there is no run {end}; see: remediator runs list", FINDINGS)
+    if len(found) > 1:
+        fail(f"{len(found)} runs end with {end}: {plain(', '.join(found[:5]))}; give more of the id", FINDINGS)
+    return found[0]
+
+
+def say_missing_rules(settings: Settings) -> str:
+    """Where the rule files of the settings were sought and what to do, if one is missing; else nothing."""
+    if all(path.exists() for path in settings.rules):
+        return ""
+    return f"rule files are sought from {Path.cwd()}; set `rules` in the settings"
 
 
 def plain(text: object) -> str:

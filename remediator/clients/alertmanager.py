@@ -34,6 +34,10 @@ class AlertmanagerClient:
             raise Unavailable("no Alertmanager is configured; set alertmanager.url")
         self._api = JsonApi(settings.url, timeout=settings.timeout, setting="alertmanager.url")
 
+    async def ping(self) -> None:
+        """Ask whether it answers. Raises Failed, Unavailable."""
+        await self._get("/api/v2/status", [])
+
     async def is_firing(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert with exactly these labels fires now, silenced or not.
 

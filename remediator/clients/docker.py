@@ -61,11 +61,18 @@ class DockerEngine:
         self._timeout = max(math.ceil(timeout.total_seconds()), 1)  # the SDK counts in whole seconds
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"docker-{name}")
         self._connecting = threading.Lock()
+        self._pinging = ThreadPoolExecutor(1, thread_name_prefix=f"docker-ping-{name}")
         self._api: APIClient | None = None
 
-    async def ping(self) -> None:
-        """Ask whether the engine answers. Raises Unavailable."""
-        await self._ask("ping", lambda api: api.ping())
+    async def ping(self, *, within: timedelta | None = None) -> None:
+        """Ask whether the engine answers, on a thread that no action waits for. Raises Unavailable."""
+        limit = self._timeout if within is None else max(math.ceil(within.total_seconds()), 1)
+        asked = asyncio.get_running_loop().run_in_executor(self._pinging, self._ping, limit)
+        try:
+            async with asyncio.timeout(limit + _BRINK):
+                await asked
+        except TimeoutError:
+            raise Unavailable(f"{self._on('ping')}: no answer in {limit} s; does the engine hang?") from None
 
     async def inspect(self, name_or_id: str) -> Container:
         """The container with this name or id (12 characters of it at least).
@@ -113,7 +120,8 @@ class DockerEngine:
 
     async def close(self) -> None:
         """Take no more calls, and let go of the connections; one that hangs ends at its own limit."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._pinging):
+            threads.shutdown(wait=False, cancel_futures=True)
         if self._api is not None:
             self._api.close()
 
@@ -141,13 +149,25 @@ class DockerEngine:
         with self._speaking(known.api_version, limit) as api:
             self._call(what, work, api, limit + takes, changes=True)
 
+    def _ping(self, limit: int) -> None:
+        """Ask for the engine's version, which every one tells: a connection of its own, with a limit of its own."""
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        try:
+            self._knock(limit)
+            with self._stranger(limit) as api:
+                api.version(api_version=False)
+        except (DockerException, RequestException, OSError, ValueError) as error:
+            raise self._ours("ping", error, limit, changes=False) from error
+
     def _reach(self, what: str) -> "APIClient":
         """The SDK's client once the engine listens. Raises Unavailable."""
         from docker.errors import DockerException  # the SDK takes 0.2 s to import
         from requests.exceptions import RequestException
 
         try:
-            self._knock()
+            self._knock(self._timeout)
             return self._connected()
         except (DockerException, RequestException, OSError, ValueError) as error:
             raise self._ours(what, error, self._timeout, changes=False) from error
@@ -161,13 +181,13 @@ class DockerEngine:
         except (DockerException, RequestException) as error:
             raise self._ours(what, error, limit, changes=changes) from error
 
-    def _knock(self) -> None:
+    def _knock(self, limit: int) -> None:
         """See whether somebody listens at a Unix socket: where nobody does, the SDK would leave a socket open."""
         scheme, _, path = self._address.rpartition("://")
         if scheme not in ("", "unix", "http+unix"):
             return
         with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(self._timeout)
+            link.settimeout(limit)
             link.connect("/" + path.lstrip("/"))
 
     def _connected(self) -> "APIClient":
@@ -183,20 +203,24 @@ class DockerEngine:
 
     def _negotiated(self) -> "APIClient":
         """A client that speaks the newest version of the protocol that the engine knows."""
+        with self._stranger(self._timeout) as asking:
+            version = asking.version(api_version=False)["ApiVersion"]
+        return self._speaking(version, self._timeout)
+
+    def _stranger(self, limit: int) -> "APIClient":
+        """A client of an engine of which nothing is known yet. Raises BadSettings where the address is none."""
         from docker import APIClient
         from docker.errors import DockerException
 
         try:
-            asking = APIClient(self._address, version="1.24", timeout=self._timeout)
+            asking = APIClient(self._address, version="1.24", timeout=limit)
         except DockerException as error:
             raise BadSettings(
                 f"docker.engines.{self.name}: {self._address!r} is not an engine's address; "
                 "write it like unix:///var/run/docker.sock or tcp://10.0.0.5:2375"
             ) from error
-        with asking:
-            asking.trust_env = False  # no proxies: the address in the settings is the engine
-            version = asking.version(api_version=False)["ApiVersion"]
-        return self._speaking(version, self._timeout)
+        asking.trust_env = False  # no proxies: the address in the settings is the engine
+        return asking
 
     def _speaking(self, version: str, limit: int) -> "APIClient":
         from docker import APIClient

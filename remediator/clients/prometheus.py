@@ -37,6 +37,10 @@ class PrometheusClient:
         self._api = JsonApi(settings.url, timeout=settings.timeout, setting="prometheus.url")
         self._timeout = settings.timeout
 
+    async def ping(self) -> None:
+        """Ask whether it answers. Raises Failed, Unavailable."""
+        await self.query("1")
+
     async def query(self, expr: str, *, time: datetime | None = None) -> Found:
         """What the expression is now, or was at `time`: a scalar is one sample without labels.
 

@@ -36,6 +36,7 @@ from remediator.storage.store import Store
 log = structlog.get_logger(__name__)
 
 _SUMMARY_LIMIT = 200
+_NAME_LIMIT, _NAMES_SHOWN = 80, 3  # of alerts that no rule is for, in the log
 _SUMMARY_SOURCE = 4000  # a label can be as long as a body; what is cut here would not be shown anyway
 
 
@@ -155,8 +156,17 @@ class Intake:
         log.info("doubt_settled", fingerprint=occurrence.fingerprint, firing=firing)
 
     async def _store_and_wake(self, delivery: Delivery, judge: Judge) -> None:
-        accepted = await self._store.accept(delivery, judge, self._owner)
+        unmatched: dict[str, str] = {}  # names by fingerprint: the store may ask more than once
+
+        def noting(alert: Alert, known: Occurrence | None) -> Verdict:
+            verdict = judge(alert, known)
+            if verdict.open is not None and not verdict.open.runs:
+                unmatched[alert.fingerprint] = alert.name
+            return verdict
+
+        accepted = await self._store.accept(delivery, noting, self._owner)
         self._count(delivery, accepted)
+        self._tell_unmatched(unmatched)
         for run, _ in accepted.new_runs:
             self._dispatcher.wake(run, delivery.received_at)
         for run in accepted.signalled_runs:
@@ -182,6 +192,15 @@ class Intake:
         known = (said or alert.name or rule.name)[:_SUMMARY_SOURCE]
         one_line = " ".join(self._redactor.text(known).split())
         return shorten(one_line, _SUMMARY_LIMIT)
+
+    def _tell_unmatched(self, names: dict[str, str]) -> None:
+        """One line for a delivery, however many alerts it opened that no rule is for."""
+        if names:
+            shown = [
+                shorten(self._redactor.text(name[:_SUMMARY_SOURCE]), _NAME_LIMIT)
+                for name in sorted(set(names.values()))[:_NAMES_SHOWN]
+            ]
+            log.info("alert_matches_no_rule", alertname=", ".join(shown), count=len(names))
 
     def _count(self, delivery: Delivery, accepted: Accepted) -> None:
         for ruling in accepted.rulings:

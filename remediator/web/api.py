@@ -14,6 +14,7 @@ from aiohttp import web
 
 from remediator.kit.clock import Clock
 from remediator.kit.redaction import Redactor
+from remediator.model.duration import say_duration
 from remediator.model.facts import (
     Asked,
     Closed,
@@ -130,7 +131,7 @@ class RunPages:
         fit = len(name) <= _MAX_ID and name.isascii() and name.isalnum()
         run = await self._runs.read_run(RunId(name)) if fit else None
         if run is None:
-            raise web.HTTPNotFound(text="there is no such run")
+            raise web.HTTPNotFound(text=f"there is no run {name}" if fit else "there is no such run")
         return run
 
 
@@ -282,7 +283,14 @@ def show_plan(plan: Plan) -> dict[str, Any]:
             for step in plan.steps
         ],
         "checks": [check.sentence for check in plan.verification.checks],
+        "proof": _REDACTOR.text(_proof(plan)),
     }
+
+
+def _proof(plan: Plan) -> str:
+    """What has to be seen, and within what time, as the thread tells it."""
+    checks = "; ".join(f"{check.sentence}, expecting {check.expect}" for check in plan.verification.checks)
+    return f"{checks or 'the alert resolves'}, within {say_duration(plan.verification.within)}"
 
 
 def show_fact(fact: Fact) -> dict[str, Any]:

@@ -7,7 +7,6 @@ compared as digests, in constant time, against every candidate; none is ever put
 import base64
 import binascii
 import hmac
-import ipaddress
 import os
 import re
 import secrets
@@ -110,21 +109,9 @@ def _is_one_of(digest: bytes, candidates: Iterable[bytes]) -> bool:
 
 def refuse_open_door(settings: Settings) -> None:
     """Raises BadSettings when anybody on the network could post alerts, which start changes."""
-    if settings.has_webhook_auth:
-        return
-    host, _ = settings.address
-    if not _is_loopback(host):
-        raise BadSettings(
-            f"listen: {settings.listen} can be reached from other machines, and the webhook has neither "
-            "a token nor a user; add webhook.tokens or webhook.users, or listen on 127.0.0.1"
-        )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
+    refusal = settings.open_door()
+    if refusal is not None:
+        raise BadSettings(refusal)
 
 
 def admin_token(directory: Path) -> str:

@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import random
+import socket
 import sqlite3
 import time
 from collections import Counter
@@ -134,8 +135,7 @@ async def test_a_used_port_is_refused_before_anything_is_done(served: Served, tm
     services.wait_until((served.folder / "mended-web").exists, "the plan to be carried out")
 
     assert 2 == code
-    assert f"cannot listen on 127.0.0.1:{served.port}: " in said
-    assert "service_started" not in said
+    assert f"cannot listen on 127.0.0.1:{served.port}: address already in use\n" == said
     assert not done
 
 
@@ -187,6 +187,81 @@ def test_what_is_not_configured_is_named_once_with_its_remedy(served: Served) ->
     assert {"slack", "docker", "prometheus", "alertmanager", "http"} == set(degraded)
     assert "set slack.token and slack.channel" in degraded["slack"]
     assert {"store", "parts", "rules", "chat"} == {c["name"] for c in ready["checks"] if c["ok"] and not c["degraded"]}
+
+
+def test_check_refuses_a_wide_address_as_the_start_does(served: Served) -> None:
+    """What `check` calls good must start."""
+    served.configure(listen=f"0.0.0.0:{served.port}")
+    checked = served.command("check")
+
+    assert 1 == checked.returncode
+    assert f"settings: listen: 0.0.0.0:{served.port} can be reached from other machines" in checked.stdout
+
+
+def degraded(served: Served) -> dict[str, str]:
+    """What readiness calls degraded, with why; the service is ready all the same."""
+    status, said = served.readiness()
+    assert (200, True) == (status, said["ready"])
+    return {check["name"]: check["detail"] for check in said["checks"] if check["degraded"]}
+
+
+def test_services_that_do_not_answer_are_told_at_the_start(served: Served) -> None:
+    """Else the first alert would find out. One that hangs delays neither readiness nor the news of the others."""
+    dead = f"127.0.0.1:{services.free_port()}"
+    with socket.create_server(("127.0.0.1", 0)) as hanging:  # it takes connections, and says nothing
+        silent = f"127.0.0.1:{hanging.getsockname()[1]}"
+        served.configure(
+            docker={"engines": {"gone": f"unix://{served.folder}/none.sock", "stuck": f"tcp://{silent}"}},
+            prometheus={"url": f"http://{dead}"},
+            alertmanager={"url": f"http://{silent}"},
+        )
+        served.start()
+        services.wait_until(lambda: len(set(degraded(served)) & set(UNREACHED)) == 4, "all four to be degraded")
+        began = time.monotonic()
+        found = degraded(served)
+        took = time.monotonic() - began
+        logged = [line for line in served.log().splitlines() if "_unreachable" in line]
+
+    assert took < 1
+    assert "is the engine running, and is docker.engines.gone its address?" in found["docker gone"]
+    assert "no answer in " in found["docker stuck"]
+    assert "check prometheus.url" in found["prometheus"]
+    assert "no answer in " in found["alertmanager"]
+    assert 4 == len(logged)
+    assert {"engine=gone", "engine=stuck"} == {word for line in logged for word in line.split() if "engine=" in word}
+    assert "Traceback" not in served.log()
+
+
+UNREACHED = ("docker gone", "docker stuck", "prometheus", "alertmanager")
+
+
+def test_an_engine_that_answers_is_not_degraded(served: Served) -> None:
+    """The other side of the check, against a real engine."""
+    services.requires("dockerd")
+    with services.dockerd() as engine:
+        served.configure(docker={"engines": {"local": engine.address}})
+        served.start()
+        services.wait_until(
+            lambda: "docker local" in {check["name"] for check in served.readiness()[1]["checks"]}, "the first look"
+        )
+        found = degraded(served)
+
+    assert "docker local" not in found
+    assert "docker_unreachable" not in served.log()
+
+
+def test_alerts_that_no_rule_is_for_are_logged_once_for_a_delivery(served: Served) -> None:
+    """Somebody who tries a rule sees why nothing happens; a flood must not fill the disk."""
+    served.configure()
+    served.start()
+    others = [{"alertname": f"Other{number}", "n": str(number)} for number in range(5)]
+    deliver(served, *others, down())
+    deliver(served, *others)
+    lines = [line for line in served.log().splitlines() if "alert_matches_no_rule" in line]
+
+    assert 1 == len(lines)
+    assert "count=5" in lines[0]
+    assert "'Other0, Other1, Other2'" in lines[0]
 
 
 def test_the_admin_token_is_its_owners_alone_and_stays(served: Served) -> None:

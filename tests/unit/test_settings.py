@@ -13,6 +13,8 @@ from remediator.settings import CommandSettings, Settings, load_settings
 
 Load = Callable[[str], Settings]
 
+ENGINES = "write an engine's address as unix:///var/run/docker.sock, tcp://10.0.0.5:2375 or ssh://user@host"
+
 
 @pytest.fixture(autouse=True)
 def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -88,8 +90,7 @@ def test_a_named_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
         ("webhook: {accept_timeout: 5}\n", ["remediator.yaml:1:27: a duration needs its unit; "
                                             "write it like 30s, 5m or 1h30m"]),
         ("rules: here\n", ["remediator.yaml:1:8: a list is needed here, each item on a line of its own with a dash"]),
-        ("listen: 9099\n", ["remediator.yaml:1:9: `listen` takes text; put it in quotes if it is a number, "
-                            "true, false or null"]),
+        ("listen: 9099\n", ["remediator.yaml:1:9: write it as host:port, such as 127.0.0.1:9099"]),
         ("- a\n", ["remediator.yaml:1:1: the settings are a mapping of sections, such as `slack:`"]),
         ("slack: 5\n", ["remediator.yaml:1:8: `slack` takes a mapping (`key: value` lines)"]),
         (
@@ -113,20 +114,89 @@ def test_every_mistake_has_its_place(load: Load, text: str, told: list[str]) -> 
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("REMEDIATOR_LOG__LEVEL", "loud", "REMEDIATOR_* or settings: log.level: `level` is one of 'debug'"),
-        ("REMEDIATOR_WEBHOOK__ACCEPT_TIMEOUT", "5", "REMEDIATOR_* or settings: webhook.accept_timeout: '5' is not a"),
-        ("REMEDIATOR_RULES", "here", "REMEDIATOR_*: error parsing value for field"),
+        ("REMEDIATOR_LOG__LEVEL", "loud", "`level` is one of 'debug', 'info', 'warning' or 'error'"),
+        ("REMEDIATOR_WEBHOOK__ACCEPT_TIMEOUT", "5", "'5' is not a duration; write it like 30s, 5m or 1h30m"),
+        ("REMEDIATOR_RULES", "here", "this cannot be read; lists and mappings are written as JSON, "
+         'such as ["rules"]'),
+        (
+            "REMEDIATOR_MODE_CEILING",
+            "autoo",
+            "`mode_ceiling` is one of 'observe', 'suggest', 'gated' or 'auto'; did you mean `auto`?",
+        ),
+        ("remediator_mode_ceiling", "xx", "`mode_ceiling` is one of 'observe', 'suggest', 'gated' or 'auto'"),
+        ("REMEDIATOR_SLACK__CHANEL", "x", "`chanel` is not known here; did you mean `channel`?"),
+        ("REMEDIATOR_COMMANDS__FIX", '{"argv": ["x"]}', "`effect` is missing"),
+        ("REMEDIATOR_LOG", '{"level": "wrning"}', "`level` is one of 'debug', 'info', 'warning' or 'error'; "
+         "did you mean `warning`?"),
+        ("REMEDIATOR_DOCKER__ENGINES__LOCAL", "/run/docker.sock", ENGINES + "; did you mean `unix:///run/docker.sock`?"),
     ],
-)
-def test_a_mistake_in_the_environment_names_the_setting(
+)  # fmt: skip
+def test_a_mistake_in_the_environment_names_the_variable(
     load: Load, monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
 ) -> None:
-    """It stands in no line of any file."""
+    """The line of the file that it overrules is right, and looking there costs an hour."""
     monkeypatch.setenv(name, value)
-    mistakes = mistakes_of(load, "webhook: {max_body_mib: 1}\n")
+    text = "mode_ceiling: gated\nlog: {style: text, level: info}\nslack: {channel: x}\nwebhook: {max_body_mib: 1}\n"
 
-    assert 1 == len(mistakes)
-    assert mistakes[0].startswith(told)
+    assert [f"{name}: {told}"] == mistakes_of(load, text)
+
+
+def test_a_secret_file_that_the_environment_names_is_told_under_the_variable(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file with the settings has the section too, and nothing in it is wrong."""
+    monkeypatch.setenv("REMEDIATOR_SLACK__TOKEN_FILE", "gone")
+    (mistake,) = mistakes_of(load, "slack: {channel: x}\n")
+
+    assert mistake.startswith("REMEDIATOR_SLACK__TOKEN_FILE: token_file: gone cannot be read: ")
+
+
+def test_a_mistake_of_the_file_is_not_put_on_a_variable_of_the_same_section(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A section may come from both."""
+    monkeypatch.setenv("REMEDIATOR_SLACK", '{"channel": "x"}')
+
+    assert ["remediator.yaml:1:24: '5' is not a duration; write it like 30s, 5m or 1h30m"] == mistakes_of(
+        load, "slack: {post_interval: '5'}\n"
+    )
+
+
+WEB = "write the address with http:// or https://, such as http://127.0.0.1:9090"
+
+
+@pytest.mark.parametrize(
+    ("section", "told"),
+    [
+        ("prometheus: {url: '127.0.0.1:9090'}", WEB + "; did you mean `http://127.0.0.1:9090`?"),
+        ("alertmanager: {url: 'am.example/prefix'}", WEB + "; did you mean `http://am.example/prefix`?"),
+        ("slack: {base_url: 'ftp://slack.example/'}", WEB),
+        ("prometheus: {url: 'http://'}", WEB),
+        ("prometheus: {url: 'http://[::1'}", WEB),
+        ("prometheus: {url: 'ann:hunter2@prom:9090'}", WEB),
+        ("docker: {engines: {a: /var/run/docker.sock}}", ENGINES + "; did you mean `unix:///var/run/docker.sock`?"),
+        ("docker: {engines: {a: '10.0.0.5:2375'}}", ENGINES + "; did you mean `tcp://10.0.0.5:2375`?"),
+        ("docker: {engines: {a: 'tcp://10.0.0.5'}}", ENGINES),
+        ("docker: {engines: {a: 'tcp://10.0.0.5:x'}}", ENGINES),
+        ("docker: {engines: {a: 'unix://docker.sock'}}", ENGINES),
+        ("docker: {engines: {a: 'http://ann:hunter2@10.0.0.5'}}", ENGINES),
+        ("docker: {engines: {a: ''}}", ENGINES),
+    ],
+)
+def test_an_address_that_cannot_work_is_a_mistake(load: Load, section: str, told: str) -> None:
+    """Else it is found at night, by the first step that needs it. One with a password is not shown."""
+    (mistake,) = mistakes_of(load, section + "\n")
+
+    assert told == mistake.split(": ", 1)[1]
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["unix:///var/run/docker.sock", "tcp://10.0.0.5:2375", "tcp://[::1]:2375", "ssh://ann@host", "ssh://h:22"],
+)
+def test_an_engines_address_of_each_kind_is_taken(load: Load, address: str) -> None:
+    """They are what the Docker SDK can reach."""
+    assert {"a": address} == load(f"docker: {{engines: {{a: '{address}'}}}}\n").docker.engines
 
 
 def test_secrets_are_read_from_files_and_from_the_environment(

@@ -80,6 +80,12 @@ def test_an_approved_plan_is_done_and_proven(running: Running) -> None:
     assert running.mended
     assert [run] == [found["id"] for found in running.runs("--outcome", "healed")]
     assert [] == running.runs("--active")
+    after = running.call("runs", "show", run).output
+    assert "“run command mend service=web” done after" in after
+    assert "remediate.0.0" not in after
+    assert ["approved", "started", "healed"] == sorted(
+        ("approved", "started", "healed"), key=lambda word: after.index(f"UTC  {word}")
+    )
     (line,) = running.call("runs", "list").output.splitlines()
     assert ["healed", "web/down", "Down"] == line.split()[2:]
 
@@ -120,9 +126,10 @@ def test_a_decision_is_refused_where_nothing_waits_for_it(running: Running) -> N
     late = running.call("approve", run)
 
     assert (1, 1, 1, 1) == (other.exit_code, unknown.exit_code, odd.exit_code, late.exit_code)
-    assert f"run {run} has another plan now" in other.stderr
-    assert "there is no such run" in unknown.stderr
-    assert "waits for nobody" in late.stderr
+    assert f"the plan is {still['digest'][:12]}, not 0123456789ab; look at it first" in other.stderr
+    assert "there is no run nosuchrun" in unknown.stderr
+    assert f"run {run} waits for nobody: it was denied by " in late.stderr
+    assert " UTC, and it ended: denied; see: " in late.stderr
     assert still
     assert not running.mended
 
@@ -177,6 +184,18 @@ def test_the_list_can_be_cut_and_filtered(running: Running) -> None:
 
     assert 2 == len(running.runs("-n", "2"))
     assert [] == running.runs("--outcome", "healed")
-    assert "no runs yet\n" == running.call("runs", "list", "--active").output
+    assert "no active runs\n" == running.call("runs", "list", "--active").output
+    assert "no runs that ended so\n" == running.call("runs", "list", "--outcome", "not_healed").output
     assert 2 == wrong.exit_code
-    assert "outcome is not one of" in wrong.stderr
+    assert "'resolved by itself'" in wrong.stderr
+
+
+def test_a_run_is_named_by_the_end_of_its_id(running: Running) -> None:
+    """The story's tags show no more of it."""
+    run = running.waiting_run()
+    shown, approved = running.call("runs", "show", f"[{run[-4:]}]"), running.call("approve", run[-5:])
+
+    assert f"Run      {run}" == shown.output.splitlines()[0]
+    assert 0 == approved.exit_code
+    assert run in approved.output
+    assert "healed" == running.ended(run)

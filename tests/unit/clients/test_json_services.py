@@ -142,7 +142,7 @@ async def test_nobody_listening_is_unavailable(ask: Callable[[str], Awaitable[ob
 async def test_a_url_that_is_none_is_unavailable(ask: Callable[[str], Awaitable[object]]) -> None:
     """A mistake in the settings must not look like an unexpected crash of a run."""
     with pytest.raises(Unavailable, match="url"):
-        await ask("not a url")
+        await ask("http://not a url")
 
 
 async def test_of_a_huge_answer_the_first_thousand_samples_are_kept_and_all_are_counted(serve: Serve) -> None:

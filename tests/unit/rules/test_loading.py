@@ -65,7 +65,7 @@ def test_all_mistakes_of_all_files_are_told_at_once(tmp_path: Path) -> None:
         f"{tmp_path}/a.yaml:1:1: `rules` is missing",
         f"{tmp_path}/a.yaml:2:1: `rulez` is not known here; did you mean `rules`?",
         f"{tmp_path}/b.yaml:3:23: 'a' is not a matcher; write it like 'alertname=\"ServiceDown\"'",
-        f"{tmp_path}/b.yaml:3:36: `mode` is one of 'observe', 'suggest', 'gated' or 'auto'; did you mean `auto`?",
+        f"{tmp_path}/b.yaml:3:33: `mode` is one of 'observe', 'suggest', 'gated' or 'auto'; did you mean `auto`?",
         f"{tmp_path}/gone.yaml: there is no such file or folder",
     ] == str(caught.value).splitlines()
 

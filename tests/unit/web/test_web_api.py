@@ -177,6 +177,7 @@ def test_a_waiting_plan_is_shown_with_all_that_a_decision_needs() -> None:
             }
         ],
         "checks": ["http://127.0.0.1:8000/ answers"],
+        "proof": "http://127.0.0.1:8000/ answers, expecting result.status == 200, within 1s",
     } == show_run(WAITING)["waiting"]
 
 
@@ -397,10 +398,16 @@ async def test_a_run_is_shown(client: Client) -> None:
     assert (200, show_run(WAITING)) == await get(client, f"/api/v1/runs/{WAITING.id}")
 
 
-@pytest.mark.parametrize("name", ["unknown", "x" * 65, "a%00b", "%C3%A4", "..%2f..", "'%20or%201=1"])
-async def test_a_run_that_is_not_there_is_404(client: Client, name: str) -> None:
-    """Whatever the name, also one that is no id."""
-    assert (404, {"error": "there is no such run"}) == await get(client, f"/api/v1/runs/{name}")
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("unknown", "there is no run unknown"),
+        *((name, "there is no such run") for name in ("x" * 65, "a%00b", "%C3%A4", "..%2f..", "'%20or%201=1")),
+    ],
+)
+async def test_a_run_that_is_not_there_is_404(client: Client, name: str, said: str) -> None:
+    """Whatever the name, also one that is no id; only what may be an id is repeated."""
+    assert (404, {"error": said}) == await get(client, f"/api/v1/runs/{name}")
 
 
 async def test_a_store_that_cannot_be_read_is_503(client: Client, runs: Runs) -> None:
