@@ -243,7 +243,7 @@ class SlackClient:
             retry_handlers=[],
             logger=logger,
         )
-        web.proxy = None  # it has read the environment; only settings.py may
+        web.proxy = None  # it has read the environment; only the settings may
         return web
 
     async def _call(

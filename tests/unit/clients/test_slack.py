@@ -199,7 +199,7 @@ async def test_a_bad_address_names_its_setting() -> None:
 
 
 async def test_a_proxy_of_the_environment_is_not_used(slack: SlackStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only settings.py reads the environment; a token must not go where a variable says."""
+    """Only the settings read the environment; a token must not go where a variable says."""
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     client = SlackClient(token=TOKEN, base_url=slack.base_url)

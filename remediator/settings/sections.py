@@ -1,19 +1,9 @@
-"""Every setting, and the only reader of the environment. Read once at start; each part is passed what it needs.
+"""Every setting, by section, each documented under its field: what it does, its unit, why this default."""
 
-Sources, the later one wins: the defaults here, `remediator.yaml`, variables `REMEDIATOR_*` (two underscores between
-levels: `REMEDIATOR_SLACK__TOKEN`). A secret `x` of a section can be given as `x_file`, the path of a file with it.
-Relative paths are taken from the folder of the settings file they stand in; elsewhere from the working folder.
-"""
-
-import ipaddress
-import json
-import os
-import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self, get_origin
-from urllib.parse import urlsplit
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -21,89 +11,28 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    PlainValidator,
     SecretStr,
-    ValidationError,
-    WithJsonSchema,
     model_validator,
 )
 from pydantic_settings import (
     BaseSettings,
-    EnvSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
-    SettingsError,
 )
 
-from remediator.documents import Document, Fault, Mistake, did_you_mean, faults_of, holds, mistakes_of, read_document
-from remediator.errors import BadSettings
 from remediator.kit.redaction import is_secret_name
 from remediator.model.duration import Duration
 from remediator.model.plan import Effect, Mode
+from remediator.settings.addresses import (
+    Network,
+    engine_address,
+    is_loopback,
+    listen_address,
+    not_a_string,
+    web_address,
+)
 
 _SHORTEST_SECRET_VARIABLE = 6  # `false` for TOKENIZERS_PARALLELISM must not be masked wherever it stands
-
-
-def _network(value: Any) -> Any:
-    try:
-        return ipaddress.ip_network(value)
-    except ValueError as error:
-        raise ValueError(f"{error}; write a network like 10.0.0.0/8, or one address") from None
-
-
-Network = Annotated[
-    ipaddress.IPv4Network | ipaddress.IPv6Network,
-    PlainValidator(_network),
-    WithJsonSchema({"type": "string", "examples": ["10.0.0.0/8"]}),
-]
-
-
-_BARE_ADDRESS = re.compile(r"[\w.-]+(?::\d+)?(?:/[\w./-]*)?")  # what may be shown: there is no password in it
-
-
-def _web_address(value: str | None) -> str | None:
-    """An address that can be asked by HTTP. It is shown only where it can hold no password."""
-    if value is None:
-        return None
-    try:
-        parts = urlsplit(value)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if good:
-        return value
-    meant = f"; did you mean `http://{value}`?" if _BARE_ADDRESS.fullmatch(value) else ""
-    raise ValueError("write the address with http:// or https://, such as http://127.0.0.1:9090" + meant)
-
-
-def _engine_address(value: str) -> str:
-    scheme, separator, rest = value.partition("://")
-    if separator and scheme == "unix" and rest.startswith("/") and rest.strip("/"):
-        return value
-    if separator and scheme in ("tcp", "ssh") and _has_host(value, needs_port=scheme == "tcp"):
-        return value
-    meant = ""
-    if value.startswith("/"):
-        meant = f"; did you mean `unix://{value}`?"
-    elif not separator and re.fullmatch(r"[\w.-]+:\d+", value):
-        meant = f"; did you mean `tcp://{value}`?"
-    raise ValueError(
-        "write an engine's address as unix:///var/run/docker.sock, tcp://10.0.0.5:2375 or ssh://user@host" + meant
-    )
-
-
-def _has_host(address: str, *, needs_port: bool) -> bool:
-    try:
-        parts = urlsplit(address)
-        return bool(parts.hostname) and (bool(parts.port) or not needs_port)
-    except ValueError:
-        return False
-
-
-def _not_a_string(value: Any) -> Any:
-    if isinstance(value, str):
-        raise ValueError("a list is needed here, each item on a line of its own with a dash")
-    return value
 
 
 class Section(BaseModel):
@@ -212,7 +141,7 @@ class SlackSettings(Section):
     a crash is looked for instead of being repeated with a note."""
     channel: str = "#alerts"
     """The channel of the threads; an id (`C…`) is needed to find messages again after a crash."""
-    base_url: Annotated[str, AfterValidator(_web_address)] = "https://slack.com/api/"
+    base_url: Annotated[str, AfterValidator(web_address)] = "https://slack.com/api/"
     """Slack's web API. Change it for a proxy, or for a stand-in in tests."""
     post_interval: Duration = timedelta(seconds=1)
     """At most one post in this time for each channel: Slack's own limit."""
@@ -221,7 +150,7 @@ class SlackSettings(Section):
 class PrometheusSettings(Section):
     """The Prometheus that `prometheus.query` asks."""
 
-    url: Annotated[str | None, AfterValidator(_web_address)] = None
+    url: Annotated[str | None, AfterValidator(web_address)] = None
     """Its address, such as `http://127.0.0.1:9090`."""
     timeout: Duration = timedelta(seconds=10)
     """How long one query may take."""
@@ -230,7 +159,7 @@ class PrometheusSettings(Section):
 class AlertmanagerSettings(Section):
     """The Alertmanager that is asked whether an alert still fires."""
 
-    url: Annotated[str | None, AfterValidator(_web_address)] = None
+    url: Annotated[str | None, AfterValidator(web_address)] = None
     """Its address, such as `http://127.0.0.1:9093`. Without it a doubtful alert counts as firing once it is sent again,
     and alerts that a delivery left out are not fetched."""
     timeout: Duration = timedelta(seconds=5)
@@ -240,7 +169,7 @@ class AlertmanagerSettings(Section):
 class DockerSettings(Section):
     """The Docker engines that actions may use."""
 
-    engines: dict[str, Annotated[str, AfterValidator(_engine_address)]] = {}
+    engines: dict[str, Annotated[str, AfterValidator(engine_address)]] = {}
     """Engines by name, with the address of each: `local: unix:///var/run/docker.sock`; others begin with `tcp://` or
     `ssh://`. Rules name an engine by `engine:`; the one called `local` is the default."""
     timeout: Duration = timedelta(seconds=30)
@@ -250,7 +179,7 @@ class DockerSettings(Section):
 class HttpSettings(Section):
     """Where `http.*` actions may connect to."""
 
-    allow: Annotated[tuple[Network, ...], BeforeValidator(_not_a_string)] = ()
+    allow: Annotated[tuple[Network, ...], BeforeValidator(not_a_string)] = ()
     """Networks that may be reached, such as `127.0.0.0/8`; checked on the address that is really connected to. None by
     default: a URL may carry a label, and a label is anybody's."""
     timeout: Duration = timedelta(seconds=10)
@@ -270,7 +199,7 @@ class CommandParameter(Section):
 class CommandSettings(Section):
     """A command that rules may run. Only what is named here runs, never a shell."""
 
-    argv: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(_not_a_string)]
+    argv: Annotated[tuple[str, ...], Field(min_length=1), BeforeValidator(not_a_string)]
     """The program and its arguments; `{name}` stands for a parameter's value."""
     parameters: dict[str, CommandParameter] = {}
     """The parameters that a rule may give."""
@@ -305,15 +234,6 @@ class LogSettings(Section):
     """`text` for people, `json` for collectors."""
 
 
-def _address(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("write it as host:port, such as 127.0.0.1:9099")
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
-        raise ValueError("write it as host:port, such as 127.0.0.1:9099")
-    return value
-
-
 class Settings(BaseSettings):
     """All settings, by section."""
 
@@ -326,10 +246,10 @@ class Settings(BaseSettings):
         validate_default=True,
     )
 
-    listen: Annotated[str, BeforeValidator(_address)] = "127.0.0.1:9099"
+    listen: Annotated[str, BeforeValidator(listen_address)] = "127.0.0.1:9099"
     """Where to listen, `host:port`. Anything but a loopback address is refused until the webhook has a token or a
     user."""
-    rules: Annotated[tuple[Path, ...], BeforeValidator(_not_a_string)] = (Path("rules"),)
+    rules: Annotated[tuple[Path, ...], BeforeValidator(not_a_string)] = (Path("rules"),)
     """Rule files, or folders of them; relative ones in a settings file are taken from its folder."""
     mode_ceiling: Mode = Mode.GATED
     """How far any rule may go by itself: `observe`, `suggest`, `gated` or `auto`. Shipped as `gated`; raise it to
@@ -388,7 +308,7 @@ class Settings(BaseSettings):
 
     def open_door(self) -> str | None:
         """Why this address may not be listened on: anybody on the network could post alerts, which start changes."""
-        if self.has_webhook_auth or _is_loopback(self.address[0]):
+        if self.has_webhook_auth or is_loopback(self.address[0]):
             return None
         return (
             f"listen: {self.listen} can be reached from other machines, and the webhook has neither "
@@ -404,13 +324,6 @@ class Settings(BaseSettings):
                     yield value
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host.lower() == "localhost"
-
-
 def _secrets_in(value: Any) -> Iterator[str]:
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
@@ -423,144 +336,3 @@ def _secrets_in(value: Any) -> Iterator[str]:
     elif isinstance(value, tuple):
         for item in value:
             yield from _secrets_in(item)
-
-
-def load_settings(path: Path | None = None) -> Settings:
-    """The settings from `path`, or from `remediator.yaml` here if there is one, and from the environment.
-
-    Raises BadSettings with every mistake, each with its place and what was probably meant.
-    """
-    named = path or _path_from_environment()
-    where = named or Path("remediator.yaml")
-    document = Document.empty(str(where))
-    if named is not None or where.exists():
-        try:
-            document = read_document(where.read_text(encoding="utf-8"), name=str(where))
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadSettings(f"{where}: cannot be read: {error}") from error
-    mistakes = list(_unknown_variables(os.environ))
-    if document.mistakes:
-        mistakes += document.mistakes
-    elif not isinstance(document.data, dict):
-        mistakes.append(Mistake(str(where), 1, 1, "the settings are a mapping of sections, such as `slack:`"))
-    else:
-        try:
-            settings = Settings(**_beside(where.parent, document.data))
-        except ValidationError as error:
-            mistakes += _mistakes_of_variables(error)
-            mistakes += mistakes_of(
-                error, document, Settings, elsewhere="settings", but_not=lambda fault: _variable_of(fault) is not None
-            )
-        except SettingsError as error:
-            mistakes.append(_not_json(error))
-        else:
-            if not mistakes:
-                return settings
-    raise BadSettings("\n".join(map(str, mistakes)))
-
-
-def _mistakes_of_variables(error: ValidationError) -> list[Mistake]:
-    """What is wrong with values that came from the environment, each under its variable's name."""
-    given = EnvSettingsSource(Settings)()
-    named = ((_variable_of(fault), fault) for fault in faults_of(error, Settings, given))
-    return sorted({Mistake(name, 0, 0, fault.what) for name, fault in named if name is not None})
-
-
-def _variable_of(fault: Fault) -> str | None:
-    """The variable, as it was written, that gave the faulty value; None where the value is not the environment's."""
-    path = fault.path
-    of_file = re.match(r"(\w+_file): ", fault.what)
-    if of_file:
-        path = (*path, of_file[1])
-    given = {name.upper(): name for name in os.environ}
-    for length in range(len(path), 0, -1):
-        name = given.get("REMEDIATOR_" + "__".join(str(part).upper() for part in path[:length]))
-        if name is not None and (fault.is_missing_key or _holds_json(os.environ[name], path[length:])):
-            return name
-    return None
-
-
-def _holds_json(text: str, path: tuple[str | int, ...]) -> bool:
-    """Whether a variable's text holds a value at `path` below it; what is no JSON holds itself only."""
-    if not path:
-        return True
-    try:
-        return holds(json.loads(text), path)
-    except (ValueError, RecursionError):
-        return False
-
-
-def _not_json(error: SettingsError) -> Mistake:
-    """A list or a mapping that cannot be read: the library names the setting, people know the variable."""
-    field = re.search(r'field "(\w+)"', str(error))
-    name = f"REMEDIATOR_{field[1].upper()}" if field else "REMEDIATOR_*"
-    given = sorted(one for one in os.environ if one.upper() == name or one.upper().startswith(f"{name}__"))
-    what = 'this cannot be read; lists and mappings are written as JSON, such as ["rules"]'
-    return Mistake(" or ".join(given) or name, 0, 0, what)
-
-
-_OTHER_VARIABLES = ("REMEDIATOR_SETTINGS",)
-_SERVICE_LINK = re.compile(
-    r"REMEDIATOR_(?:\w+_)?(?:SERVICE_(?:HOST|PORT(?:_\w+)?)|PORT_\d+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
-)
-_LINKED_PORT = re.compile(r"(?:tcp|udp|sctp)://")
-
-
-def _unknown_variables(environment: Mapping[str, str]) -> Iterator[Mistake]:
-    """Variables that look like ours and set nothing: somebody believes that a limit holds which does not."""
-    known = {name for name, _ in _variables()}
-    with_levels = tuple(f"{name}__" for name, has_levels in _variables() if has_levels)
-    for given, value in sorted(environment.items()):
-        name = given.upper()
-        if not name.startswith("REMEDIATOR_") or name in known or name.startswith(with_levels):
-            continue  # what stands below a section is checked with the section
-        if not _is_service_link(name, value):
-            what = "this variable is not known here" + did_you_mean(name, known)
-            yield Mistake(given, 0, 0, what)
-
-
-def _variables() -> Iterator[tuple[str, bool]]:
-    """Every variable by name, and whether names may go on below it."""
-    yield from ((name, False) for name in _OTHER_VARIABLES)
-    for name, field in Settings.model_fields.items():
-        section = field.annotation
-        is_section = isinstance(section, type) and issubclass(section, Section)
-        yield f"REMEDIATOR_{name.upper()}", is_section or get_origin(section) is dict
-        if isinstance(section, type) and issubclass(section, Section):
-            inner = [*section.model_fields, *(f"{secret}_file" for secret in section.secret_files)]
-            yield from ((f"REMEDIATOR_{name.upper()}__{key.upper()}", False) for key in inner)
-
-
-def _is_service_link(name: str, value: str) -> bool:
-    """Whether Kubernetes has set it: a Service called `remediator` gives each pod beside it variables of this name."""
-    is_port = name.endswith("_PORT") and _LINKED_PORT.match(value) is not None
-    return is_port or _SERVICE_LINK.fullmatch(name) is not None
-
-
-def _beside(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
-    """The settings of a file, with the relative paths in them taken from the file's own folder."""
-    placed = dict(data)
-    if isinstance(data.get("rules"), list):
-        placed["rules"] = [folder / rule if isinstance(rule, str) else rule for rule in data["rules"]]
-    store = data.get("store")
-    if isinstance(store, dict) and isinstance(store.get("directory"), str):
-        placed["store"] = {**store, "directory": folder / store["directory"]}
-    return {name: _secret_files_beside(folder, value) for name, value in placed.items()}
-
-
-def _secret_files_beside(folder: Path, value: Any) -> Any:
-    if isinstance(value, list):
-        return [_secret_files_beside(folder, item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    return {
-        name: str(folder / item)
-        if name.endswith("_file") and isinstance(item, str)
-        else _secret_files_beside(folder, item)
-        for name, item in value.items()
-    }
-
-
-def _path_from_environment() -> Path | None:
-    name = os.environ.get("REMEDIATOR_SETTINGS")
-    return Path(name) if name else None

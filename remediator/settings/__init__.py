@@ -1,0 +1,46 @@
+"""Every setting, and the only reader of the environment. Read once at start; each part is passed what it needs.
+
+Sources, the later one wins: the defaults here, `remediator.yaml`, variables `REMEDIATOR_*` (two underscores between
+levels: `REMEDIATOR_SLACK__TOKEN`). A secret `x` of a section can be given as `x_file`, the path of a file with it.
+Relative paths are taken from the folder of the settings file they stand in; elsewhere from the working folder.
+"""
+
+from remediator.settings.addresses import Network
+from remediator.settings.loading import load_settings
+from remediator.settings.sections import (
+    AlertmanagerSettings,
+    CommandParameter,
+    CommandSettings,
+    DockerSettings,
+    HttpSettings,
+    LogSettings,
+    OccurrenceSettings,
+    PipelineSettings,
+    PrometheusSettings,
+    Secret,
+    Section,
+    Settings,
+    SlackSettings,
+    StoreSettings,
+    WebhookSettings,
+)
+
+__all__ = [
+    "AlertmanagerSettings",
+    "CommandParameter",
+    "CommandSettings",
+    "DockerSettings",
+    "HttpSettings",
+    "LogSettings",
+    "Network",
+    "OccurrenceSettings",
+    "PipelineSettings",
+    "PrometheusSettings",
+    "Secret",
+    "Section",
+    "Settings",
+    "SlackSettings",
+    "StoreSettings",
+    "WebhookSettings",
+    "load_settings",
+]
