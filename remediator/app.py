@@ -24,6 +24,7 @@ from remediator.kit.clock import Clock, SystemClock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor, shorten
 from remediator.kit.tasks import Background
+from remediator.model.alert import Delivery
 from remediator.model.ids import OwnerId, RunId, new_owner_id
 from remediator.model.run import Cancel, Decision, Run, RunSummary, Signal
 from remediator.pipeline.calls import Calls
@@ -209,7 +210,7 @@ class App:
     async def _listen(self) -> None:
         host, port = self.settings.address
         parts = Parts(
-            accept=self.intake.accept,
+            accept=self._accept,
             runs=Runs(self.store, self.dispatcher, self.clock),
             health=self.health,
             metrics=self.metrics,
@@ -229,6 +230,11 @@ class App:
         except OSError as error:
             raise BadSettings(f"cannot listen on {self.settings.listen}: {_reason(error)}") from error
         self.port = self._runner.addresses[0][1]
+
+    async def _accept(self, delivery: Delivery) -> None:
+        """Have a delivery on disk, and its first messages on their way."""
+        await self.intake.accept(delivery)
+        self.outbox.nudge()
 
     async def stop(self) -> None:
         """Stop in order: no new deliveries, runs at rest, the outbox, the store."""

@@ -5,6 +5,7 @@ is sent again; where it cannot be looked for, it is sent with a note that it may
 and lets others pass: nothing that is stuck keeps another thread or another channel waiting.
 """
 
+import asyncio
 from collections.abc import Mapping
 from datetime import timedelta
 from types import MappingProxyType
@@ -16,6 +17,7 @@ from remediator.errors import Failed, OutcomeUnknown, StoreUnavailable, Transien
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.message import QueuedPost
+from remediator.pipeline.dispatch import wait_for_event
 from remediator.storage.store import Store
 
 log = structlog.get_logger(__name__)
@@ -46,6 +48,7 @@ class Outbox:
         self._moved = moved
         self._chat = chat
         self._clock = clock
+        self._news = asyncio.Event()
         self._metrics = metrics
         self._interval = interval.total_seconds()
         self._all_free = clock.monotonic()
@@ -66,7 +69,12 @@ class Outbox:
                 await self.send_waiting()
             except StoreUnavailable as error:
                 log.warning("outbox_waits_for_store", error=str(error))
-            await self._clock.sleep(_LOOK_EVERY)
+            await wait_for_event(self._news, _LOOK_EVERY, self._clock)
+            self._news.clear()
+
+    def nudge(self) -> None:
+        """Look now: something was queued that people wait for."""
+        self._news.set()
 
     async def send_waiting(self) -> None:
         """Send what can be sent now. Raises StoreUnavailable."""
