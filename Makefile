@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What is applied to a cluster; the other two are for kustomize and for the service.
+MANIFESTS := $(filter-out %/kustomization.yaml %/remediator.yaml,$(wildcard deploy/kubernetes/*.yaml))
 
-.PHONY: run demo test lint format lock docs clean help
+.PHONY: run demo test lint format lock docs site clean help
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -26,7 +28,14 @@ lint: $(VENV)/.development  ## ruff, mypy, import contracts, shipped files
 	$(BIN)/lint-imports
 	$(BIN)/remediator check rules
 	promtool check rules deploy/prometheus/*.yml
-	amtool check-config alertmanager-example.yml
+	$(if $(wildcard deploy/prometheus/tests/*.yml),promtool test rules deploy/prometheus/tests/*.yml)
+	promtool check config --syntax-only deploy/compose/prometheus.yml
+	amtool check-config alertmanager-example.yml deploy/compose/alertmanager.yml
+	$(BIN)/hadolint deploy/Dockerfile
+	$(BIN)/compose-lint check --quiet --fail-on low --skip-suppressed --strict-config \
+		--config deploy/compose/.compose-lint.yml deploy/compose/compose.yaml
+	$(BIN)/kubernetes-validate --strict --quiet $(MANIFESTS)
+	$(BIN)/mkdocs build --strict --site-dir $(VENV)/site
 
 format: $(VENV)/.development  ## write all code the way `lint` wants it
 	$(BIN)/ruff check --fix .
@@ -34,6 +43,9 @@ format: $(VENV)/.development  ## write all code the way `lint` wants it
 
 docs: $(VENV)/.development  ## write the reference pages from the code
 	$(BIN)/python docs/reference.py
+
+site: $(VENV)/.development  ## build the pages as a site, in site/
+	$(BIN)/mkdocs build --strict
 
 lock: $(VENV)/.development  ## resolve the requirements anew
 	$(BIN)/pip install --quiet uv
@@ -45,7 +57,7 @@ lock: $(VENV)/.development  ## resolve the requirements anew
 		pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
 
 clean:  ## forget the environment and caches
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
