@@ -69,7 +69,7 @@ class QueuedPost:
     """A post of the outbox whose newest version is not sent yet."""
 
     seq: int
-    run: RunId
+    run: RunId | None  # None: a notice, which belongs to no run
     channel: str
     key: str
     message: Message
@@ -78,3 +78,8 @@ class QueuedPost:
     ref: str | None  # where it stands, once an earlier version was sent
     thread: str | None  # where the thread's parent stands, once that was sent
     attempted: bool = False  # somebody has begun to send it
+
+    @property
+    def mark(self) -> str:
+        """What tells this message from all others. No run has an id of four letters."""
+        return f"{self.run}/{self.key}" if self.run is not None else f"note/{self.channel}/{self.key}"

@@ -1,7 +1,7 @@
 """One time that an alert was open, and what a delivery's alert means for it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -51,11 +51,16 @@ class Occurrence:
     ends_at: datetime | None = None  # as its sender said
     doubt: Doubt | None = None
     runs_ended_at: datetime | None = None  # when its last run ended; None while one is under way or it had none
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class NewRun:
-    """A run to create, with the first message of its thread."""
+    """A run to create, with the first message of its thread.
+
+    Where it names a group, and a run of the same rule and group has not ended and has alerts that are open, the
+    occurrence joins that one, and nothing is created.
+    """
 
     id: RunId
     rule: RuleId
@@ -63,6 +68,7 @@ class NewRun:
     summary: str
     channel: str
     first_message: Message
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +100,5 @@ class Accepted:
     """What one delivery led to, all of it on disk."""
 
     rulings: tuple[Ruling, ...]
-    new_runs: tuple[tuple[RunId, RuleId], ...]
-    signalled_runs: tuple[RunId, ...]
+    new_runs: tuple[tuple[RunId, RuleId], ...]  # created; not those that an occurrence has joined
+    signalled_runs: tuple[RunId, ...]  # resolved or joined

@@ -30,4 +30,5 @@ class Reason(StrEnum):
     LABEL_MISSING = "a label that the step needs is not on the alert"
     CANNOT_RENDER = "the step's parameters could not be worked out"
     TARGET_UNCERTAIN = "the target could not be looked up"
+    NOT_BUILT = "the rule asks for what this version cannot do yet"
     SIGNALLED = "something about the run has changed"

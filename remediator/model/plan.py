@@ -83,6 +83,12 @@ class Plan:
     gated: bool  # the rung itself asks for a person, whatever the mode
     steps: tuple[PlannedStep, ...]
     verification: Verification
+    lasts: timedelta | None = None
+    """How long the change is to last before it is put back; None for good."""
+    max_targets: int | None = None
+    """How many targets the rule lets it touch; None leaves it to the settings."""
+    held: tuple[str, ...] = ()
+    """Why it is held whatever else speaks for it: what the rule asks for and this version cannot do."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -96,6 +102,7 @@ class Plan:
         return digest_of(
             {
                 "rung": [self.rung, self.name],
+                "limits": [self.lasts.total_seconds() if self.lasts else None, self.max_targets],
                 "steps": [
                     [s.action, dict(s.params), s.effect, sorted(map(str, s.targets)), s.timeout.total_seconds()]
                     for s in self.steps

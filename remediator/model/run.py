@@ -1,5 +1,6 @@
-"""A run: one carrying-out of a rule for one occurrence, as the list of its facts and signals."""
+"""A run: one carrying-out of a rule for one occurrence or one group of them, as the list of its facts and signals."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -10,8 +11,22 @@ from remediator.model.ids import Digest, OccurrenceId, OwnerId, RuleId, RunId
 
 
 @dataclass(frozen=True, slots=True)
+class Joined:
+    """Alerts of the run's group have joined it, those of one delivery together. It starts and voids nothing.
+
+    What the run does is the same for each alert of its group, so one that joins late needs nothing more than to be
+    told of, even where the proof was under way by then.
+    """
+
+    at: datetime
+    count: int
+    labels: tuple[Mapping[str, str], ...] = ()  # of the first few alerts of a run; later ones are only counted
+    kind: Literal["joined"] = "joined"
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
-    """The occurrence has closed."""
+    """The last of the run's occurrences that was open has closed."""
 
     at: datetime
     ends_at: datetime | None = None
@@ -43,7 +58,7 @@ class Cancel:
     kind: Literal["cancel"] = "cancel"
 
 
-Signal = Resolved | Decision | Cancel
+Signal = Joined | Resolved | Decision | Cancel
 """What comes to a run from outside. It is a row of its own and never conflicts with the owner's writes."""
 
 
@@ -54,7 +69,7 @@ class Run:
     id: RunId
     rule: RuleId
     rule_digest: Digest
-    occurrence: OccurrenceId
+    occurrence: OccurrenceId  # that it began with; others of its group may have joined since
     alert: Alert
     summary: str  # what is wrong, in one line, as the rule says it
     channel: str

@@ -18,7 +18,7 @@ from remediator.model.facts import (
     StepStatus,
     Verified,
 )
-from remediator.model.run import Cancel, Decision, Resolved, Run
+from remediator.model.run import Cancel, Decision, Joined, Resolved, Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +197,15 @@ def approval_of(run: Run, planned: Planned) -> Decision | None:
 
 
 def resolved(run: Run) -> Resolved | None:
-    """The word that the run's occurrence has closed, if it came."""
+    """The word that all occurrences of the run have closed, if it came."""
     return next((s for s in run.signals if isinstance(s, Resolved)), None)
 
 
 def cancelled(run: Run) -> Cancel | None:
     """A person's wish to stop the run, if there is one."""
     return next((s for s in run.signals if isinstance(s, Cancel)), None)
+
+
+def joined(run: Run) -> tuple[Joined, ...]:
+    """The words of alerts that have joined the run."""
+    return tuple(s for s in run.signals if isinstance(s, Joined))

@@ -3,6 +3,7 @@
 Called by the webhook. It returns once everything is on disk, and never does anything else before that.
 """
 
+import json
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -99,6 +100,12 @@ def _end_of(known: Occurrence) -> datetime:
     return max(known.starts_at, min(ends_at, closed_at))
 
 
+def _group_of(rule: Rule, alert: Alert) -> str:
+    """The group of an alert as text that no other labels give; a label that is missing is the empty string."""
+    pairs = [[name, alert.labels.get(name, "")] for name in sorted(rule.group_by)]
+    return json.dumps(pairs, separators=(",", ":")) if pairs else ""
+
+
 class Intake:
     """Accepts deliveries into the store and wakes the runs that they start or concern."""
 
@@ -173,7 +180,7 @@ class Intake:
             self._dispatcher.wake(run, delivery.received_at)
 
     def _opening(self, alert: Alert, now: datetime) -> Opening:
-        """What is opened for an alert: the occurrence, and a run for each rule that matches it."""
+        """What is opened for an alert: the occurrence, and a run for each rule that matches it, if it joins none."""
         rules = matching.match(alert, self._rulebook.book)
         return Opening(new_occurrence_id(now), tuple(self._new_run(rule, alert, now) for rule in rules))
 
@@ -181,7 +188,7 @@ class Intake:
         run_id = new_run_id(now)
         summary = self._summarise(rule, alert)
         message = story.opening(run_id, rule.id, alert, summary, self._redactor)
-        return NewRun(run_id, rule.id, rule.digest, summary, self._channel, message)
+        return NewRun(run_id, rule.id, rule.digest, summary, self._channel, message, _group_of(rule, alert))
 
     def _summarise(self, rule: Rule, alert: Alert) -> str:
         """The rule's summary for this alert; a summary that cannot be rendered never costs us the alert."""

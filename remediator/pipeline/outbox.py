@@ -103,7 +103,7 @@ class Outbox:
     async def _send(self, post: QueuedPost) -> None:
         now = self._clock.monotonic()
         if post.channel in self._moved:
-            await self._store.move_thread(post.run, self._moved[post.channel])
+            await self._store.move_thread(post.seq, self._moved[post.channel])
             return
         if self._may_have_landed(post) and now < self._look_from:
             self._rests[post.seq] = self._look_from
@@ -139,7 +139,7 @@ class Outbox:
 
     async def _deliver(self, post: QueuedPost) -> str:
         """Send or edit; where the newest version stands afterwards."""
-        outgoing = Outgoing(post.channel, post.message, post.thread, f"{post.run}/{post.key}", post.queued_at)
+        outgoing = Outgoing(post.channel, post.message, post.thread, post.mark, post.queued_at)
         if post.ref is not None:
             await self._chat.edit(outgoing, post.ref)
             return post.ref
@@ -204,12 +204,18 @@ class Outbox:
         self._held_up.discard(seq)
 
     async def _drop_hopeless_edit(self, post: QueuedPost) -> None:
-        """An edit of a message that is gone would be tried for ever; its story is told in the thread as well."""
+        """An edit of a message that is gone would be tried for ever.
+
+        The story of a run is told in its thread as well; a notice has nothing but its message, and is sent anew.
+        """
         if post.ref is not None and self._failures[post.seq] >= _MOST_FAILURES:
             log.error("edit_given_up", run_id=post.run, key=post.key)
             self._metrics.posts.labels("given_up").inc()
             self._forget(post.seq)
-            await self._store.note_sent(post.seq, post.version, post.ref)
+            if post.run is None:
+                await self._store.move_thread(post.seq, post.channel)
+            else:
+                await self._store.note_sent(post.seq, post.version, post.ref)
 
     def _note_trouble(self, post: QueuedPost, error: Exception, result: str) -> None:
         self.trouble = str(error) or type(error).__name__

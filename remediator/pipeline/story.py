@@ -42,12 +42,15 @@ from remediator.model.stage import (
     Over,
     Proven,
     Underway,
+    joined,
     resolved,
     stage_of,
 )
 
 _EXCERPT_LIMIT = 2500
 _VALUE_LIMIT = 300
+_NAMES_SHOWN, _NAME_LIMIT = 5, 45  # of the alerts of a group; together they fit into one value
+_NAME_SOURCE = 4000  # a label can be as long as a body; what is cut here would not be shown anyway
 
 _OUTCOME_TONES = {
     Outcome.HEALED: Tone.GOOD,
@@ -77,11 +80,15 @@ def opening(run: RunId, rule: RuleId, alert: Alert, summary: str, redactor: Reda
 
 
 def tell(run: Run, noted: Iterable[Fact], redactor: Redactor) -> tuple[Post, ...]:
-    """The messages that tell of the facts just noted: one reply each where it is worth one, and the edited opening."""
-    replies = [Post(_key(fact), message) for fact in noted for message in _reply(run, fact)]
-    if not replies and not noted:
+    """The messages that tell of the facts just noted: one reply each where it is worth one, and the edited opening.
+
+    Alerts that have joined the run are told in the opening alone, whatever else is noted: a storm is no news.
+    """
+    facts = tuple(noted)
+    replies = [Post(_key(fact), message) for fact in facts for message in _reply(run, fact)]
+    if not facts and not joined(run):
         return ()
-    posts = [Post(PARENT, _standing(run)), *replies]
+    posts = [Post(PARENT, _standing(run, redactor)), *replies]
     return tuple(Post(post.key, _redacted(post.message, redactor)) for post in posts)
 
 
@@ -95,24 +102,46 @@ def _key(fact: Fact) -> str:
     return f"{fact.kind}.{step}.{attempt}" if step else f"{fact.kind}.{attempt}"
 
 
-def _standing(run: Run) -> Message:
+def _standing(run: Run, redactor: Redactor) -> Message:
     """The opening message as things stand now."""
-    return _parent(run.id, run.rule, run.alert, run.summary, _status(run), _end_of_alert(run))
+    alerts = _alerts(run, redactor)
+    return _parent(run.id, run.rule, run.alert, run.summary, _status(run), alerts=alerts, ended=_end_of_alert(run))
 
 
-def _parent(run: RunId, rule: RuleId, alert: Alert, summary: str, status: _Status, end_of_alert: str = "") -> Message:
+def _parent(
+    run: RunId, rule: RuleId, alert: Alert, summary: str, status: _Status, *, alerts: str = "", ended: str = ""
+) -> Message:
     pairs = [
         ("Status", f"{status.word}: {status.sentence}"),
         ("Alert", alert.name or "(no name)"),
+        ("Alerts", alerts),
         ("Severity", alert.labels.get("severity", "")),
         ("Since", _clock_time(alert.starts_at)),
-        ("Alert ended", end_of_alert),
+        ("All ended" if alerts else "Alert ended", ended),
         ("Target", ", ".join(status.targets)),
         ("Rule", rule),
         ("Run", run),
     ]
     fields = Fields(tuple((name, shorten(value, _VALUE_LIMIT)) for name, value in pairs if value))
     return Message(status.tone, f"{summary}: {status.word}", (fields,))
+
+
+def _alerts(run: Run, redactor: Redactor) -> str:
+    """How many alerts the run is for, and the first few by the labels in which they differ; nothing for one alone."""
+    words = joined(run)
+    if not words:
+        return ""
+    count = 1 + sum(word.count for word in words)
+    known = [run.alert.labels, *(labels for word in words for labels in word.labels)]
+    differing = sorted(name for name in set().union(*known) if len({labels.get(name) for labels in known}) > 1)
+    names = dict.fromkeys(
+        ", ".join(f"{name}={labels[name]}" for name in differing if name in labels)[:_NAME_SOURCE] for labels in known
+    )
+    shown = [shorten(redactor.text(name), _NAME_LIMIT) for name in names if name][:_NAMES_SHOWN]
+    if not shown:
+        return str(count)
+    more = f", and {count - len(shown)} more" if count > len(shown) else ""
+    return f"{count}: {'; '.join(shown)}{more}"
 
 
 def _end_of_alert(run: Run) -> str:
@@ -183,7 +212,8 @@ def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - o
         case Ended():
             yield _ended(run, fact)
         case Closed():
-            yield Message(Tone.GOOD, "The alert has ended", _texts(fact.brief))
+            title = "All of its alerts have ended" if joined(run) else "The alert has ended"
+            yield Message(Tone.GOOD, title, _texts(fact.brief))
         case other:
             assert_never(other)
 
@@ -213,6 +243,7 @@ def _plan(fact: Planned) -> Message:
     pairs = [
         ("Steps", steps),
         ("Targets", targets),
+        ("Lasts", f"{say_duration(plan.lasts)}, then it is put back" if plan.lasts else ""),
         ("Proof", f"{proof}, within {say_duration(plan.verification.within)}"),
     ]
     return Message(Tone.NEUTRAL, f"{again}: {plan.name}", (Fields(tuple((n, v) for n, v in pairs if v)),))

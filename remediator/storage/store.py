@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from remediator.model.alert import Delivery
 from remediator.model.facts import Ended, Fact, LateFinished, Started
 from remediator.model.ids import Digest, OwnerId, RunId
-from remediator.model.message import Post, QueuedPost
+from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.outcome import Reason
 from remediator.model.run import Run, RunSummary, Signal
@@ -94,7 +94,9 @@ class Store(Protocol):
     async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
         """Store a delivery's alerts and create the runs that they start, born claimed by `owner`, all or nothing.
 
-        `judge` is asked for each alert, in order, inside the transaction; a closed occurrence signals its runs.
+        `judge` is asked for each alert, in order, inside the transaction. An occurrence joins the open run of its
+        group, if there is one, and the run is signalled, once for all that join it. A run is signalled that it has
+        resolved when the last of its occurrences closes; from then on, as from its end on, none may join it.
         """
         ...
 
@@ -130,13 +132,17 @@ class Store(Protocol):
     async def start(
         self, claim: Claim, entry: Entry, started: Started, reservations: Sequence[Reservation]
     ) -> Refusal | None:
-        """Reserve, and record that a step is about to act; a Refusal where something is taken or a signal has come."""
+        """Reserve, and record that a step is about to act; a Refusal where something is taken or a signal has come.
+
+        That alerts have joined refuses nothing: a storm of them must not keep the run from helping.
+        """
         ...
 
     async def end(self, claim: Claim, entry: Entry, ended: Ended, *, keep_locks_until: datetime | None) -> bool:
         """Give a run its outcome and its locks back (or keep them until a time, where a step is unknown).
 
         False where a signal has come that its owner has not read: the run has ended, and has still something to tell.
+        An alert joins either before that, and is told of then, or finds the run ended and gets another.
         """
         ...
 
@@ -149,6 +155,14 @@ class Store(Protocol):
         ...
 
     # Outbox
+
+    async def notify(self, channel: str, key: str, message: Message, at: datetime) -> None:
+        """Queue a message that belongs to no run; one with the same key, in the same channel, is edited in place.
+
+        People are not alerted to an edit: what they are to notice anew needs a new key. What stands in the message is
+        stored and shown as it is: who calls this has taken secrets out of it.
+        """
+        ...
 
     async def waiting_posts(self, limit: int) -> tuple[QueuedPost, ...]:
         """Posts whose newest version is not sent, the oldest first."""
@@ -172,8 +186,12 @@ class Store(Protocol):
         """This version of a post stands at `ref` now; version 0 for one that was found there, whichever it is."""
         ...
 
-    async def move_thread(self, run: RunId, channel: str) -> None:
-        """Tell a run in another channel from now on: its thread begins anew there, with the opening message."""
+    async def move_thread(self, seq: int, channel: str) -> None:
+        """Tell what this post belongs to in another channel from now on.
+
+        A run's thread begins anew there, with the opening message; a notice is sent as a new message. It may be the
+        same channel, where the message is gone.
+        """
         ...
 
     async def outbox_state(self) -> OutboxState:
@@ -194,4 +212,8 @@ class Store(Protocol):
 
     async def newest_occurrence(self, fingerprint: str) -> Occurrence | None:
         """The newest occurrence of an alert, open or closed."""
+        ...
+
+    async def list_occurrences(self, *, limit: int, only_open: bool = False) -> tuple[Occurrence, ...]:
+        """The newest occurrences first; with `only_open` those that have not closed."""
         ...

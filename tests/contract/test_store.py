@@ -23,11 +23,11 @@ from remediator.model.ids import (
     StepId,
 )
 from remediator.model.message import Message, Post, Tone
-from remediator.model.occurrence import Closing, Doubt, NewRun, Occurrence, Opening, Ruling, Verdict
+from remediator.model.occurrence import Accepted, Closing, Doubt, Judge, NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome, Reason
-from remediator.model.run import Cancel, Resolved
+from remediator.model.run import Cancel, Joined, Resolved
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Claim, Entry, Lock, Refusal, Store
+from remediator.storage.store import Claim, Entry, Lock, OutboxState, Refusal, Store
 from remediator.testing.clock import VirtualClock
 
 ME, OTHER = OwnerId("me"), OwnerId("other")
@@ -379,6 +379,270 @@ async def test_an_attempt_and_a_place_found_are_remembered(store: Store) -> None
     assert (None, "C1:1.0") == (after.ref, found.ref)
 
 
+def grouping(*, group: str = "g", rule: str = "p/r") -> Judge:
+    """Opens every alert that fires for a run of one group, called after it, and closes what resolves."""
+
+    def judge(alert: Alert, _known: Occurrence | None) -> Verdict:
+        if alert.status is AlertStatus.RESOLVED:
+            return Verdict(Ruling.RESOLVED, close=Closing.RESOLVED)
+        new = dataclasses.replace(opening(alert.name).runs[0], group=group, rule=RuleId(rule))
+        return Verdict(Ruling.OPENED, open=Opening(OccurrenceId(f"o-{alert.name}"), (new,)))
+
+    return judge
+
+
+async def fire(store: Store, *names: str, group: str = "g", rule: str = "p/r") -> Accepted:
+    delivery = Delivery(tuple(map(alert, names)), received_at=T0)
+    return await store.accept(delivery, grouping(group=group, rule=rule), ME)
+
+
+async def resolve(store: Store, *names: str) -> Accepted:
+    alerts = tuple(alert(name, AlertStatus.RESOLVED) for name in names)
+    return await store.accept(Delivery(alerts, received_at=T0), grouping(), ME)
+
+
+def labels(*names: str) -> tuple[dict[str, str], ...]:
+    return tuple({"alertname": name} for name in names)
+
+
+async def test_alerts_of_one_group_share_a_run(store: Store) -> None:
+    """Fifty alerts of one cause are one story and one remedy."""
+    names = [f"a{number}" for number in range(50)]
+    accepted = await fire(store, *names)
+
+    assert ((RunId("a0"), "p/r"),) == accepted.new_runs
+    assert (RunId("a0"),) == accepted.signalled_runs
+    assert (Ruling.OPENED,) * 50 == accepted.rulings
+    assert (Joined(T0, 49, labels(*names[1:6])),) == await store.read_signals(RunId("a0"))
+    assert ["a0"] == [run.id for run in await store.list_runs(limit=10)]
+    assert ["parent"] == [post.key for post in await store.waiting_posts(10)]
+    assert all([await store.newest_occurrence(name) is not None for name in names])
+
+
+async def test_an_alert_joins_the_run_of_its_group_while_that_is_under_way(store: Store) -> None:
+    """A run that rests is woken, so that the alert is told."""
+    await fire(store, "a")
+    claim = Claim(RunId("a"), ME, 1, 0)
+    assert await store.park(claim, Entry(), T0 + timedelta(hours=1))
+    accepted = await fire(store, "b")
+    wakes = await store.wakes()
+    rests = await store.park(claim, Entry(), T0 + timedelta(hours=1))
+
+    assert ((), (RunId("a"),)) == (accepted.new_runs, accepted.signalled_runs)
+    assert ((claim.run, T0),) == wakes
+    assert not rests
+    assert (Joined(T0, 1, labels("b")),) == await store.read_signals(claim.run)
+
+
+@pytest.mark.parametrize(
+    ("group", "rule"), [("other", "p/r"), ("g", "p/other"), ("", "p/r")], ids=["group", "rule", "no-group"]
+)
+async def test_other_groups_and_rules_have_runs_of_their_own(store: Store, group: str, rule: str) -> None:
+    """What their runs do is not for this alert."""
+    await fire(store, "a", group="g" if group else "")
+    accepted = await fire(store, "b", group=group, rule=rule)
+
+    assert ((RunId("b"), RuleId(rule)),) == accepted.new_runs
+    assert () == accepted.signalled_runs
+
+
+async def test_a_run_hears_of_the_end_when_all_its_alerts_have_ended(store: Store) -> None:
+    """One of fifty that resolves heals nobody else."""
+    await fire(store, "a", "b")
+    await fire(store, "c")
+    first = await resolve(store, "a", "c")
+    again = await resolve(store, "a")
+    last = await resolve(store, "b")
+    signals = await store.read_signals(RunId("a"))
+
+    assert ((), (), (RunId("a"),)) == (first.signalled_runs, again.signalled_runs, last.signalled_runs)
+    assert ["joined", "joined", "resolved"] == [signal.kind for signal in signals]
+
+
+async def test_an_alert_that_resolves_in_the_delivery_in_which_it_joined_ends_nothing(store: Store) -> None:
+    """The others of its group are open."""
+    await fire(store, "a")
+    alerts = (alert("b"), alert("b", AlertStatus.RESOLVED))
+    await store.accept(Delivery(alerts, received_at=T0), grouping(), ME)
+
+    assert ["joined"] == [signal.kind for signal in await store.read_signals(RunId("a"))]
+
+
+async def test_the_end_of_all_alerts_is_heard_after_the_run_as_well(store: Store) -> None:
+    """Told once, in the thread of the run that has ended."""
+    await fire(store, "a", "b")
+    claim = Claim(RunId("a"), ME, 1, 1)
+    rests = await store.end(claim, Entry([ENDED]), ENDED, keep_locks_until=None)
+    first, last = await resolve(store, "a"), await resolve(store, "b")
+
+    assert rests
+    assert ((), (claim.run,)) == (first.signalled_runs, last.signalled_runs)
+    assert ((claim.run, T0),) == await store.wakes()
+
+
+async def test_an_alert_joins_before_the_end_of_a_run_or_gets_another(store: Store) -> None:
+    """There is no moment at which it is swallowed."""
+    await fire(store, "a")
+    claim = Claim(RunId("a"), ME, 1, 0)
+    before = await fire(store, "b")
+    rests = await store.end(claim, Entry([ENDED]), ENDED, keep_locks_until=None)
+    wakes = await store.wakes()
+    after = await fire(store, "c")
+
+    assert ((), (claim.run,)) == (before.new_runs, before.signalled_runs)
+    assert not rests  # the one that joined is still to be told of
+    assert ((claim.run, T0),) == wakes
+    assert (((RunId("c"), "p/r"),), ()) == (after.new_runs, after.signalled_runs)
+
+
+async def test_a_run_whose_alerts_have_all_ended_is_joined_by_none(store: Store) -> None:
+    """It is about to end as resolved, and would take the new alert with it."""
+    await fire(store, "a")
+    await resolve(store, "a")
+    accepted = await fire(store, "b")
+
+    assert ((RunId("b"), "p/r"),) == accepted.new_runs
+    assert ["resolved"] == [signal.kind for signal in await store.read_signals(RunId("a"))]
+
+
+@pytest.mark.parametrize(
+    ("names", "runs", "signals"),
+    [(["a"], ["a2", "a"], ["resolved"]), (["a", "b"], ["a"], ["joined", "joined"])],
+    ids=["the-only-one", "one-of-two"],
+)
+async def test_an_alert_whose_resolve_was_missed_comes_back_to_its_group(
+    store: Store, names: list[str], runs: list[str], signals: list[str]
+) -> None:
+    """Its old occurrence closes and its new one opens in one go."""
+    await fire(store, *names)
+    new = dataclasses.replace(opening("a2").runs[0], group="g")
+    verdict = Verdict(Ruling.REOPENED, close=Closing.RESOLVE_MISSED, open=Opening(OccurrenceId("o-again"), (new,)))
+    await store.accept(Delivery((alert("a"),), received_at=T0), lambda _alert, _known: verdict, ME)
+
+    assert sorted(runs) == sorted(run.id for run in await store.list_runs(limit=10))
+    assert signals == [signal.kind for signal in await store.read_signals(RunId("a"))]
+
+
+async def test_every_alert_of_a_group_knows_when_its_run_ended(store: Store) -> None:
+    """A repeat of any of them is judged on it."""
+    await fire(store, "a", "b")
+    await fire(store, "c")
+    before = [await store.newest_occurrence(name) for name in ("a", "b", "c")]
+    await store.end(Claim(RunId("a"), ME, 1, 2), Entry([ENDED]), ENDED, keep_locks_until=None)
+    after = [await store.newest_occurrence(name) for name in ("a", "b", "c")]
+
+    assert [None] * 3 == [known.runs_ended_at for known in before if known is not None]
+    assert [T0] * 3 == [known.runs_ended_at for known in after if known is not None]
+
+
+async def test_alerts_that_join_do_not_keep_a_run_from_acting(store: Store) -> None:
+    """In a storm there would be another one at each try; anything else that came does keep it."""
+    await fire(store, "a")
+    claim = Claim(RunId("a"), ME, 1, 0)
+    await fire(store, "b")
+    joined = await store.start(claim, Entry(), started(), [Lock("docker:local/web")])
+    await store.signal(claim.run, Cancel(T0, "me"))
+    await fire(store, "c")
+    cancelled = await store.start(claim, Entry(), started("remediate.0.1"), [Lock("docker:local/web")])
+    read = dataclasses.replace(claim, signals_read=2)
+    after_reading = await store.start(read, Entry(), started("remediate.0.1"), [Lock("docker:local/web")])
+
+    assert joined is None
+    assert Refusal(Reason.SIGNALLED) == cancelled
+    assert after_reading is None
+
+
+async def test_a_storm_that_joins_carries_only_the_labels_that_are_told(store: Store) -> None:
+    """Everything that has come to a run is read again and again, and a label can be as long as a body."""
+    for number in range(20):
+        await fire(store, f"a{number}", f"b{number}")
+    signals = await store.read_signals(RunId("a0"))
+
+    assert [1, *[2] * 19] == [signal.count for signal in signals if isinstance(signal, Joined)]
+    assert [1, 2, 2, 2, 2, *[0] * 15] == [len(signal.labels) for signal in signals if isinstance(signal, Joined)]
+
+
+async def test_a_judge_that_breaks_takes_back_what_has_joined(store: Store) -> None:
+    """All or nothing, for groups as well."""
+    await fire(store, "a")
+    usual = grouping()
+
+    def judge(alert: Alert, known: Occurrence | None) -> Verdict:
+        if alert.name == "c":
+            raise ValueError("no")
+        return usual(alert, known)
+
+    with pytest.raises(ValueError, match="no"):
+        await store.accept(Delivery((alert("b"), alert("c")), received_at=T0), judge, ME)
+    accepted = await resolve(store, "a")
+
+    assert (RunId("a"),) == accepted.signalled_runs
+    assert ["resolved"] == [signal.kind for signal in await store.read_signals(RunId("a"))]
+
+
+async def test_a_notice_waits_like_any_message_and_belongs_to_no_run(store: Store) -> None:
+    """What concerns no alert has to reach people as surely."""
+    await store.notify("#c", "rules", Message(Tone.BAD, "the rules are wrong"), T0)
+    await open_run(store)
+    (first, _) = await store.waiting_posts(10)
+
+    assert (None, "#c", "the rules are wrong", 1) == (first.run, first.channel, first.message.title, first.version)
+    assert OutboxState(2, T0) == await store.outbox_state()
+    assert "None/rules" == await next_post(store)
+    assert "r1/parent" == await next_post(store, resting=[first.seq])
+    assert await next_post(store, busy=["#c"]) is None
+
+
+async def test_a_notice_with_the_same_key_is_edited_and_with_another_key_or_channel_is_new(store: Store) -> None:
+    """The same trouble again is no news; another one is."""
+    await store.notify("#c", "rules", Message(Tone.BAD, "wrong"), T0)
+    (first,) = await store.waiting_posts(10)
+    await store.note_sent(first.seq, first.version, "C1:1.0")
+    await store.notify("#c", "rules", Message(Tone.BAD, "wrong"), T0)
+    same = await store.waiting_posts(10)
+    await store.notify("#c", "rules", Message(Tone.GOOD, "fine again"), T0 + timedelta(hours=1))
+    await store.notify("#c", "disk", Message(Tone.BAD, "full"), T0)
+    await store.notify("#d", "rules", Message(Tone.BAD, "wrong"), T0)
+    edited, *others = await store.waiting_posts(10)
+
+    assert () == same
+    assert (first.seq, 2, "fine again", "C1:1.0") == (edited.seq, edited.version, edited.message.title, edited.ref)
+    assert T0 + timedelta(hours=1) == edited.queued_at
+    assert [("#c", "disk", None), ("#d", "rules", None)] == [(p.channel, p.key, p.ref) for p in others]
+
+
+@pytest.mark.parametrize(
+    ("queued", "waiting"),
+    [(0, []), (1, [("#c", "old")]), (3, [("#c", "old")])],
+    ids=["newer-there", "same-age", "older-there"],
+)
+async def test_a_notice_that_is_moved_joins_the_one_that_is_there_already(
+    store: Store, queued: int, waiting: list[tuple[str, str]]
+) -> None:
+    """The same notice twice in one channel would contradict itself; the last word counts."""
+    await store.notify("#c", "rules", Message(Tone.BAD, "new"), T0 + timedelta(hours=1))
+    (there,) = await store.waiting_posts(10)
+    await store.note_sent(there.seq, there.version, "C1:1.0")
+    await store.notify("terminal", "rules", Message(Tone.BAD, "old"), T0 + timedelta(hours=queued))
+    (moving,) = await store.waiting_posts(10)
+    await store.move_thread(moving.seq, "#c")
+
+    assert waiting == [(p.channel, p.message.title) for p in await store.waiting_posts(10)]
+    assert all("C1:1.0" == p.ref for p in await store.waiting_posts(10))
+
+
+async def test_a_notice_that_is_moved_is_sent_anew(store: Store) -> None:
+    """Where it stood nobody looks any more."""
+    await store.notify("terminal", "rules", Message(Tone.BAD, "wrong"), T0)
+    (first,) = await store.waiting_posts(10)
+    await store.note_attempt(first.seq)
+    await store.note_sent(first.seq, first.version, "7")
+    await store.move_thread(first.seq, "#c")
+    (moved,) = await store.waiting_posts(10)
+
+    assert ("#c", None, False) == (moved.channel, moved.ref, moved.attempted)
+
+
 async def test_runs_are_listed_newest_first_and_by_outcome(store: Store) -> None:
     """`runs list` is where a person looks first."""
     first = await open_run(store, "r1")
@@ -389,6 +653,24 @@ async def test_runs_are_listed_newest_first_and_by_outcome(store: Store) -> None
     assert ["r1"] == [r.id for r in await store.list_runs(limit=10, outcome="healed")]
     assert ["r2"] == [r.id for r in await store.list_runs(limit=10, active=True)]
     assert ["r2"] == [r.id for r in await store.list_runs(limit=1)]
+
+
+async def test_occurrences_are_listed_newest_first_with_what_their_alerts_said(store: Store) -> None:
+    """`alerts` is where a person looks for an alert that no rule is for."""
+    close = Verdict(Ruling.RESOLVED, close=Closing.RESOLVED)
+    await open_run(store, "r1")
+    await open_run(store, "r2")
+    noted = dataclasses.replace(alert("r3"), annotations={"summary": "it is down"})
+    unmatched = Opening(OccurrenceId("o-r3"), ())
+    await store.accept(Delivery((noted,), received_at=T0), lambda _a, _k: Verdict(Ruling.OPENED, open=unmatched), ME)
+    await store.accept(Delivery((alert("r2", AlertStatus.RESOLVED),), received_at=T0), lambda _a, _k: close, ME)
+    listed = await store.list_occurrences(limit=10)
+
+    assert ["r3", "r2", "r1"] == [found.fingerprint for found in listed]
+    assert ({"alertname": "r3"}, {"summary": "it is down"}) == (listed[0].labels, listed[0].annotations)
+    assert [None, T0, None] == [found.closed_at for found in listed]
+    assert ["r3", "r1"] == [found.fingerprint for found in await store.list_occurrences(limit=10, only_open=True)]
+    assert ["r3"] == [found.fingerprint for found in await store.list_occurrences(limit=1)]
 
 
 async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:

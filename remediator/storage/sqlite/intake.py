@@ -1,29 +1,47 @@
-"""The writes of intake: alerts become occurrences, and occurrences become runs, in one transaction."""
+"""The writes of intake: alerts become occurrences, and occurrences become runs, in one transaction.
+
+An alert of a group joins the run of its rule that the group has already, if there is one that it may join.
+"""
 
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from remediator.model.alert import Alert, Delivery
 from remediator.model.ids import OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.message import PARENT, Post
 from remediator.model.occurrence import Accepted, Closing, Doubt, Judge, NewRun, Occurrence, Opening, Verdict
-from remediator.model.run import Resolved
+from remediator.model.run import Joined, Resolved
 from remediator.storage import codec
 from remediator.storage.sqlite import outbox, reading, runs
+
+_TOLD_BY_NAME = 5  # alerts of one signal that joins carry their labels, and so many signals of one run
+
+
+@dataclass(slots=True)
+class _Intake:
+    """What one delivery has led to so far."""
+
+    created: list[tuple[RunId, RuleId]] = field(default_factory=list)
+    signalled: list[RunId] = field(default_factory=list)
+    joined: dict[RunId, list[Alert]] = field(default_factory=dict)
 
 
 def accept(db: sqlite3.Connection, *, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
     rulings = []
-    created: list[tuple[RunId, RuleId]] = []
-    signalled: list[RunId] = []
+    done = _Intake()
     for alert in delivery.alerts:
         known = reading.newest_occurrence(db, alert.fingerprint)
         verdict = judge(alert, known)
         rulings.append(verdict.ruling)
         if known is not None:
-            signalled += _change_known(db, known, alert, verdict, delivery)
+            done.signalled += _change_known(db, known, alert, verdict, delivery)
         if verdict.open is not None:
-            created += _open(db, verdict.open, alert, delivery, owner)
-    return Accepted(tuple(rulings), tuple(created), tuple(signalled))
+            _open(db, verdict.open, alert, delivery, owner, done)
+    for run, alerts in done.joined.items():
+        _tell_joined(db, run, alerts, delivery.received_at)
+    return Accepted(tuple(rulings), tuple(done.created), (*done.signalled, *done.joined))
 
 
 def _change_known(
@@ -41,15 +59,14 @@ def _change_known(
     if verdict.close is None:
         return []
     ends_at = codec.to_us(alert.ends_at) if alert.ends_at is not None else None
-    db.execute(
-        "UPDATE occurrence SET closed_at = ?, closing = ?, ends_at = ? WHERE id = ?",
+    closed = db.execute(
+        "UPDATE occurrence SET closed_at = ?, closing = ?, ends_at = ? WHERE id = ? AND closed_at IS NULL",
         (now, verdict.close, ends_at, known.id),
     )
+    if not closed.rowcount:
+        return []
     word = Resolved(at=delivery.received_at, ends_at=alert.ends_at, missed=verdict.close is Closing.RESOLVE_MISSED)
-    ids = [RunId(row["id"]) for row in db.execute("SELECT id FROM run WHERE occurrence = ?", (known.id,)).fetchall()]
-    for run in ids:
-        runs.signal(db, run=run, signal=word, now=delivery.received_at)
-    return ids
+    return runs.resolve(db, occurrence=known.id, resolved=word, now=delivery.received_at)
 
 
 def _set_doubt(db: sqlite3.Connection, occurrence: OccurrenceId, doubt: Doubt | None) -> None:
@@ -60,8 +77,8 @@ def _set_doubt(db: sqlite3.Connection, occurrence: OccurrenceId, doubt: Doubt | 
 
 
 def _open(
-    db: sqlite3.Connection, opening: Opening, alert: Alert, delivery: Delivery, owner: OwnerId
-) -> list[tuple[RunId, RuleId]]:
+    db: sqlite3.Connection, opening: Opening, alert: Alert, delivery: Delivery, owner: OwnerId, done: _Intake
+) -> None:
     now = codec.to_us(delivery.received_at)
     db.execute(
         "INSERT INTO occurrence (id, fingerprint, labels, annotations, receiver, starts_at, opened_at, heard_at)"
@@ -79,9 +96,22 @@ def _open(
     )
     body = codec.write_alert(alert) if opening.runs else ""
     for new in opening.runs:
-        _create(db, new, opening.occurrence, alert, body, owner, now)
-        outbox.queue(db, new.id, new.channel, [Post(PARENT, new.first_message)], now)
-    return [(new.id, new.rule) for new in opening.runs]
+        run = runs.join(db, rule=new.rule, group=new.group) if new.group else None
+        if run is None:
+            run = new.id
+            _create(db, new, opening.occurrence, alert, body, owner, now)
+            outbox.queue(db, run, new.channel, [Post(PARENT, new.first_message)], now)
+            done.created.append((run, new.rule))
+        else:
+            done.joined.setdefault(run, []).append(alert)
+        db.execute("INSERT INTO member (occurrence, rule, run) VALUES (?, ?, ?)", (opening.occurrence, new.rule, run))
+
+
+def _tell_joined(db: sqlite3.Connection, run: RunId, alerts: Sequence[Alert], at: datetime) -> None:
+    """One signal for all that have joined a run. Only so many labels as are told: a storm must not fill the run."""
+    told = db.execute("SELECT signals FROM run WHERE id = ?", (run,)).fetchone()["signals"]
+    labels = tuple(alert.labels for alert in alerts[:_TOLD_BY_NAME]) if told < _TOLD_BY_NAME else ()
+    runs.signal(db, run=run, signal=Joined(at, len(alerts), labels), now=at)
 
 
 def _create(
@@ -95,7 +125,8 @@ def _create(
 ) -> None:
     db.execute(
         "INSERT INTO run (id, rule, rule_digest, occurrence, alert, alertname, summary, channel, owner, epoch,"
-        " signals, wake_at, created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?)",
+        " signals, wake_at, created_at, open_group, open_alerts)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, ?, 1)",
         (
             new.id,
             new.rule,
@@ -108,5 +139,6 @@ def _create(
             owner,
             now,
             now,
+            new.group or None,
         ),
     )

@@ -3,21 +3,33 @@
 import json
 import sqlite3
 from collections.abc import Collection, Iterable
+from datetime import datetime
 
 from remediator.model.ids import RunId
-from remediator.model.message import PARENT, Post, QueuedPost
+from remediator.model.message import PARENT, Message, Post, QueuedPost
 from remediator.storage import codec
 from remediator.storage.sqlite import reading
 from remediator.storage.store import OutboxState
 
+_QUEUE = "INSERT INTO post (run, key, channel, message, queued_at) VALUES (?, ?, ?, ?, ?)"
+_NEWER_VERSION = """
+    DO UPDATE SET message = excluded.message, version = version + 1,
+        queued_at = CASE WHEN sent_version < version THEN queued_at ELSE excluded.queued_at END
+    WHERE message <> excluded.message
+"""
+
 
 def queue(db: sqlite3.Connection, run: RunId, channel: str, posts: Iterable[Post], now: int) -> None:
     db.executemany(
-        "INSERT INTO post (run, key, channel, message, queued_at) VALUES (?, ?, ?, ?, ?)"
-        " ON CONFLICT (run, key) DO UPDATE SET message = excluded.message, version = version + 1,"
-        " queued_at = CASE WHEN sent_version < version THEN queued_at ELSE excluded.queued_at END"
-        " WHERE message <> excluded.message",
+        f"{_QUEUE} ON CONFLICT (run, key) {_NEWER_VERSION}",
         [(run, post.key, channel, codec.write_message(post.message), now) for post in posts],
+    )
+
+
+def notify(db: sqlite3.Connection, *, channel: str, key: str, message: Message, at: datetime) -> None:
+    db.execute(
+        f"{_QUEUE} ON CONFLICT (channel, key) WHERE run IS NULL {_NEWER_VERSION}",
+        (None, key, channel, codec.write_message(message), codec.to_us(at)),
     )
 
 
@@ -29,7 +41,7 @@ _POST = """
 _MAY_BE_SENT = """
     AND p.seq NOT IN (SELECT value FROM json_each(:resting))
     AND p.channel NOT IN (SELECT value FROM json_each(:busy))
-    AND (p.key = :parent OR p.ref IS NOT NULL OR (parent.ref IS NOT NULL AND NOT EXISTS (
+    AND (p.run IS NULL OR p.key = :parent OR p.ref IS NOT NULL OR (parent.ref IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM post AS earlier
         WHERE earlier.run = p.run AND earlier.seq < p.seq AND earlier.key <> :parent AND earlier.ref IS NULL
             AND earlier.seq NOT IN (SELECT value FROM json_each(:passed))
@@ -60,7 +72,7 @@ def next_post(
 def _post(row: sqlite3.Row) -> QueuedPost:
     return QueuedPost(
         seq=row["seq"],
-        run=RunId(row["run"]),
+        run=None if row["run"] is None else RunId(row["run"]),
         channel=row["channel"],
         key=row["key"],
         message=codec.read_message(row["message"]),
@@ -80,10 +92,33 @@ def note_sent(db: sqlite3.Connection, *, seq: int, version: int, ref: str) -> No
     db.execute("UPDATE post SET sent_version = max(sent_version, ?), ref = ? WHERE seq = ?", (version, ref, seq))
 
 
-def move_thread(db: sqlite3.Connection, *, run: RunId, channel: str) -> None:
+def move_thread(db: sqlite3.Connection, *, seq: int, channel: str) -> None:
+    post = db.execute("SELECT * FROM post WHERE seq = ?", (seq,)).fetchone()
+    if post["run"] is None:
+        _move_notice(db, post, channel)
+        return
+    run = post["run"]
     db.execute("UPDATE run SET channel = ? WHERE id = ?", (channel, run))
     db.execute("UPDATE post SET channel = ? WHERE run = ?", (channel, run))
     db.execute("UPDATE post SET ref = NULL, attempted = 0, sent_version = 0 WHERE run = ? AND key = ?", (run, PARENT))
+
+
+def _move_notice(db: sqlite3.Connection, post: sqlite3.Row, channel: str) -> None:
+    """Where the channel has that notice already, the one that was queued last is its newest version."""
+    there = db.execute(
+        "SELECT queued_at FROM post WHERE run IS NULL AND channel = ? AND key = ? AND seq <> ?",
+        (channel, post["key"], post["seq"]),
+    ).fetchone()
+    if there is None:
+        db.execute(
+            "UPDATE post SET channel = ?, ref = NULL, attempted = 0, sent_version = 0 WHERE seq = ?",
+            (channel, post["seq"]),
+        )
+        return
+    db.execute("DELETE FROM post WHERE seq = ?", (post["seq"],))
+    if post["queued_at"] >= there["queued_at"]:
+        message, at = codec.read_message(post["message"]), codec.from_us(post["queued_at"])
+        notify(db, channel=channel, key=post["key"], message=message, at=at)
 
 
 def state(db: sqlite3.Connection) -> OutboxState:

@@ -68,8 +68,8 @@ def list_runs(db: sqlite3.Connection, *, limit: int, outcome: str | None, active
 
 _OCCURRENCE = """
     SELECT o.*,
-        (SELECT CASE WHEN count(*) = count(ended_at) THEN max(ended_at) END
-         FROM run WHERE occurrence = o.id) AS runs_ended_at
+        (SELECT CASE WHEN count(*) = count(r.ended_at) THEN max(r.ended_at) END
+         FROM member AS m JOIN run AS r ON r.id = m.run WHERE m.occurrence = o.id) AS runs_ended_at
     FROM occurrence AS o
 """
 
@@ -80,6 +80,14 @@ def newest_occurrence(db: sqlite3.Connection, fingerprint: str) -> Occurrence | 
         (fingerprint,),
     ).fetchone()
     return None if row is None else _occurrence(row)
+
+
+def list_occurrences(db: sqlite3.Connection, *, limit: int, only_open: bool) -> tuple[Occurrence, ...]:
+    rows = db.execute(
+        f"{_OCCURRENCE} WHERE NOT :only_open OR o.closed_at IS NULL ORDER BY o.rowid DESC LIMIT :limit",
+        {"only_open": only_open, "limit": limit},
+    )
+    return tuple(map(_occurrence, rows))
 
 
 def due_doubts(db: sqlite3.Connection, *, at: datetime, limit: int, sent_again: bool) -> tuple[Occurrence, ...]:
@@ -103,4 +111,5 @@ def _occurrence(row: sqlite3.Row) -> Occurrence:
         ends_at=when(row["ends_at"]),
         doubt=codec.read_doubt(row["doubt"]) if row["doubt"] else None,
         runs_ended_at=when(row["runs_ended_at"]),
+        annotations=codec.read_mapping(row["annotations"]),
     )

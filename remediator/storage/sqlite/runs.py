@@ -6,10 +6,10 @@ from datetime import datetime
 
 from remediator.errors import Fenced
 from remediator.model.facts import Ended, Fact, LateFinished, Started
-from remediator.model.ids import OwnerId, RunId
+from remediator.model.ids import OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.message import Post
 from remediator.model.outcome import Reason
-from remediator.model.run import Run, Signal
+from remediator.model.run import Resolved, Run, Signal
 from remediator.storage import codec
 from remediator.storage.sqlite import outbox, reading
 from remediator.storage.store import Claim, Entry, Refusal, Reservation
@@ -50,7 +50,7 @@ def start(
     reservations: Sequence[Reservation],
     now: datetime,
 ) -> None:
-    if _fence(db, claim):
+    if _fence(db, claim) and _has_news(db, claim):
         raise Refused(Refusal(Reason.SIGNALLED))
     for reservation in sorted(reservations, key=lambda r: r.target):
         _lock(db, claim.run, reservation, now)
@@ -81,7 +81,7 @@ def end(
     unread = _fence(db, claim)
     _add(db, claim.run, entry, now)
     db.execute(
-        "UPDATE run SET ended_at = coalesce(ended_at, ?), outcome = ?, wake_at = ? WHERE id = ?",
+        "UPDATE run SET ended_at = coalesce(ended_at, ?), outcome = ?, wake_at = ?, open_group = NULL WHERE id = ?",
         (codec.to_us(ended.at), ended.outcome, codec.to_us(now) if unread else None, claim.run),
     )
     if keep_locks_until is None:
@@ -104,8 +104,35 @@ def signal(db: sqlite3.Connection, *, run: RunId, signal: Signal, now: datetime)
         {"now": codec.to_us(now), "run": run},
     )
     if changed.rowcount:
-        db.execute("INSERT INTO signal (run, body) VALUES (?, ?)", (run, codec.write_signal(signal)))
+        _leave_word(db, run, signal)
     return bool(changed.rowcount)
+
+
+def join(db: sqlite3.Connection, *, rule: RuleId, group: str) -> RunId | None:
+    """Count one more open occurrence to the run of that group that may be joined, if there is one."""
+    rows = db.execute(
+        "UPDATE run SET open_alerts = open_alerts + 1 WHERE rule = ? AND open_group = ? RETURNING id", (rule, group)
+    ).fetchall()
+    return RunId(rows[0]["id"]) if rows else None
+
+
+def resolve(db: sqlite3.Connection, *, occurrence: OccurrenceId, resolved: Resolved, now: datetime) -> list[RunId]:
+    """Signal it to the runs of which this was the last open occurrence; from then on none may join them."""
+    rows = db.execute(
+        "UPDATE run SET open_alerts = open_alerts - 1, signals = signals + (open_alerts = 1),"
+        " wake_at = CASE WHEN open_alerts = 1 THEN min(coalesce(wake_at, :now), :now) ELSE wake_at END,"
+        " open_group = CASE WHEN open_alerts = 1 THEN NULL ELSE open_group END"
+        " WHERE id IN (SELECT run FROM member WHERE occurrence = :occurrence) RETURNING id, open_alerts",
+        {"now": codec.to_us(now), "occurrence": occurrence},
+    ).fetchall()
+    over = [RunId(row["id"]) for row in rows if row["open_alerts"] == 0]
+    for run in over:
+        _leave_word(db, run, resolved)
+    return over
+
+
+def _leave_word(db: sqlite3.Connection, run: RunId, signal: Signal) -> None:
+    db.execute("INSERT INTO signal (run, body) VALUES (?, ?)", (run, codec.write_signal(signal)))
 
 
 def _fence(db: sqlite3.Connection, claim: Claim) -> bool:
@@ -114,6 +141,17 @@ def _fence(db: sqlite3.Connection, claim: Claim) -> bool:
     if row is None or (row["owner"], row["epoch"]) != (claim.owner, claim.epoch):
         raise Fenced(f"run {claim.run} belongs to another owner now")
     return bool(row["signals"] > claim.signals_read)
+
+
+def _has_news(db: sqlite3.Connection, claim: Claim) -> bool:
+    """Whether any signal that the owner has not read may change what it is about to do; that alerts join does not."""
+    unread = db.execute(
+        "SELECT count(*) AS n FROM ("
+        "  SELECT body FROM signal WHERE run = ? ORDER BY seq LIMIT -1 OFFSET ?"
+        ") WHERE json_extract(body, '$.kind') <> 'joined'",
+        (claim.run, claim.signals_read),
+    ).fetchone()
+    return bool(unread["n"])
 
 
 def _add(db: sqlite3.Connection, run: RunId, entry: Entry, now: datetime) -> None:

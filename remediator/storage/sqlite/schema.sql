@@ -41,10 +41,20 @@ CREATE TABLE run (
     created_at  INTEGER NOT NULL,
     ended_at    INTEGER,
     outcome     TEXT,
-    UNIQUE (occurrence, rule)
+    open_group  TEXT,             -- the group whose alerts may join it; NULL where none may, or none may any more
+    open_alerts INTEGER NOT NULL  -- how many of its occurrences are open
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX run_due ON run (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX run_newest ON run (created_at DESC);
+CREATE UNIQUE INDEX run_open_group ON run (rule, open_group) WHERE open_group IS NOT NULL;
+
+-- Whose run is which: an occurrence is in at most one run of a rule. `run.occurrence` is the one that it began with.
+CREATE TABLE member (
+    occurrence TEXT NOT NULL,
+    rule       TEXT NOT NULL,
+    run        TEXT NOT NULL,
+    PRIMARY KEY (occurrence, rule)
+) STRICT, WITHOUT ROWID;
 
 -- What happened in a run, append-only.
 CREATE TABLE fact (
@@ -76,7 +86,7 @@ CREATE INDEX lock_of_run ON lock (run);
 -- The outbox: what chat is to be told. A row is sent when `sent_version` has reached `version`.
 CREATE TABLE post (
     seq          INTEGER PRIMARY KEY,
-    run          TEXT NOT NULL REFERENCES run (id),
+    run          TEXT REFERENCES run (id),   -- NULL: a notice, which belongs to no run
     key          TEXT NOT NULL,
     channel      TEXT NOT NULL,
     message      TEXT NOT NULL,
@@ -87,4 +97,5 @@ CREATE TABLE post (
     ref          TEXT,
     UNIQUE (run, key)
 ) STRICT;
+CREATE UNIQUE INDEX post_notice ON post (channel, key) WHERE run IS NULL;
 CREATE INDEX post_waiting ON post (seq) WHERE sent_version < version;

@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -18,17 +17,16 @@ from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
 from remediator.model.facts import Ended, LateFinished, Started
 from remediator.model.ids import Digest, OwnerId, RunId
-from remediator.model.message import Post, QueuedPost
+from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.storage import codec
-from remediator.storage.sqlite import intake, outbox, reading, runs
+from remediator.storage.sqlite import intake, migrating, outbox, reading, runs
 from remediator.storage.sqlite.writer import Writer
 from remediator.storage.store import Claim, Entry, OutboxState, Refusal, Reservation
 
 T = TypeVar("T")
 
-SCHEMA_VERSION = 1
 FILE_NAME = "remediator.sqlite3"
 
 
@@ -52,7 +50,7 @@ class SqliteStore:
         try:
             path = self._prepare_folder()
             connection = self._connect(path)
-            self._migrate(connection)
+            migrating.migrate(connection, f"the store in {self._directory}")
             self._writer = Writer(connection, self._metrics)
             if path != ":memory:":
                 self._reader = self._connect(path)
@@ -90,17 +88,6 @@ class SqliteStore:
             "PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 200;"
         )
         return connection
-
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > SCHEMA_VERSION:
-            raise BadSettings(
-                f"the store in {self._directory} was written by a newer remediator (schema {version}, "
-                f"known here: {SCHEMA_VERSION}); use that one, or another store.directory"
-            )
-        if version == 0:
-            schema = files("remediator.storage.sqlite").joinpath("schema.sql").read_text()
-            connection.executescript(f"BEGIN IMMEDIATE;\n{schema}\nPRAGMA user_version = {SCHEMA_VERSION};\nCOMMIT;")
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._reading, self._close)
@@ -210,6 +197,9 @@ class SqliteStore:
     async def signal(self, run: RunId, signal: Signal) -> bool:
         return await self._write(partial(runs.signal, run=run, signal=signal, now=self._clock.now()))
 
+    async def notify(self, channel: str, key: str, message: Message, at: datetime) -> None:
+        await self._write(partial(outbox.notify, channel=channel, key=key, message=message, at=at))
+
     async def waiting_posts(self, limit: int) -> tuple[QueuedPost, ...]:
         return await self._read(partial(outbox.waiting_posts, limit=limit))
 
@@ -224,8 +214,8 @@ class SqliteStore:
     async def note_sent(self, seq: int, version: int, ref: str) -> None:
         await self._write(partial(outbox.note_sent, seq=seq, version=version, ref=ref))
 
-    async def move_thread(self, run: RunId, channel: str) -> None:
-        await self._write(partial(outbox.move_thread, run=run, channel=channel))
+    async def move_thread(self, seq: int, channel: str) -> None:
+        await self._write(partial(outbox.move_thread, seq=seq, channel=channel))
 
     async def outbox_state(self) -> OutboxState:
         return await self._read(outbox.state)
@@ -240,3 +230,6 @@ class SqliteStore:
 
     async def newest_occurrence(self, fingerprint: str) -> Occurrence | None:
         return await self._read(partial(reading.newest_occurrence, fingerprint=fingerprint))
+
+    async def list_occurrences(self, *, limit: int, only_open: bool = False) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.list_occurrences, limit=limit, only_open=only_open))
