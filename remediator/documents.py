@@ -89,6 +89,8 @@ _CORE = (
         "-+.0123456789",
     ),
 )
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
+
 for _tag, _pattern, _first in _CORE:
     _Loader.add_implicit_resolver(
         _tag, re.compile(rf"(?:{_pattern})\Z"), list(_first) + ([""] if "null" in _tag else [])
@@ -131,6 +133,8 @@ def _not_yaml(name: str, text: str, error: yaml.MarkedYAMLError) -> Mistake:
     near = [lines[n] for n in (line - 2, line - 1) if 0 <= n < len(lines)]
     if any(re.search(r"(?:^|[:-]) *\{\{", one) for one in near):
         what += '; a value that begins with {{ is quoted as a whole: "{{ … }}"'
+    elif "did not find expected ',' or" in what and any('"' in one and "'" not in one for one in near):
+        what += "; quote each item as a whole in single quotes, like 'alertname=\"ServiceDown\"'"
     elif "could not find expected ':'" in what:
         what += "; is a colon missing, or is the line above indented differently?"
     elif any("\t" in one[: len(one) - len(one.lstrip())] for one in near):
@@ -225,6 +229,10 @@ class _Reader:
                 return text
 
     def _number(self, node: yaml.Node, path: Path, kind: type[int] | type[float], text: str) -> Any:
+        if _LEADING_ZERO.fullmatch(text):
+            plain = text.lstrip("+-0") or "0"
+            self._wrong(node, path, f"{text} begins with a zero, which some read as octal; write {plain}, or quote it")
+            return 0
         try:
             number = kind(text)
         except ValueError:

@@ -28,7 +28,7 @@ from remediator.model.facts import (
     Verified,
 )
 from remediator.model.outcome import Outcome, Reason
-from remediator.model.plan import Mode
+from remediator.model.plan import Mode, Plan
 from remediator.model.run import Run
 from remediator.model.stage import (
     Acted,
@@ -116,7 +116,7 @@ class Flow:
                         return until
                     await ledger.read_signals()
                 case Ended() as ended:
-                    if await self._end(ledger, ended):
+                    if await self._end(ledger, outcome.with_escalation(ended, rule)):
                         return None
                     await ledger.read_signals()
                 case None:
@@ -181,8 +181,7 @@ class Flow:
         if (ended := self._called_off(ledger)) is not None:
             return ended
         if self._mode(rule) is Mode.OBSERVE:
-            why = "the rule only observes" if rule.mode is Mode.OBSERVE else "the ceiling for all rules is to observe"
-            return outcome.told(self._clock.now(), why)
+            return self._observed(ledger, rule, stage)
         planned = await self._draft(ledger, rule, stage.examined.evidence, stage.after_rung, stage.revision)
         if isinstance(planned, Ended):
             return planned
@@ -191,13 +190,23 @@ class Flow:
             return outcome.told(self._clock.now(), f"suggested, not done: {planned.plan.name}")
         return None
 
+    def _observed(self, ledger: Ledger, rule: Rule, stage: Diagnosed) -> Ended:
+        """The end of a run that may only look: the advice that fits, if the rule has one."""
+        why = "the rule only observes" if rule.mode is Mode.OBSERVE else "the ceiling for all rules is to observe"
+        rung = planning.choose(ledger.run, rule, stage.examined.evidence, stage.after_rung)
+        said = None if isinstance(rung, NoRung) else planning.advice(ledger.run, rule, rung, stage.examined.evidence)
+        return outcome.told(self._clock.now(), said or why)
+
     async def _draft(
         self, ledger: Ledger, rule: Rule, evidence: Mapping[str, Evidence], after_rung: int, revision: int
     ) -> Planned | Ended:
         run, now = ledger.run, self._clock.now
         rung = planning.choose(run, rule, evidence, after_rung)
         if isinstance(rung, NoRung):
-            return outcome.told(now(), rung.why) if after_rung < 0 else Ended(now(), Outcome.NOT_HEALED, rung.why)
+            return outcome.ladder_over(now(), rung.why, tried=after_rung >= 0)
+        said = planning.advice(run, rule, rung, evidence)
+        if said is not None:
+            return outcome.ladder_over(now(), said, tried=after_rung >= 0)
         plan = await self._stages.planner.draft(run, rule, rung, evidence)
         if isinstance(plan, CannotPlan):
             self._metrics.held.labels(plan.reason.name.lower()).inc()
@@ -213,7 +222,7 @@ class Flow:
         plan = stage.planned.plan
         if self._mode(rule) in (Mode.OBSERVE, Mode.SUGGEST):
             return outcome.told(now, f"the mode is {self._mode(rule)} now, so the plan was not carried out")
-        if now - stage.planned.at > max(self._settings.hold_timeout, self._settings.approval_timeout):
+        if now - stage.planned.at > max(self._settings.hold_timeout, self._time_to_decide(rule, plan)):
             return outcome.expired(now, "the plan is too old by now to make sense")
         review = await self._stages.guards.review(plan, at=now)
         if isinstance(review, Refuse):
@@ -223,7 +232,7 @@ class Flow:
             return self._hold(ledger, stage.planned, stage.held, review)
         match approval.stand(plan, self._mode(rule), stage.asked, stage.decision, now):
             case approval.Ask():
-                until = now + self._settings.approval_timeout
+                until = now + self._time_to_decide(rule, plan)
                 ledger.note(Asked(now, stage.planned.round, stage.planned.revision, until))
                 self._metrics.held.labels(Reason.NEEDS_APPROVAL.name.lower()).inc()
                 return Parked(until)
@@ -237,6 +246,11 @@ class Flow:
                 return await self._begin(ledger, rule, stage)
             case other:
                 assert_never(other)
+
+    def _time_to_decide(self, rule: Rule, plan: Plan) -> timedelta:
+        """How long people have: what the remedy's gate says, else the settings."""
+        gate = rule.rungs[plan.rung].gate
+        return (gate.timeout if gate else None) or self._settings.approval_timeout
 
     async def _begin(self, ledger: Ledger, rule: Rule, stage: Drafted) -> Parked | Ended | None:
         """The first step; where the plan has waited, only if it would be made the same way again now."""

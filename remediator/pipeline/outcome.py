@@ -1,17 +1,36 @@
 """How a run ends, in the product's words. Pure."""
 
+from dataclasses import replace
 from datetime import datetime
 
+from remediator.model.duration import say_duration
 from remediator.model.facts import Ended, Proof
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.run import Cancel, Resolved
 from remediator.model.stage import NotHelped, Proven
 from remediator.pipeline.approval import Denied
+from remediator.rules.book import Rule
 
 
 def told(at: datetime, why: str) -> Ended:
     """Nothing was to be done."""
     return Ended(at, Outcome.TOLD, why)
+
+
+def ladder_over(at: datetime, why: str, *, tried: bool) -> Ended:
+    """There is nothing, or nothing more, to be done."""
+    return Ended(at, Outcome.NOT_HEALED, why) if tried else told(at, why)
+
+
+_WELL = (Outcome.HEALED, Outcome.RESOLVED_BY_ITSELF, Outcome.CANCELLED, Outcome.TOLD, Outcome.DENIED)
+
+
+def with_escalation(ended: Ended, rule: Rule) -> Ended:
+    """The end, and whom to turn to where it is a bad one: nobody else is told by this version."""
+    if not rule.escalate or ended.outcome in _WELL:
+        return ended
+    levels = ", ".join(f"{level.to} (after {say_duration(level.after)})" for level in rule.escalate)
+    return replace(ended, brief=f"{ended.brief}. The rule would escalate to {levels}; nobody was told: please do it")
 
 
 def refused(at: datetime, reason: Reason, detail: str) -> Ended:

@@ -17,6 +17,10 @@ from remediator.pipeline.calls import Calls
 from remediator.pipeline.rulebook import scope_of
 from remediator.rules.book import Rule, Rung, Step
 from remediator.rules.expressions import Scope
+from remediator.rules.held import holds
+from remediator.rules.rule import Verify
+
+_LONGEST_ADVICE = 2000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,17 @@ def choose(run: Run, rule: Rule, evidence: Mapping[str, Evidence], after_rung: i
     return NoRung("no remedy of the rule fits the evidence" if rule.rungs else "the rule only diagnoses")
 
 
+def advice(run: Run, rule: Rule, rung: Rung, evidence: Mapping[str, Evidence]) -> str | None:
+    """What a rung that only tells has to say; None where it has steps."""
+    if rung.tell is None:
+        return None
+    try:
+        said = str(rung.tell.render(scope_of(run.alert, rule, evidence)))
+    except BadExpression as error:
+        return f"“{rung.name}” fits, but its advice could not be worked out: {error}"
+    return shorten(said, _LONGEST_ADVICE)
+
+
 class Planner:
     """Makes the plan of one rung."""
 
@@ -67,10 +82,20 @@ class Planner:
                 return planned
             steps.append(planned)
         try:
-            verification = plan_verification(rule, scope)
+            verification = plan_verification(rule.verify_of(rung), scope)
         except BadExpression as error:
             return CannotPlan(Reason.CANNOT_RENDER, f"the verification: {error}")
-        return Plan(rung.index, rung.name, rung.gated, tuple(steps), verification)
+        limits = rung.limits or rule.limits
+        return Plan(
+            rung.index,
+            rung.name,
+            rung.gated,
+            tuple(steps),
+            verification,
+            lasts=rung.for_,
+            max_targets=limits.max_targets.count if limits and limits.max_targets else None,
+            held=holds(rule, rung),
+        )
 
     async def _plan_step(self, step: Step, scope: Scope) -> PlannedStep | CannotPlan:
         try:
@@ -101,9 +126,8 @@ class Planner:
         )
 
 
-def plan_verification(rule: Rule, scope: Scope) -> Verification:
-    """The rule's verification, rendered. Raises BadExpression. Pure."""
-    verify = rule.verify
+def plan_verification(verify: Verify, scope: Scope) -> Verification:
+    """The verification, rendered. Raises BadExpression. Pure."""
     checks = []
     for check in verify.checks:
         params = check.step.render(scope).params

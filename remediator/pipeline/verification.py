@@ -154,8 +154,8 @@ class Watch:
     async def _look(self, run: Run, rule: Rule, policy: Verification) -> Sample:
         sights = await asyncio.gather(
             *(
-                self._check(run, rule, check, planned.params, planned.timeout)
-                for check, planned in zip(rule.verify.checks, policy.checks, strict=True)
+                self._check(run, rule, rule.check(planned.id), planned.params, planned.timeout)
+                for planned in policy.checks
             )
         )
         now = self._clock.monotonic()

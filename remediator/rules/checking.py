@@ -18,6 +18,7 @@ from remediator.rules.kinds import (
     ANY_PART,
     UNCHECKED,
     Evidences,
+    InCommon,
     Kind,
     Known,
     NoSuchPart,
@@ -41,20 +42,28 @@ class Names:
     """The diagnosis steps with the models of their results; None where there is no evidence yet."""
     result: type[BaseModel] | None = None
     """The model of the result that an `expect` looks at; None anywhere else."""
+    labels: frozenset[str] | None = None
+    """The labels that are the same in all alerts of a group; None where a rule does not group."""
+    local: Mapping[str, Kind] = field(default_factory=dict)
+    """Names that are known at this one place, as `item` within `compute`."""
 
     def kinds(self) -> dict[str, Kind]:
         alert = dict.fromkeys(ALERT_FIELDS, "")
         known: dict[str, Kind] = {
-            "labels": Mapping[str, str],
-            "annotations": Mapping[str, str],
+            "labels": Mapping[str, str] if self.labels is None else InCommon("labels", self.labels),
+            "annotations": Mapping[str, str] if self.labels is None else InCommon("annotations", frozenset()),
             "vars": Any if self.vars is None else Known(self.vars),
-            "alert": Known(alert),
+            "alert": Known(alert) if self.labels is None else InCommon("alert", self._of_alert()),
         }
         if self.steps is not None:
             known["steps"] = Evidences(self.steps)
         if self.result is not None:
             known["result"] = self.result
-        return known
+        return {**known, **self.local}
+
+    def _of_alert(self) -> frozenset[str]:
+        """What the alerts of a group have in common, beside labels."""
+        return frozenset({"name"} if self.labels and "alertname" in self.labels else ())
 
 
 def check(tree: nodes.Node, names: Names, *, is_condition: bool = False) -> list[str]:
@@ -75,8 +84,29 @@ def names_in(tree: nodes.Node) -> frozenset[str]:
     return frozenset(found | {tree.name} if isinstance(tree, nodes.Name) else found)
 
 
+def kind_in(tree: nodes.Node, names: Names) -> Kind:
+    """The kind of an expression's value, as far as it is known at load."""
+    return _Checker(names).value(tree)
+
+
+def parts_in(tree: nodes.Node, root: str) -> frozenset[str]:
+    """The parts of one name that the expression looks at: of `steps` the ids of diagnosis steps."""
+    found = set()
+    parts = (nodes.Getattr, nodes.Getitem)
+    for node in (*tree.find_all(parts), *([tree] if isinstance(tree, parts) else ())):
+        if not (isinstance(node.node, nodes.Name) and node.node.name == root):
+            continue
+        if isinstance(node, nodes.Getattr):
+            found.add(node.attr)
+        elif isinstance(node.arg, nodes.Const):
+            found.add(str(node.arg.value))
+    return frozenset(found)
+
+
 _NOT_HERE = {
-    "steps": "`steps` cannot be used here: there is no evidence yet; use it in `when`, `do` and `checks`",
+    "steps": "`steps` cannot be used here: there is no evidence yet; use it in `diagnose`, `when`, `do` and `checks`",
+    "item": "`item` is one of the things that `compute` goes through by `each`; it is known only there",
+    "let": "`let` holds the values of one `compute`, within it; as evidence they are `steps.<id>.let.<name>`",
     "result": "`result` is what a check found, only `expect` has it; evidence is `steps.<id>.<field>`",
 }
 
@@ -92,6 +122,9 @@ class _Checker:
     def value(self, node: nodes.Node) -> Kind:
         """The kind of a value that is used as it is, where `kind_of` may also be on the way to a part of it."""
         kind = self.kind_of(node)
+        if isinstance(kind, InCommon):
+            self.mistakes.append(f"`{kind.name}` as a whole differs among the alerts that this rule groups")
+            return Any
         if isinstance(kind, Evidences):
             self.mistakes.append("`steps` is followed by a step's id and a field, as in `steps.state.status`")
             return Any

@@ -7,27 +7,31 @@ started with. It evaluates nothing but expressions that read `vars` alone.
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from remediator.documents import Document, Path, faults_of, value_at
 from remediator.errors import BadExpression, BadRules
 from remediator.model.digest import digest_of
 from remediator.model.ids import RuleId
 from remediator.plugins import Actions
+from remediator.rules import ordering
+from remediator.rules.computing import COMPUTE, compile_compute, model_of
 from remediator.rules.expressions import Expression, Names, Template, parse_expression, parse_template
-from remediator.rules.grammar import RuleShape, RungShape, VerifyShape
+from remediator.rules.grammar import GateShape, LimitsShape, RuleShape, RungShape, VerifyShape
 from remediator.rules.matchers import Matcher, parse_matcher
 from remediator.rules.reporting import Report
-from remediator.rules.rule import Check, Rule, Rung, Step, Verify
+from remediator.rules.rule import Check, Escalation, Gate, Limits, Rule, Rung, Step, Verify
 from remediator.rules.steps import StepCompiler
+from remediator.rules.trees import steps_in
 
 T = TypeVar("T")
 
 _STEP_ID = re.compile(r"[a-z][a-z0-9_]*")
 _SPANS = ("settle", "sustain", "within", "every")
-_HARMLESS: dict[str, Any] = {"name": "x", "match": ["alertname=x"], "do": [{}]}
+_HARMLESS: dict[str, Any] = {"name": "x", "match": ["alertname=x"], "do": [{}], "to": "x"}
 _MENDINGS = 4  # a list item becomes an empty mapping first, which then lacks something
 
 
@@ -56,12 +60,15 @@ class RuleCompiler:
         shape = self._shape_of(raw)
         if shape is None:
             return None
-        before, after = Names(self._vars), Names(self._vars, self._evidence_of(raw))
-        summary = self._template(shape.summary, before, ("summary",))
         matchers = self._matchers(shape.match)
-        diagnose = tuple(self._diagnose(shape, before))
+        labels = _labels_in_common(shape.group_by, matchers)
+        before = Names(self._vars, labels=labels)
+        after = Names(self._vars, self._evidence_of(raw), labels=labels)
+        summary = self._template(shape.summary, before, ("summary",))
+        diagnose = tuple(self._diagnose(shape, after))
+        self._refuse_circles(diagnose)
         rungs = tuple(self._rung(index, rung, after) for index, rung in enumerate(shape.remediate))
-        verify = self._verify(shape.verify, after)
+        verify = self._verify(shape.verify, after, ("verify",), "verify")
         if self._report.mistakes or summary is None or self._vars is None:
             return None
         document = {"pack": self._pack, "vars": self._vars, "rule": raw}
@@ -79,6 +86,9 @@ class RuleCompiler:
             rungs=rungs,
             verify=verify,
             document=document,
+            limits=_limits(shape.limits),
+            escalate=tuple(Escalation(level.after, level.to) for level in shape.escalate),
+            group_by=shape.group_by,
         )
 
     def _shape_of(self, raw: Any) -> RuleShape | None:
@@ -86,7 +96,7 @@ class RuleCompiler:
         data = raw
         for _ in range(_MENDINGS):
             try:
-                return RuleShape.model_validate(data)
+                return RuleShape.model_validate(data, context={"vars": self._vars})
             except ValidationError as error:
                 if data is raw:
                     self._report.invalid(error, RuleShape)
@@ -100,8 +110,13 @@ class RuleCompiler:
         diagnose = raw.get("diagnose", {})
         if not isinstance(diagnose, Mapping):
             return {}
-        found = {step_id: self._steps.action_of(step) for step_id, step in diagnose.items()}
-        return {step_id: action and action.result for step_id, action in found.items()}
+        return {step_id: self._model_of(step) for step_id, step in diagnose.items()}
+
+    def _model_of(self, step: Any) -> type[BaseModel] | None:
+        if isinstance(step, Mapping) and COMPUTE in step:
+            return model_of(step[COMPUTE])
+        action = self._steps.action_of(step)
+        return None if action is None else action.result
 
     def _template(self, text: str, names: Names, path: Path) -> Template | None:
         return self._try(lambda: parse_template(text, names), path)
@@ -122,6 +137,12 @@ class RuleCompiler:
             self._report.wrong(("match",), "a rule without matchers would match every alert; name one")
         found: list[Matcher] = []
         for index, item in enumerate(items):
+            if _is_split(items, index):
+                what = f"`{item}` and `{items[index + 1]}` were one matcher, which YAML has taken apart at the comma; "
+                self._report.wrong(("match", index), what + "put it in single quotes as a whole")
+                continue
+            if index and _is_split(items, index - 1):
+                continue
             try:
                 found.append(_matcher(item))
             except ValueError as error:
@@ -139,35 +160,67 @@ class RuleCompiler:
                 what = f"`{step_id}` is not a step's id; use a-z, 0-9 and _, and begin with a letter"
                 self._report.wrong(path, what, key=True)
             self._refuse_expect(raw, path)
-            step = self._steps.compile(f"diagnose.{step_id}", raw, path, names, reads_only="`diagnose`")
+            step = self._diagnosis_step(step_id, raw, path, names)
             if step is not None:
                 yield step
+
+    def _diagnosis_step(self, step_id: str, raw: Mapping[str, Any], path: Path, names: Names) -> Step | None:
+        full_id = f"diagnose.{step_id}"
+        if COMPUTE in raw:
+            timeout = self._steps.timeout_of(raw, path)
+            return compile_compute(full_id, raw, path, names, self._report, timeout=timeout)
+        step = self._steps.compile(full_id, raw, path, names, reads_only="`diagnose`")
+        return step and replace(step, needs=steps_in(step.params))
+
+    def _refuse_circles(self, steps: tuple[Step, ...]) -> None:
+        """Diagnosis steps that wait for each other would wait for ever."""
+        needs = {step.id.removeprefix("diagnose."): step.needs for step in steps}
+        for circle in ordering.circles(needs):
+            self._report.wrong(("diagnose", circle[0]), ordering.say_circle(circle), key=True)
 
     def _rung(self, index: int, shape: RungShape, names: Names) -> Rung:
         path: Path = ("remediate", index)
         when = None if shape.when is None else self._condition(shape.when, names, (*path, "when"))
+        tell = None if shape.tell is None else self._template(shape.tell, names, (*path, "tell"))
         steps = []
-        for number, raw in enumerate(shape.do):
+        for number, raw in enumerate(shape.do or ()):
             self._refuse_expect(raw, (*path, "do", number))
             step = self._steps.compile(f"remediate.{index}.{number}", raw, (*path, "do", number), names)
             if step is not None:
                 steps.append(step)
-        name = shape.name or ", ".join(dict.fromkeys(step.action.name for step in steps))
-        return Rung(index, name, when, shape.gate, tuple(steps))
+        return Rung(
+            index,
+            shape.name or ", ".join(dict.fromkeys(step.action.name for step in steps)) or "tell",
+            when,
+            tuple(steps),
+            gate=_gate(shape.gate),
+            tell=tell,
+            for_=shape.for_,
+            limits=_limits(shape.limits),
+            verify=self._verify_of_rung(index, shape, names),
+        )
+
+    def _verify_of_rung(self, index: int, shape: RungShape, names: Names) -> Verify | None:
+        if shape.verify is None:
+            return None
+        path: Path = ("remediate", index, "verify")
+        return self._verify(shape.verify, names, path, f"remediate.{index}.verify")
 
     def _refuse_expect(self, raw: Mapping[str, Any], path: Path) -> None:
         if "expect" in raw:
             what = "`expect` belongs to the checks of `verify`; here a step's result is only kept as evidence"
             self._report.wrong((*path, "expect"), what, key=True)
 
-    def _verify(self, shape: VerifyShape, names: Names) -> Verify:
-        checks = (self._check(index, raw, names) for index, raw in enumerate(shape.checks))
+    def _verify(self, shape: VerifyShape, names: Names, path: Path, prefix: str) -> Verify:
+        checks = (
+            self._check(f"{prefix}.{index}", raw, names, (*path, "checks", index))
+            for index, raw in enumerate(shape.checks)
+        )
         found = tuple(check for check in checks if check is not None)
         return Verify(shape.settle, shape.sustain, shape.within, shape.every, found)
 
-    def _check(self, index: int, raw: Mapping[str, Any], names: Names) -> Check | None:
-        path: Path = ("verify", "checks", index)
-        step = self._steps.compile(f"verify.{index}", raw, path, names, reads_only="a check")
+    def _check(self, step_id: str, raw: Mapping[str, Any], names: Names, path: Path) -> Check | None:
+        step = self._steps.compile(step_id, raw, path, names, reads_only="a check")
         source = raw.get("expect")
         if not isinstance(source, str):
             what = "a check says what it expects, such as `expect: result.status == 200`"
@@ -175,9 +228,26 @@ class RuleCompiler:
             return None
         if step is None:
             return None
-        seen = Names(names.vars, names.steps, step.action.result)
-        expect = self._condition(source, seen, (*path, "expect"))
+        expect = self._condition(source, replace(names, result=step.action.result), (*path, "expect"))
         return None if expect is None else Check(step, expect)
+
+
+def _labels_in_common(group_by: tuple[str, ...], matchers: tuple[Matcher, ...]) -> frozenset[str] | None:
+    """The labels that are the same in all alerts of a group; None where a rule does not group."""
+    if not group_by:
+        return None
+    fixed = {m.label for m in matchers if not m.is_regex and not m.negated}
+    return frozenset(group_by) | fixed
+
+
+def _gate(shape: GateShape | None) -> Gate | None:
+    return None if shape is None else Gate(shape.approvers, shape.quorum, shape.timeout, shape.on_timeout)
+
+
+def _limits(shape: LimitsShape | None) -> Limits | None:
+    if shape is None:
+        return None
+    return Limits(shape.cooldown, shape.per_target, shape.per_rule, shape.max_targets, shape.min_healthy)
 
 
 def _matcher(item: Any) -> Matcher:
@@ -190,6 +260,21 @@ def _matcher(item: Any) -> Matcher:
     return parse_matcher(item)
 
 
+def _is_split(items: tuple[Any, ...], index: int) -> bool:
+    """Whether this item and the next one are the halves of a matcher that YAML has split at a comma."""
+    if index + 1 >= len(items) or not all(isinstance(item, str) for item in items[index : index + 2]):
+        return False
+    return not _reads(items[index]) and _reads(f"{items[index]},{items[index + 1]}")
+
+
+def _reads(text: str) -> bool:
+    try:
+        parse_matcher(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _exclude(one: Matcher, other: Matcher) -> bool:
     """Whether the two contradict each other."""
     if one.label != other.label or one.is_regex or other.is_regex or (one.negated and other.negated):
@@ -200,7 +285,7 @@ def _exclude(one: Matcher, other: Matcher) -> bool:
 def _mend(data: Any, path: Path) -> Path:
     """Take a faulty value out of `data`, or put one there that does no harm. Gives the path of what was changed."""
     around = value_at(data, path[:-1])
-    if path == ("verify",) and isinstance(around, dict) and isinstance(around["verify"], dict):
+    if path[-1:] == ("verify",) and isinstance(around, dict) and isinstance(around["verify"], dict):
         for span in _SPANS:  # each is well, but they do not fit together
             around["verify"].pop(span, None)
         return (*path, "within")

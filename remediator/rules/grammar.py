@@ -4,13 +4,21 @@ Read from YAML by `loading` and from a stored rule by `compiling`. A step is lef
 name of an action, and only the action knows its parameters.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationInfo, model_validator
+from pydantic_core import PydanticUseDefault
 
+from remediator.errors import BadExpression
+from remediator.model.budget import Budgets, Part
 from remediator.model.duration import Duration, say_duration
 from remediator.model.plan import Mode
+from remediator.rules.expressions import Names, Scope, parse_template
+
+VERSION = 1
+"""The version of the rule language. It rises when a file that was right would mean something else."""
 
 
 def _not_yet(_: Any, info: ValidationInfo) -> Any:
@@ -34,16 +42,42 @@ def _expression(value: Any) -> Any:
 
 
 def _gate(value: Any) -> Any:
-    if isinstance(value, dict):
-        raise ValueError("who approves, how many and until when is not supported yet; write `gate: true`")
-    if not isinstance(value, bool):
-        raise ValueError("`gate` is true or false")
+    if isinstance(value, bool):
+        return {} if value else None
+    if not isinstance(value, dict | GateShape):
+        raise ValueError("`gate` is true or false, or says who decides: {approvers: […], quorum: 1, timeout: 15m}")
     return value
 
 
-def _duration(value: Any) -> Any:
-    if isinstance(value, str) and "{{" in value:
-        raise ValueError("an expression is not supported here yet; write the duration out, like 30s")
+def _from_vars(value: Any, info: ValidationInfo) -> Any:
+    """A duration or a limit may be an expression over `vars`: those are known when rules are loaded."""
+    if not (isinstance(value, str) and "{{" in value):
+        return value
+    variables: Mapping[str, Any] | None = (info.context or {}).get("vars")
+    if variables is None:
+        raise PydanticUseDefault  # the variables are mistaken themselves, and that is said there
+    try:
+        template = parse_template(value, Names(variables))
+        is_constant = template.is_constant
+        known = template.render(Scope({}, vars=variables)) if is_constant else None
+    except BadExpression as error:
+        raise ValueError(str(error)) from error
+    if not is_constant:
+        raise ValueError("only `vars` can be used here: it is settled when the rules are loaded")
+    return known
+
+
+def _version(value: Any) -> Any:
+    if value != VERSION or isinstance(value, bool):
+        raise ValueError(f"this is version {VERSION} of the rule language, and the file is written for {value!r}")
+    return value
+
+
+def _label_names(value: Any) -> Any:
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) and name for name in value):
+        raise ValueError("`group_by` takes a list of label names, such as [namespace, service]")
+    if len(set(value)) != len(value):
+        raise ValueError("`group_by` names a label twice")
     return value
 
 
@@ -62,7 +96,11 @@ def _matchers(value: Any) -> Any:
 NotYet = Annotated[Any, BeforeValidator(_not_yet)]
 Slug = Annotated[str, BeforeValidator(_slug)]
 ExpressionText = Annotated[str, BeforeValidator(_expression)]
-Span = Annotated[Duration, BeforeValidator(_duration)]
+Span = Annotated[Duration, BeforeValidator(_from_vars)]
+Positive = Annotated[Span, Field(gt=timedelta(0))]
+Count = Annotated[int, Field(ge=1, strict=True), BeforeValidator(_from_vars)]
+Often = Annotated[Budgets, BeforeValidator(_from_vars)]
+Much = Annotated[Part, BeforeValidator(_from_vars)]
 StepShape = Annotated[dict[str, Any], BeforeValidator(_step)]
 
 
@@ -70,22 +108,6 @@ class Shape(BaseModel):
     """A part of a rule file. Unknown keys are mistakes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-class RungShape(Shape):
-    """One remedy: when it is tried, and what it does."""
-
-    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
-    """What people see; the names of its actions where it is left out."""
-    when: ExpressionText | None = None
-    """An expression; without one the rung is always tried in its turn."""
-    gate: Annotated[StrictBool, BeforeValidator(_gate)] = False
-    """Whether a person decides on this rung, whatever the mode."""
-    do: Annotated[tuple[StepShape, ...], Field(min_length=1)]
-    """The steps, in order."""
-    for_: NotYet = Field(default=None, alias="for")
-    limits: NotYet = None
-    verify: NotYet = None
 
 
 class VerifyShape(Shape):
@@ -115,6 +137,73 @@ class VerifyShape(Shape):
         return self
 
 
+class GateShape(Shape):
+    """Who decides on a remedy, how many of them, and until when."""
+
+    approvers: tuple[Slug, ...] = ()
+    """Groups of people who may decide; without any, everybody who may decide at all."""
+    quorum: Count = 1
+    """How many different people have to approve."""
+    timeout: Positive | None = None
+    """How long the plan waits for them; the setting `pipeline.approval_timeout` where it is left out."""
+    on_timeout: Literal["deny", "escalate", "auto"] = "deny"
+    """What happens then."""
+
+
+class LimitsShape(Shape):
+    """How often, and on how much at once, a rule may act."""
+
+    cooldown: Span | None = None
+    """How long a target is left alone after a change."""
+    per_target: Often | None = None
+    """How often one target may be changed."""
+    per_rule: Often | None = None
+    """How often the rule may change anything."""
+    max_targets: Much | None = None
+    """How many targets one plan may touch; the setting `pipeline.max_targets` where it is left out."""
+    min_healthy: Much | None = None
+    """How many members of a pool must stay healthy meanwhile."""
+
+
+class EscalationShape(Shape):
+    """Whom to turn to when it lasts."""
+
+    after: Positive = timedelta(minutes=15)
+    """How long after the alert came in."""
+    to: Slug
+    """The level that is told."""
+
+
+class RungShape(Shape):
+    """One remedy: when it is tried, and what it does."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """What people see; the names of its actions where it is left out."""
+    when: ExpressionText | None = None
+    """An expression; without one the rung is always tried in its turn."""
+    gate: Annotated[GateShape | None, BeforeValidator(_gate)] = None
+    """Whether a person decides on this rung, whatever the mode: true, or who decides and until when."""
+    do: Annotated[tuple[StepShape, ...], Field(min_length=1)] | None = None
+    """The steps, in order."""
+    tell: Annotated[str, Field(min_length=1)] | None = None
+    """Instead of steps: advice for people, with which the run ends."""
+    for_: Positive | None = Field(default=None, alias="for")
+    """How long the change is to last before it is put back."""
+    limits: LimitsShape | None = None
+    """Limits of this remedy, instead of the rule's."""
+    verify: VerifyShape | None = None
+    """How it is proven that this remedy helped, instead of the rule's way."""
+
+    @model_validator(mode="after")
+    def _do_or_tell(self) -> Self:
+        if (self.do is None) == (self.tell is None):
+            raise ValueError("a remedy has either steps (`do`) or advice for people (`tell`)")
+        given = [name for name in ("gate", "for_", "limits", "verify") if getattr(self, name) is not None]
+        if self.tell is not None and given:
+            raise ValueError(f"`{given[0].rstrip('_')}` belongs to a remedy with steps; this one only tells")
+        return self
+
+
 class RuleShape(Shape):
     """One rule."""
 
@@ -124,27 +213,46 @@ class RuleShape(Shape):
     """What has happened, in one line for people."""
     match: Annotated[tuple[Any, ...], BeforeValidator(_matchers)]
     """Matchers in Alertmanager's syntax, all of which must hold."""
+    group_by: Annotated[tuple[str, ...], BeforeValidator(_label_names)] = ()
+    """Names of labels: alerts that are the same in all of them share one run."""
     mode: Mode = Mode.GATED
     """How far it may go by itself: `observe`, `suggest`, `gated` or `auto`."""
     continues: StrictBool = Field(default=False, alias="continue")
     """Whether the rules after this one are tried as well where it matches."""
     diagnose: dict[str, StepShape] = {}
-    """Reading steps by an id, all carried out at the same time."""
+    """Reading steps by an id, carried out at the same time, each as soon as the evidence is there that it needs."""
     remediate: tuple[RungShape, ...] = ()
     """The remedies, tried one after another."""
     verify: VerifyShape = VerifyShape()
     """How it is proven that a remedy helped."""
-    limits: NotYet = None
-    escalate: NotYet = None
+    limits: LimitsShape | None = None
+    """How often, and on how much at once, it may act."""
+    escalate: tuple[EscalationShape, ...] = ()
+    """Whom to turn to when it lasts."""
     depends: NotYet = None
 
 
 class PackShape(Shape):
     """One rule file."""
 
+    version: Annotated[Literal[1], BeforeValidator(_version)] = 1
+    """The version of the rule language that the file is written in."""
     pack: Slug
     """The name of the pack; a pack is one file."""
     vars: dict[str, Any] = {}
     """Plain values that expressions read as `vars.…`."""
     rules: Annotated[tuple[Any, ...], Field(min_length=1)]
     """The rules, tried in order."""
+
+
+class OverlayShape(Shape):
+    """A file that fits a pack to one installation, without touching the pack."""
+
+    version: Annotated[Literal[1], BeforeValidator(_version)] = 1
+    """The version of the rule language that the file is written in."""
+    overlay: Slug
+    """The pack that it fits."""
+    vars: dict[str, Any] = {}
+    """Values instead of the pack's; mappings are joined, key by key."""
+    modes: dict[str, Mode] = {}
+    """Modes instead of those of the pack's rules, by the rule's name."""

@@ -11,6 +11,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, JsonValue
+from typing_extensions import is_typeddict
 
 from remediator.documents import did_you_mean
 
@@ -30,6 +31,14 @@ class Evidences:
     """The diagnosis steps of a rule with the models of their results; None for a step that is mistaken."""
 
     models: Mapping[str, type[BaseModel] | None]
+
+
+@dataclass(frozen=True, slots=True)
+class InCommon:
+    """What a rule that groups alerts may take of them: only what is the same in all of them."""
+
+    name: str
+    parts: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,8 @@ def part_of(kind: Kind, part: Part, name: str) -> Kind:
             return _part_of_known(kind.value, part, name)
         case Evidences():
             return _evidence(kind, part)
+        case InCommon():
+            return _in_common(kind, part)
         case Unchecked():
             raise NoSuchPart(f"`{name}` cannot be checked before it is evaluated, so no part of it can be taken")
     return _part_of_type(kind, part, name)
@@ -90,6 +101,14 @@ def _say(value: Any) -> str:
     return "a number"
 
 
+def _in_common(kind: InCommon, part: Part) -> Kind:
+    if isinstance(part, str) and part in kind.parts:
+        return str
+    shown = f"`{kind.name}.{part}`" if isinstance(part, str) else f"a part of `{kind.name}` that is worked out later"
+    what = f"{shown} may differ among the alerts that this rule groups; "
+    raise NoSuchPart(what + ("add it to `group_by`, or leave it out" if kind.name == "labels" else "leave it out"))
+
+
 def _evidence(evidences: Evidences, part: Part) -> Kind:
     if not isinstance(part, str):
         raise NoSuchPart("name the step, as in `steps.state`; which one it is must be known at load")
@@ -115,6 +134,8 @@ def _part_of_type(kind: Kind, part: Part, name: str) -> Kind:
 
 def _part_of_one(kind: Kind, part: Part, name: str) -> Kind:
     origin = get_origin(kind) or kind
+    if is_typeddict(origin):
+        return _key_of(origin, part, name)
     if isinstance(origin, type) and issubclass(origin, BaseModel):
         return _field_of(origin, part, name)
     if isinstance(origin, type) and issubclass(origin, Mapping):
@@ -124,6 +145,16 @@ def _part_of_one(kind: Kind, part: Part, name: str) -> Kind:
             raise NoSuchPart(_no_part(origin, part, name))
         return item_of(kind)
     raise NoSuchPart(f"`{name}` is a single value, it has no `{part}`")
+
+
+def _key_of(typed: Any, part: Part, name: str) -> Kind:
+    """The kind under a key of a mapping whose keys are all known."""
+    known: Mapping[str, Kind] = typed.__annotations__
+    if not isinstance(part, str):
+        raise NoSuchPart(f"the field of `{name}` must be written out, so that it can be checked at load")
+    if part not in known:
+        raise NoSuchPart(f"`{name}` has no `{part}`" + did_you_mean(part, known))
+    return known[part]
 
 
 def _no_part(origin: type, part: str, name: str) -> str:
@@ -145,7 +176,7 @@ def _field_of(model: type[BaseModel], part: Part, name: str) -> Kind:
 
 def item_of(kind: Kind) -> Kind:
     """The kind of the items of a list; `Unchecked` where it is no list or they differ."""
-    if isinstance(kind, Known | Evidences | Unchecked):
+    if isinstance(kind, Known | Evidences | InCommon | Unchecked):
         return UNCHECKED
     kinds = members(kind)
     if len(kinds) != 1 or kinds[0] is Any:
@@ -157,6 +188,19 @@ def item_of(kind: Kind) -> Kind:
         items = {one for one in get_args(kinds[0]) if one is not Ellipsis}
         return items.pop() if len(items) == 1 else Any
     return UNCHECKED
+
+
+def is_surely_no_list(kind: Kind) -> bool:
+    """Whether it is known at load that a value is something else than a list."""
+    if isinstance(kind, Known):
+        return not isinstance(kind.value, list)
+    if isinstance(kind, Unchecked):
+        return False
+    return not any(one is Any or _is_list_type(get_origin(one) or one) for one in members(kind))
+
+
+def _is_list_type(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Sequence) and not issubclass(kind, str | bytes)
 
 
 def members(kind: Kind) -> tuple[Kind, ...]:
@@ -179,7 +223,7 @@ def family_of(kind: Kind) -> str:
     """`text`, `a number` or `true or false`, where it is known; values of two families are never equal."""
     if isinstance(kind, Known):
         return _family_of_type(type(kind.value))
-    if isinstance(kind, Evidences | Unchecked):
+    if isinstance(kind, Evidences | InCommon | Unchecked):
         return ""
     families = {_family_of_type(one) for one in members(kind)}
     return families.pop() if len(families) == 1 else ""

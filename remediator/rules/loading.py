@@ -17,6 +17,7 @@ from remediator.plugins import Actions
 from remediator.rules.book import Book
 from remediator.rules.compiling import RuleCompiler
 from remediator.rules.grammar import PackShape
+from remediator.rules.overlays import Overlays
 from remediator.rules.reporting import Report
 from remediator.rules.rule import Rule
 
@@ -36,6 +37,7 @@ def check_files(paths: Sequence[Path], actions: Actions) -> tuple[list[Mistake],
     loading = _Loading(actions)
     for path in paths:
         loading.look_at(path)
+    loading.compile()
     mistakes = sorted(set(loading.mistakes))
     return mistakes, None if mistakes else Book(loading.rules)
 
@@ -47,6 +49,8 @@ class _Loading:
     actions: Actions
     rules: list[Rule] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
+    _overlays: Overlays = field(default_factory=Overlays)
+    _files: list[Document] = field(default_factory=list)  # those of packs
     _seen: set[Path] = field(default_factory=set)
     _packs: dict[str, str] = field(default_factory=dict)  # with the place of each
     _ids: dict[str, str] = field(default_factory=dict)
@@ -88,6 +92,10 @@ class _Loading:
                 what = "a rule file is a mapping with `pack`, `vars` and `rules`"
                 self.mistakes.append(document.mistake((), what))
             return
+        self.mistakes += _expressions_in_vars(data.get("vars"), document)
+        if "overlay" in data and "pack" not in data:
+            self.mistakes += self._overlays.take(document)
+            return
         try:
             PackShape.model_validate(data)
         except ValidationError as error:
@@ -95,10 +103,17 @@ class _Loading:
         pack = data.get("pack")
         if isinstance(pack, str):
             self._note_pack(pack, document)
-        self.mistakes += _expressions_in_vars(data.get("vars"), document)
-        rules = data.get("rules")
-        for index, raw in enumerate(rules if isinstance(rules, list) else ()):
-            self._compile(raw, index, str(pack), document)
+        self._files.append(document)
+
+    def compile(self) -> None:
+        """Compile the rules of all files that were taken, fitted by the overlays."""
+        for document in self._files:
+            fitted, mistakes = self._overlays.fit(document)
+            self.mistakes += mistakes
+            pack, rules = fitted.data.get("pack"), fitted.data.get("rules")
+            for index, raw in enumerate(rules if isinstance(rules, list) else ()):
+                self._compile(raw, index, str(pack), fitted)
+        self.mistakes += self._overlays.unused()
 
     def _compile(self, raw: Any, index: int, pack: str, document: Document) -> None:
         variables = document.data.get("vars", {})

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from remediator.documents import faults_of
 from remediator.errors import BadExpression, NoEvidence
+from remediator.model.budget import Budget, Share
 from remediator.model.ids import Digest, RuleId, StepId
 from remediator.model.plan import Mode
 from remediator.plugins import Action, Params
@@ -36,6 +37,8 @@ class Step:
     params: Mapping[str, Tree]
     timeout: timedelta | None = None
     """What the rule says; None leaves it to the action."""
+    needs: frozenset[str] = frozenset()
+    """For a step of `diagnose`: the ids of the diagnosis steps whose evidence it looks at."""
 
     def render(self, scope: Scope) -> Rendered:
         """The parameters for this scope, validated.
@@ -70,17 +73,6 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Rung:
-    """One remedy of a rule."""
-
-    index: int
-    name: str
-    when: Expression | None
-    gated: bool
-    steps: tuple[Step, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Verify:
     """How it is proven that a rung helped; see `model.plan.Verification`."""
 
@@ -89,6 +81,58 @@ class Verify:
     within: timedelta
     every: timedelta
     checks: tuple[Check, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Who decides on a rung, how many of them, and until when."""
+
+    approvers: tuple[str, ...] = ()
+    quorum: int = 1
+    timeout: timedelta | None = None
+    """None leaves it to the settings."""
+    on_timeout: str = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How often, and on how much at once, a rule may act; None leaves it to the settings."""
+
+    cooldown: timedelta | None = None
+    per_target: tuple[Budget, ...] | None = None
+    per_rule: tuple[Budget, ...] | None = None
+    max_targets: Share | None = None
+    min_healthy: Share | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Escalation:
+    """The level that is told when it lasts."""
+
+    after: timedelta
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """One remedy of a rule: its steps, or advice for people (`tell`) and no steps."""
+
+    index: int
+    name: str
+    when: Expression | None
+    steps: tuple[Step, ...]
+    gate: Gate | None = None
+    tell: Template | None = None
+    for_: timedelta | None = None
+    """How long the change is to last before it is put back; None for good."""
+    limits: Limits | None = None
+    verify: Verify | None = None
+    """How it is proven; None for the rule's own way."""
+
+    @property
+    def gated(self) -> bool:
+        """Whether a person decides on it, whatever the mode."""
+        return self.gate is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +152,19 @@ class Rule:
     rungs: tuple[Rung, ...]
     verify: Verify
     document: Mapping[str, Any]
+    limits: Limits | None = None
+    escalate: tuple[Escalation, ...] = ()
+    group_by: tuple[str, ...] = ()
+    """Names of labels: alerts that are the same in all of them share one run; empty for a run each."""
+
+    def verify_of(self, rung: Rung) -> Verify:
+        """How it is proven that this rung helped."""
+        return rung.verify or self.verify
+
+    def check(self, step: StepId) -> Check:
+        """The check with this step's id. Raises KeyError where there is none."""
+        verifies = [self.verify, *(rung.verify for rung in self.rungs if rung.verify)]
+        return {check.step.id: check for verify in verifies for check in verify.checks}[step]
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         return all(matcher.matches(labels) for matcher in self.matchers)

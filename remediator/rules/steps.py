@@ -23,7 +23,8 @@ from remediator.rules.trees import Tree, parse_tree
 Wrong = Callable[[Path, str], None]
 
 _SPAN: TypeAdapter[timedelta] = TypeAdapter(Span)
-_NOT_YET = ("for", "limits", "retry", "undo")
+_NOT_YET = ("retry", "undo")
+_OF_THE_REMEDY = ("for", "gate", "limits", "verify", "when")
 
 
 class StepCompiler:
@@ -36,7 +37,7 @@ class StepCompiler:
         self, step_id: str, raw: Mapping[str, Any], path: Path, names: Names, *, reads_only: str = ""
     ) -> Step | None:
         """The step, or None where its action is not known. `reads_only` names the place where a step may only read."""
-        timeout = self._timeout(raw, path)
+        timeout = self.timeout_of(raw, path)
         name = self._action_name(raw, path)
         if name is None:
             return None
@@ -67,19 +68,24 @@ class StepCompiler:
         return known[0] if known else None
 
     def _say_key(self, key: str, known: list[str]) -> str:
+        if key == "compute":
+            return "`compute` belongs to `diagnose`; use what it finds here, as `steps.<id>.let.<name>`"
         if key in _NOT_YET:
             return f"`{key}` is not supported yet; leave it out"
+        if key in _OF_THE_REMEDY:
+            return f"`{key}` belongs to the remedy, beside its `do`, not to one of its steps"
         if known and key in self._actions[known[0]].params.model_fields:
             return f"`{key}` is a parameter of `{known[0]}`; indent it below that"
         if known:
             return f"`{key}` is not known here; a step has one action (`{known[0]}`) and may have a `timeout`"
         return f"there is no action `{key}`" + did_you_mean(key, self._actions)
 
-    def _timeout(self, raw: Mapping[str, Any], path: Path) -> timedelta | None:
+    def timeout_of(self, raw: Mapping[str, Any], path: Path) -> timedelta | None:
+        """The time limit that a step names, if it names one; its mistakes are told to the report."""
         if "timeout" not in raw:
             return None
         try:
-            timeout = _SPAN.validate_python(raw["timeout"])
+            timeout = _SPAN.validate_python(raw["timeout"], context={"vars": self._vars})
         except ValidationError as error:
             self._report.wrong((*path, "timeout"), error.errors()[0]["msg"].removeprefix("Value error, "))
             return None

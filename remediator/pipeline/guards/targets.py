@@ -9,7 +9,7 @@ from remediator.storage.store import Reservation
 
 
 class Targets:
-    """Every changing step needs a target, and all together no more than `most`."""
+    """Every changing step needs a target, and all together no more than `most`, or than the rule says."""
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -20,8 +20,9 @@ class Targets:
             if step.effect is not Effect.READ and not step.targets:
                 return Refuse(Reason.NO_TARGET, step.sentence)
         names = sorted({target.name for target in plan.targets})
-        if len(names) > self._most:
-            return Refuse(Reason.TOO_MANY_TARGETS, f"{len(names)} targets, at most {self._most}: {', '.join(names)}")
+        most = self._most if plan.max_targets is None else plan.max_targets
+        if len(names) > most:
+            return Refuse(Reason.TOO_MANY_TARGETS, f"{len(names)} targets, at most {most}: {', '.join(names)}")
         return Allow()
 
     def reserve(self, plan: Plan) -> tuple[Reservation, ...]:

@@ -27,7 +27,7 @@ from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.dispatch import HeapDispatcher
 from remediator.pipeline.execution import Execution
 from remediator.pipeline.flow import Flow, Stages
-from remediator.pipeline.guards import Conflicts, Guards, Targets
+from remediator.pipeline.guards import Conflicts, Guards, Targets, Unbuilt
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.recovery import resume
@@ -194,7 +194,7 @@ class Process:
         self.dispatcher = HeapDispatcher(clock)
         self.rulebook = Rulebook(load_book([folder], actions), actions, store)
         calls = Calls(Clients(settings), clock, redactor, self.metrics)
-        guards = Guards([Targets(settings.pipeline.max_targets), Conflicts()])
+        guards = Guards([Unbuilt(), Targets(settings.pipeline.max_targets), Conflicts()])
         self.flow = Flow(
             store=store,
             rulebook=self.rulebook,
