@@ -38,6 +38,14 @@ class AlertmanagerClient:
         """Ask whether it answers. Raises Failed, Unavailable."""
         await self._get("/api/v2/status", [])
 
+    async def configuration(self) -> str:
+        """Its configuration in YAML, with secrets hidden by itself. Raises Failed, Unavailable."""
+        answer = await self._get("/api/v2/status", [])
+        try:
+            return str(answer["config"]["original"])
+        except (KeyError, TypeError):
+            raise _strange(answer) from None
+
     async def is_firing(self, labels: Mapping[str, str]) -> bool:
         """Whether an alert with exactly these labels fires now, silenced or not.
 

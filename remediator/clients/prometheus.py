@@ -61,6 +61,16 @@ class PrometheusClient:
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise Unavailable(f"{what}: this is not an answer of Prometheus; check prometheus.url") from error
 
+    async def alert_names(self) -> frozenset[str]:
+        """The names of the alerts that its rules may raise. Raises Failed, Unavailable."""
+        status, answer = await self._api.ask("GET", "/api/v1/rules", query=[("type", "alert")])
+        if status != 200:  # noqa: PLR2004 - the one status of success
+            raise Failed(f"Prometheus, asked for its rules, answered {status}: {told(said_in(answer))}")
+        try:
+            return frozenset(str(rule["name"]) for group in answer["data"]["groups"] for rule in group["rules"])
+        except (KeyError, TypeError) as error:
+            raise Unavailable("this is not an answer of Prometheus; check prometheus.url") from error
+
     async def close(self) -> None:
         """Close the connections."""
         await self._api.close()

@@ -94,6 +94,14 @@ class Page:
     cursor: str
 
 
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a token belongs to, and what it may do; None where Slack does not say."""
+
+    name: str
+    scopes: frozenset[str] | None
+
+
 def is_channel_id(channel: str) -> bool:
     """Whether this is a channel's id (`C0123ABCD`) and not its name (`#alerts`)."""
     return _CHANNEL_ID.match(channel) is not None
@@ -216,8 +224,24 @@ class SlackClient:
 
     async def auth_test(self) -> str:
         """Who the token says we are. Raises Transient where Slack does not answer, Failed for a refusal."""
-        answer = await self._call("auth.test", "", self._web().auth_test(), repeatable=True)
-        return f"{answer.get('user', '?')} in {answer.get('team', '?')}"
+        return (await self.identity()).name
+
+    async def identity(self) -> "Identity":
+        """Who the token says we are, and its scopes, as Slack tells them with every answer (`X-OAuth-Scopes`).
+
+        Raises Transient where Slack does not answer, Failed for a refusal.
+        """
+        headers: dict[str, str] = {}
+
+        async def ask() -> "AsyncSlackResponse":
+            answer = await self._web().auth_test()
+            headers.update({name.lower(): str(value) for name, value in answer.headers.items()})
+            return answer
+
+        answer = await self._call("auth.test", "", ask(), repeatable=True)
+        told = headers.get("x-oauth-scopes")
+        scopes = None if told is None else frozenset(scope.strip() for scope in told.split(",") if scope.strip())
+        return Identity(f"{answer.get('user', '?')} in {answer.get('team', '?')}", scopes)
 
     async def close(self) -> None:
         """Close the connections."""

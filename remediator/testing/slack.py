@@ -241,7 +241,8 @@ class SlackStandIn:
         if method not in methods:
             return web.json_response({"ok": False, "error": "unknown_method", "req_method": method})
         try:
-            return web.json_response({"ok": True, **methods[method](arguments)})
+            headers = {"X-OAuth-Scopes": ",".join(sorted(self.scopes))}
+            return web.json_response({"ok": True, **methods[method](arguments)}, headers=headers)
         except _Refused as refused:
             wait = refused.answer.pop("retry_after", None)
             if wait is None:

@@ -1,0 +1,38 @@
+"""`remediator doctor`: whether everything that the settings and rules need is there, and what to do where it is not."""
+
+import asyncio
+import json
+from dataclasses import asdict
+
+import click
+
+from remediator.cli.service import FINDINGS, settings_of
+
+
+@click.command
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@click.option("--all", "show_all", is_flag=True, help="Print what is well, too.")
+@click.pass_context
+def doctor(ctx: click.Context, output: str, *, show_all: bool) -> None:
+    """Look whether everything that the settings and rules need is there; say what to do where it is not.
+
+    Ends with 1 where something does not work. Nothing is changed anywhere.
+    """
+    settings = settings_of(ctx)
+    from remediator.doctor import Verdict, examine
+    from remediator.plugins import Actions
+
+    findings = asyncio.run(examine(settings, Actions.installed()))
+    problems = [finding for finding in findings if finding.verdict is Verdict.PROBLEM]
+    if output == "json":
+        click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}, indent=2))
+    else:
+        for finding in findings:
+            if show_all or finding.verdict is not Verdict.OK:
+                click.echo(f"{finding.verdict:8} {finding.what}: {finding.detail}")
+                if finding.remedy:
+                    click.echo(f"         → {finding.remedy}")
+        well = sum(finding.verdict is Verdict.OK for finding in findings)
+        warnings = len(findings) - well - len(problems)
+        click.echo(f"{well} ok, {warnings} warnings, {len(problems)} problems")
+    raise SystemExit(FINDINGS if problems else 0)

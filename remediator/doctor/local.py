@@ -1,0 +1,126 @@
+"""What can be seen on this machine: rules, the store's folder, folders of files, commands, and who may call us."""
+
+import os
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+from remediator.doctor.finding import Finding, ok, problem, warning
+from remediator.doctor.needs import Needs
+from remediator.documents import Mistake
+from remediator.rules.book import Book
+from remediator.rules.held import held
+from remediator.settings import Settings
+
+_LITTLE = 100 * 1024 * 1024  # bytes of disk; alerts are small, and a full disk refuses them all
+
+
+def rules(settings: Settings, mistakes: Sequence[Mistake], book: Book | None) -> Finding:
+    """Whether the rule files load."""
+    if book is None:
+        more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+        return problem("rules", f"{mistakes[0]}{more}", "remediator check lists them all")
+    if not len(book):
+        where = ", ".join(map(str, settings.rules))
+        return warning("rules", f"no rules in {where}", "write one; docs/rules.md shows how")
+    return ok("rules", f"{len(book)} loaded")
+
+
+def held_rules(book: Book | None) -> Iterator[Finding]:
+    """Rules that ask for what this version cannot do."""
+    for rule in book or ():
+        for sentence in held(rule):
+            yield warning(f"rule {rule.id}", sentence, "leave it out, or do that part by hand")
+
+
+def examine(settings: Settings, needs: Needs) -> list[Finding]:
+    """Everything local."""
+    return [
+        _store(settings.store.directory),
+        _door(settings),
+        *_folders(settings, needs),
+        *_commands(settings, needs),
+        *_networks(settings, needs),
+    ]
+
+
+def _store(directory: Path) -> Finding:
+    probe = directory / f".doctor-{os.getpid()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"probe")
+        free = shutil.disk_usage(directory).free
+    except OSError as error:
+        remedy = "let the user that runs the service write there, or set store.directory"
+        return problem("store", f"{directory} cannot be written: {error.strerror}", remedy)
+    finally:
+        if probe.exists():
+            probe.unlink()
+    if free < _LITTLE:
+        return problem("store", f"{directory} has {free // 1024**2} MiB left", "free some space on that disk")
+    return ok("store", f"{directory} is writable, {free // 1024**3} GiB free")
+
+
+def _door(settings: Settings) -> Finding:
+    refusal = settings.open_door()
+    if refusal is not None:
+        return problem("webhook", refusal, "the service refuses to start like this")
+    if not settings.has_webhook_auth:
+        return warning(
+            "webhook",
+            f"any program on this machine can post alerts to {settings.listen}",
+            "add webhook.tokens, and the same token to Alertmanager's http_config",
+        )
+    return ok("webhook", f"{settings.listen}, with {len(settings.webhook.tokens) + len(settings.webhook.users)} keys")
+
+
+def _folders(settings: Settings, needs: Needs) -> Iterator[Finding]:
+    for name, path in settings.files.roots.items():
+        what = f"files {name}"
+        is_changed = ("files", name) in needs.changed
+        access = os.R_OK | os.X_OK | (os.W_OK if is_changed else 0)
+        if not path.is_dir():
+            yield problem(what, f"{path} is no folder", f"mount it, or mend files.roots.{name}")
+        elif not os.access(path, access):
+            wanted = "read and written" if is_changed else "read"
+            rules = needs.rules_with("files", name)
+            yield problem(what, f"{path} cannot be {wanted}", f"give the service's user the rights; needed by {rules}")
+        else:
+            yield ok(what, f"{path} can be {'read and written' if is_changed else 'read'}")
+    yield from unnamed("files", settings.files.roots, needs, "add it under files.roots")
+
+
+def _commands(settings: Settings, needs: Needs) -> Iterator[Finding]:
+    for name, command in settings.commands.items():
+        what = f"command {name}"
+        program = command.argv[0]
+        if not command.directory.is_dir():
+            yield problem(what, f"its directory {command.directory} is no folder", f"mend commands.{name}.directory")
+        elif shutil.which(program, path=command.environment.get("PATH", "/bin:/usr/bin")) is None:
+            remedy = f"install it, write its whole path in commands.{name}.argv, or set PATH in its environment"
+            yield problem(what, f"there is no program {program}", remedy)
+        else:
+            yield ok(what, f"{program} is there")
+    yield from unnamed("command", settings.commands, needs, "add it under commands")
+
+
+def _networks(settings: Settings, needs: Needs) -> Iterator[Finding]:
+    for family, allowed in (("http", settings.http.allow), ("tcp", settings.tcp.allow)):
+        rules = ", ".join(sorted(needs.families.get(family, ())))
+        if rules and not allowed:
+            yield problem(
+                family,
+                f"{rules} would reach nothing: no network is allowed",
+                f"name the networks in {family}.allow, such as 127.0.0.0/8",
+            )
+        elif allowed:
+            yield ok(family, f"may reach {', '.join(map(str, allowed))}")
+
+
+def unnamed(family: str, known: Collection[str], needs: Needs, remedy: str) -> Iterator[Finding]:
+    """What rules need and the settings do not name."""
+    for name in needs.names(family):
+        if name not in known:
+            rules = needs.rules_with(family, name)
+            detail = f"{rules} needs it, and the settings do not name it"
+            yield problem(f"{family} {name}", detail, f"{remedy}, or leave the pack out of `rules`")

@@ -1,0 +1,88 @@
+"""What the loaded rules need of the outside, read off their steps: which engines, servers, folders, commands. Pure."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from remediator.errors import BadExpression
+from remediator.model.plan import Effect
+from remediator.rules.book import Book, Rule, Step
+from remediator.rules.expressions import Scope, Template
+
+_NAMED_BY = {
+    "docker": "engine",
+    "redis": "server",
+    "postgres": "server",
+    "files": "root",
+    "command": "command",
+}
+"""The parameter by which the actions of a family name what they need."""
+
+
+@dataclass(slots=True)
+class Needs:
+    """What rules need, by the family of actions (`docker`), then by name; with the rules that need it."""
+
+    by_name: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    families: dict[str, set[str]] = field(default_factory=dict)
+    changed: set[tuple[str, str]] = field(default_factory=set)
+    """Those that a rule may change."""
+    alertnames: dict[str, set[str]] = field(default_factory=dict)
+    """Alerts that rules ask for by name."""
+
+    def rules_with(self, family: str, name: str) -> str:
+        """The rules that need it, as a list for people."""
+        return ", ".join(sorted(self.by_name.get((family, name), ())))
+
+    def names(self, family: str) -> list[str]:
+        """What is needed of a family, sorted."""
+        return sorted(name for kind, name in self.by_name if kind == family)
+
+
+def needs_of(book: Book) -> Needs:
+    """What the rules of a book need. What a label decides cannot be told and is left out."""
+    needs = Needs()
+    for rule in book:
+        for step in _steps(rule):
+            _note(needs, rule, step)
+        for matcher in rule.matchers:
+            if matcher.label == "alertname":
+                for name in matcher.values or ():
+                    needs.alertnames.setdefault(name, set()).add(rule.id)
+    return needs
+
+
+def _steps(rule: Rule) -> Iterator[Step]:
+    yield from rule.diagnose
+    for rung in rule.rungs:
+        yield from rung.steps
+        yield from (check.step for check in rule.verify_of(rung).checks)
+    yield from (check.step for check in rule.verify.checks)
+
+
+def _note(needs: Needs, rule: Rule, step: Step) -> None:
+    family = step.action.name.partition(".")[0]
+    needs.families.setdefault(family, set()).add(rule.id)
+    parameter = _NAMED_BY.get(family)
+    name = None if parameter is None else _value(step, parameter, rule.vars)
+    if name is None:
+        return
+    needs.by_name.setdefault((family, name), set()).add(rule.id)
+    if step.action.effect is not Effect.READ and step.action.nature is None:
+        needs.changed.add((family, name))
+
+
+def _value(step: Step, parameter: str, variables: Mapping[str, Any]) -> str | None:
+    """The parameter's value where it is known without an alert."""
+    known = step.action.params.model_fields.get(parameter)
+    if known is None:
+        return None
+    value = step.params.get(parameter, known.default)
+    if isinstance(value, Template):
+        if not value.is_constant:
+            return None
+        try:
+            value = value.render(Scope({}, vars=variables))
+        except BadExpression:
+            return None
+    return value if isinstance(value, str) else None

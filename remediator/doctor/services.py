@@ -1,0 +1,173 @@
+"""Asks every service that the settings name, with the rights that the loaded rules need; nothing is changed there."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from remediator.clients import Clients
+from remediator.clients.slack import SlackClient, is_channel_id
+from remediator.doctor.finding import Finding, ok, problem, warning
+from remediator.doctor.local import unnamed
+from remediator.doctor.needs import Needs
+from remediator.documents import read_document
+from remediator.errors import RemediatorError
+
+_WEBHOOK = "/api/v1/alerts"
+_SHOWN = 8
+
+
+async def slack(clients: Clients, needs: Needs) -> list[Finding]:
+    """The token, its scopes, and the channel."""
+    del needs
+    settings = clients.settings.slack
+    if settings.token is None:
+        return [warning("slack", "not configured, so the story is printed on the terminal", "set slack.token and slack.channel")]
+    client = SlackClient(token=settings.token.get_secret_value(), base_url=settings.base_url)
+    try:
+        return await _slack(client, settings.channel)
+    except RemediatorError as error:
+        return [problem("slack", str(error), "check slack.token, slack.base_url and the network")]
+    finally:
+        await client.close()
+
+
+async def _slack(client: SlackClient, channel: str) -> list[Finding]:
+    who = await client.identity()
+    findings = [ok("slack", f"the token is {who.name}'s")]
+    if who.scopes is not None and "chat:write" not in who.scopes:
+        findings.append(problem("slack scopes", "chat:write is missing", "add it to the app and install it anew"))
+    can_read = who.scopes is None or bool({"channels:history", "groups:history"} & who.scopes)
+    if not can_read:
+        remedy = "add channels:history: after a crash, messages are looked for instead of being sent again"
+        findings.append(warning("slack scopes", "the channel's history may not be read", remedy))
+    if not is_channel_id(channel):
+        remedy = "set slack.channel to the id (C…) in the channel's details"
+        findings.append(warning("slack channel", f"{channel} is a name; whether we are in it cannot be told", remedy))
+    elif can_read:
+        findings.append(await _channel(client, channel))
+    return findings
+
+
+async def _channel(client: SlackClient, channel: str) -> Finding:
+    try:
+        await client.history(channel, oldest=datetime.now(UTC))
+    except RemediatorError as error:
+        return problem("slack channel", str(error), "invite the app into the channel: /invite @its-name")
+    return ok("slack channel", f"{channel} can be read")
+
+
+async def prometheus(clients: Clients, needs: Needs) -> list[Finding]:
+    """Whether it answers, and whether it has the alerts that rules wait for."""
+    if clients.settings.prometheus.url is None:
+        rules = ", ".join(sorted(needs.families.get("prometheus", ())))
+        if not rules:
+            return []
+        return [problem("prometheus", f"{rules} asks it, and none is configured", "set prometheus.url")]
+    names = await clients.prometheus.alert_names()
+    findings = [ok("prometheus", f"{clients.settings.prometheus.url} answers; it has {len(names)} alerts")]
+    missing = sorted(set(needs.alertnames) - names)
+    if missing:
+        shown = ", ".join(missing[:_SHOWN]) + (" …" if len(missing) > _SHOWN else "")
+        remedy = (
+            "load their rules (deploy/prometheus/ has those of the shipped packs); another Prometheus may have them"
+        )
+        findings.append(warning("alerts", f"rules wait for alerts that this Prometheus has not: {shown}", remedy))
+    return findings
+
+
+async def alertmanager(clients: Clients, needs: Needs) -> list[Finding]:
+    """Whether it answers, and whether it sends to us, resolves included."""
+    del needs
+    client = clients.alertmanager
+    if client is None:
+        remedy = "set alertmanager.url: then doubtful alerts are asked about, and cut deliveries completed"
+        return [warning("alertmanager", "none is configured", remedy)]
+    text = await client.configuration()
+    where = clients.settings.alertmanager.url
+    return [ok("alertmanager", f"{where} answers"), *_receivers(read_document(text, name="alertmanager").data)]
+
+
+def _receivers(configuration: Any) -> list[Finding]:
+    """Whether a receiver leads to our webhook. Alertmanager hides secrets, and a URL may be one."""
+    if not isinstance(configuration, Mapping):
+        return []
+    receivers = [r for r in configuration.get("receivers") or () if isinstance(r, Mapping)]
+    hooks = [
+        (str(receiver.get("name")), hook)
+        for receiver in receivers
+        for hook in receiver.get("webhook_configs") or ()
+        if isinstance(hook, Mapping)
+    ]
+    ours = [(name, hook) for name, hook in hooks if _is_ours(str(hook.get("url", "")))]
+    if not ours and any(hook.get("url") == "<secret>" for _, hook in hooks):
+        remedy = "look there yourself: after a first alert, remediator_alerts_total rises"
+        return [warning("alertmanager receiver", "it hides the addresses of its webhooks", remedy)]
+    if not ours:
+        remedy = f"add a webhook_configs receiver with the url http://<this host>:9099{_WEBHOOK}, and a route to it"
+        return [problem("alertmanager receiver", f"no receiver leads to {_WEBHOOK}", remedy)]
+    quiet = sorted(name for name, hook in ours if hook.get("send_resolved") is False)
+    if quiet:
+        remedy = "set send_resolved: true: without it no run hears that its alert has ended"
+        return [problem("alertmanager receiver", f"{', '.join(quiet)} does not send resolved alerts", remedy)]
+    return [ok("alertmanager receiver", f"{', '.join(sorted({name for name, _ in ours}))} leads to {_WEBHOOK}")]
+
+
+def _is_ours(url: str) -> bool:
+    return urlsplit(url).path.rstrip("/") == _WEBHOOK
+
+
+async def docker(clients: Clients, needs: Needs) -> list[Finding]:
+    """Every engine, and whether it lets itself be asked."""
+    engines = clients.settings.docker.engines
+    findings = [
+        await _answer(
+            f"docker {name}",
+            clients.docker(name).ping,
+            f"is the engine at {address} running, and may this user open its socket (group docker)?",
+        )
+        for name, address in engines.items()
+    ]
+    return [*findings, *unnamed("docker", engines, needs, "add it under docker.engines")]
+
+
+async def redis(clients: Clients, needs: Needs) -> list[Finding]:
+    """Every Redis server, logged in to."""
+    servers = clients.settings.redis
+    findings = [
+        await _answer(f"redis {name}", clients.redis(name).ping, f"check redis.{name}, its password and its network")
+        for name in servers
+    ]
+    return [*findings, *unnamed("redis", servers, needs, "add it under redis")]
+
+
+async def postgres(clients: Clients, needs: Needs) -> list[Finding]:
+    """Every PostgreSQL server, logged in to."""
+    servers = clients.settings.postgres
+    findings = [
+        await _answer(
+            f"postgres {name}",
+            clients.postgres(name).ping,
+            f"check postgres.{name}, its password, pg_hba.conf and its network",
+        )
+        for name in servers
+    ]
+    return [*findings, *unnamed("postgres", servers, needs, "add it under postgres")]
+
+
+async def _answer(what: str, ask: Callable[[], Awaitable[None]], remedy: str) -> Finding:
+    try:
+        await ask()
+    except RemediatorError as error:
+        return problem(what, str(error), remedy)
+    return ok(what, "answers, and lets us in")
+
+
+LOOKS: Mapping[str, Callable[[Clients, Needs], Awaitable[list[Finding]]]] = {
+    "slack": slack,
+    "alertmanager": alertmanager,
+    "prometheus": prometheus,
+    "docker": docker,
+    "redis": redis,
+    "postgres": postgres,
+}
