@@ -32,17 +32,19 @@ from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.dispatch import Dispatcher, HeapDispatcher
 from remediator.pipeline.execution import Execution
 from remediator.pipeline.flow import Flow, Stages
-from remediator.pipeline.guards import Conflicts, Guards, Targets
+from remediator.pipeline.guards import Conflicts, Guards, Targets, Unbuilt
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.outbox import Outbox
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.recovery import Completion, Doubts, resume
+from remediator.pipeline.reloading import Reloader
 from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.verification import Watch
 from remediator.pipeline.worker import Worker
 from remediator.plugins import Actions
 from remediator.rules.book import Book
 from remediator.rules.loading import load_book
+from remediator.rules.watching import Look, RuleFiles, look_at
 from remediator.settings import Settings
 from remediator.storage.sqlite import SqliteStore
 from remediator.storage.store import Store
@@ -98,7 +100,9 @@ class App:
         chat: Chat | None = None,
         clock: Clock | None = None,
         on_death: Callable[[str, BaseException | None], None] = lambda _name, _error: None,
+        seen: Look | None = None,
     ) -> None:
+        """`seen`: how the rule files looked before `book` was read from them."""
         self.settings = settings
         self.clock = clock or SystemClock()
         self.metrics = Metrics()
@@ -110,6 +114,7 @@ class App:
         self.rulebook = Rulebook(book, actions, self.store)
         self.dispatcher = HeapDispatcher(self.clock)
         self.chat = chat or _chat_of(settings)
+        self._channel = settings.slack.channel if self.chat.name != _TERMINAL else _TERMINAL
         self.died: str | None = None
         self.port: int | None = None
         self._on_death = on_death
@@ -118,6 +123,18 @@ class App:
         self._is_open = False
         self._is_started = False
         self.intake, self.worker, self.outbox, self.doubts = self._wire()
+        self.rule_files = RuleFiles(settings.rules, self.clock, seen=seen)
+        self.reloader = Reloader(
+            paths=settings.rules,
+            actions=actions,
+            rulebook=self.rulebook,
+            store=self.store,
+            clock=self.clock,
+            metrics=self.metrics,
+            redactor=self.redactor,
+            channel=self._channel,
+            on_message=self.outbox.nudge,
+        )
 
     @classmethod
     def build(cls, settings: Settings, *, on_death: Callable[[str, BaseException | None], None]) -> Self:
@@ -126,11 +143,12 @@ class App:
         logs.configure(level=settings.log.level, style=settings.log.style, redactor=redactor)
         refuse_open_door(settings)
         actions = Actions.installed()
-        return cls(settings, actions=actions, book=load_book(settings.rules, actions), on_death=on_death)
+        seen = look_at(settings.rules)  # before they are read, so that no change between the two is missed
+        return cls(settings, actions=actions, book=load_book(settings.rules, actions), on_death=on_death, seen=seen)
 
     def _wire(self) -> tuple[Intake, Worker, Outbox, Doubts]:
         calls = Calls(self.clients, self.clock, self.redactor, self.metrics)
-        guards = Guards([Targets(self.settings.pipeline.max_targets), Conflicts()])
+        guards = Guards([Unbuilt(), Targets(self.settings.pipeline.max_targets), Conflicts()])
         stages = Stages(
             diagnosis=Diagnosis(calls),
             planner=Planner(calls),
@@ -157,7 +175,7 @@ class App:
             metrics=self.metrics,
             redactor=self.redactor,
             settings=self.settings.occurrences,
-            channel=self.settings.slack.channel if self.chat.name != _TERMINAL else _TERMINAL,
+            channel=self._channel,
         )
         worker = Worker(
             store=self.store,
@@ -184,7 +202,7 @@ class App:
         await self.store.open()
         self._is_open = True
         await self.rulebook.remember()
-        self.metrics.rules_loaded.set(len(self.rulebook.book))
+        self.reloader.note_start()
         resumed = await resume(self.store, self.dispatcher)
         await self._listen()  # first, so that a service that cannot listen has not begun to act
         self._background.start(self.worker.work(), name="worker")
@@ -193,6 +211,11 @@ class App:
         completion = Completion(self.intake, self.clients.alertmanager, self.clock)
         self._background.start(completion.work(), name="completion")
         self._background.start(self._watch_health(), name="health")
+        self._background.start(self.reloader.work(), name="rules")
+        if self.settings.rules_watch:
+            self._background.start(self.rule_files.watch(self.reloader.ask), name="rules-watch")
+        else:
+            await self.rule_files.look(self.reloader.ask)  # they may have changed while the service was starting
         self.metrics.runs_waiting.set_function(self._count_due)
         self.metrics.runs_waiting_seconds.set_function(self._measure_lateness)
         self._is_started = True
@@ -207,11 +230,16 @@ class App:
         for what, remedy in not_configured(self.settings):
             log.warning("not_configured", what=what, remedy=remedy)
 
+    def reload_rules(self) -> None:
+        """Have the rule files read again, as SIGHUP asks for; while the service starts, once it has."""
+        self.reloader.ask(by_hand=True)
+
     async def _listen(self) -> None:
         host, port = self.settings.address
         parts = Parts(
             accept=self._accept,
             runs=Runs(self.store, self.dispatcher, self.clock),
+            alerts=self.store,
             health=self.health,
             metrics=self.metrics,
             settings=self.settings,
@@ -245,6 +273,7 @@ class App:
         await self.clients.close()
         await self.chat.close()
         if self._is_open:
+            await self.reloader.note_stop()
             await self.store.close()
             self._is_open = False
         if self._is_started:
@@ -302,8 +331,10 @@ class App:
         return HealthCheck("parts", ok=True, detail="all running")
 
     def _check_rules(self) -> HealthCheck:
-        count = len(self.rulebook.book)
-        return HealthCheck("rules", ok=True, degraded=count == 0, detail=f"{count} loaded")
+        """Files with mistakes keep no alerts out: the rules from before are in force."""
+        count, trouble = len(self.rulebook.book), self.reloader.trouble
+        detail = f"{count} loaded" + (f"; the files are not in force: {trouble.why}" if trouble else "")
+        return HealthCheck("rules", ok=True, degraded=count == 0 or trouble is not None, detail=detail)
 
     async def _check_chat(self) -> HealthCheck:
         """Chat never keeps alerts out: what waits is told later."""

@@ -13,7 +13,9 @@ from remediator.settings import Settings
 @click.command
 @click.pass_context
 def serve(ctx: click.Context) -> None:
-    """Run the service until SIGTERM or SIGINT."""
+    """Run the service until SIGTERM or SIGINT; SIGHUP has it read the rule files again."""
+    # Until the rules are read it would end the process. Nothing is lost: what has changed by then is read again.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     settings = settings_of(ctx)
     try:
         raise SystemExit(asyncio.run(_serve(settings)))
@@ -34,6 +36,7 @@ async def _serve(settings: Settings) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     app = App.build(settings, on_death=lambda _name, _error: stop.set())
+    loop.add_signal_handler(signal.SIGHUP, app.reload_rules)
     try:
         await app.start()
         await stop.wait()

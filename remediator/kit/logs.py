@@ -59,7 +59,7 @@ def configure(*, level: str, style: Literal["text", "json"], redactor: Redactor)
         earlier.flush()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for chatty in ("docker", "urllib3", "asyncio", "slack_sdk", "aiohttp.access"):
+    for chatty in ("docker", "urllib3", "asyncio", "slack_sdk", "aiohttp.access", "watchfiles"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],

@@ -68,6 +68,22 @@ class Metrics:
             "remediator_store_writes", "Writes that shared those commits", registry=self.registry
         )
         self.rules_loaded = Gauge("remediator_rules_loaded", "Rules in the book", registry=self.registry)
+        self.rules_reloads = Counter(
+            "remediator_rules_reloads",
+            "Tries to put the rule files in force again, by result",
+            ["result"],
+            registry=self.registry,
+        )
+        self.rules_reload_successful = Gauge(
+            "remediator_rules_last_reload_successful",
+            "1 while the rule files are in force as they are, 0 while the rules from before are instead",
+            registry=self.registry,
+        )
+        self.rules_reload_timestamp = Gauge(
+            "remediator_rules_last_reload_success_timestamp_seconds",
+            "When the rule files were last read and found good, in Unix time",
+            registry=self.registry,
+        )
         self.ready = Gauge("remediator_ready", "1 while the service can accept alerts, else 0", registry=self.registry)
 
     def exposition(self) -> bytes:

@@ -24,9 +24,10 @@ from remediator.model.facts import Evidence
 from remediator.rules import checking, vocabulary
 from remediator.rules.absence import Absences
 from remediator.rules.checking import Names
+from remediator.rules.kinds import Kind
 from remediator.rules.sandbox import Labels, Sandbox, Steps
 
-__all__ = ["Expression", "Names", "Scope", "Template", "parse_expression", "parse_template"]
+__all__ = ["Expression", "Names", "Scope", "Template", "kind_of", "parse_expression", "parse_template", "parts_of"]
 
 _SANDBOX = Sandbox()
 _LONGEST_SOURCE = 10_000
@@ -54,6 +55,8 @@ class Scope:
     """What a check found; only while its `expect` is evaluated."""
     starts_at: datetime | None = None
     fingerprint: str = ""
+    local: Mapping[str, Any] = field(default_factory=dict)
+    """Names that are known at one place only, as `item` within `compute`."""
 
     def bind(self, absences: Absences) -> dict[str, Any]:
         """The names with their values, as the sandbox takes them."""
@@ -68,6 +71,7 @@ class Scope:
                 "fingerprint": self.fingerprint,
                 "starts_at": "" if self.starts_at is None else self.starts_at.astimezone(UTC).isoformat(),
             },
+            **self.local,
         }
 
 
@@ -79,6 +83,8 @@ class Expression:
     names: frozenset[str]
     """What its paths begin with: `labels`, `vars`, …"""
     program: TemplateExpression = field(repr=False, compare=False)
+    steps: frozenset[str] = frozenset()
+    """The ids of the diagnosis steps that it looks at."""
 
     def evaluate(self, scope: Scope, absences: Absences | None = None) -> Any:
         """Its value as plain data; labels that are missing are noted in `absences`.
@@ -142,6 +148,19 @@ def parse_expression(source: str, names: Names, *, is_condition: bool = False) -
     return _parse(source, names, is_condition=is_condition)
 
 
+def kind_of(source: str, names: Names) -> Kind:
+    """The kind of the value of an expression that was parsed with these names, as far as it is known at load."""
+    return checking.kind_in(_tree_of(source), names)
+
+
+def parts_of(source: str, root: str) -> frozenset[str]:
+    """The parts of one name that an expression looks at; none where it is no expression, which parsing it tells."""
+    try:
+        return checking.parts_in(_tree_of(source), root)
+    except BadExpression:
+        return frozenset()
+
+
 def parse_template(text: str, names: Names) -> Template:
     """Text with `{{ expressions }}`. Raises BadExpression with one line for each mistake in it."""
     if not re.search(r"\{[{%#]", text):
@@ -192,7 +211,7 @@ def _parse(source: str, names: Names, *, is_condition: bool = False) -> Expressi
     mistakes = checking.check(tree, names, is_condition=is_condition)
     if mistakes:
         raise BadExpression("\n".join(map(_one_line, mistakes)))
-    return Expression(source.strip(), checking.names_in(tree), _program_of(source))
+    return Expression(source.strip(), checking.names_in(tree), _program_of(source), checking.parts_in(tree, "steps"))
 
 
 class _ConcatAsJoin(NodeTransformer):

@@ -34,6 +34,14 @@ def parse_tree(data: Any, names: Names, report: Report, path: Path = ()) -> Tree
     return template if template.expressions else data
 
 
+def steps_in(tree: Tree) -> frozenset[str]:
+    """The ids of the diagnosis steps that the expressions in a tree look at."""
+    if isinstance(tree, Template):
+        return frozenset().union(*(part.steps for part in tree.expressions))
+    parts = tree.values() if isinstance(tree, Mapping) else tree if isinstance(tree, tuple) else ()
+    return frozenset().union(*map(steps_in, parts))
+
+
 def render_tree(tree: Tree, scope: Scope, absences: Absences) -> Any:
     """The data with every template rendered, once. Raises NoEvidence and BadExpression."""
     if isinstance(tree, Template):

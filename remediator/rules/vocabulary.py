@@ -191,6 +191,35 @@ def _urlencode(value: Any) -> str:
     return quote(text_of(value), safe="")
 
 
+def _difference(value: Sequence[Any], other: Any) -> list[Any]:
+    """The items of a list that are not in another list, or are no keys of a mapping; compared as text, as keys are."""
+    if isinstance(other, str) or not isinstance(other, Sequence | Mapping):
+        raise TypeError("`difference` compares with a list, or with the keys of a mapping")
+    if isinstance(value, str) or not isinstance(value, Sequence | Mapping):
+        raise TypeError("`difference` is for a list")
+    known = set(map(text_of, other))
+    return [item for item in value if text_of(item) not in known]
+
+
+_IN_PROMQL = str.maketrans(
+    {"\\": r"\\", '"': r"\x22", "'": r"\x27", "\n": r"\n", "\r": r"\r", "\x00": r"\x00", "\ufffd": r"\ufffd"}
+)
+
+
+def _promql(value: Any) -> str:
+    """Text for within a string of PromQL, "…" or '…': a quote is written as its number, as `\\'` is wrong in "…"."""
+    text = text_of(value)
+    _bounded(6 * len(text))
+    return text.translate(_IN_PROMQL)
+
+
+def _promql_regex(value: Any) -> str:
+    """The same for a string that is a regular expression (`=~`): it matches this text and nothing else."""
+    text = text_of(value)
+    _bounded(7 * len(text))
+    return _promql(re.sub(r"([\\.+*?()|\[\]{}^$])", r"\\\1", text))
+
+
 def _abs(value: float) -> Any:
     return abs(_numeric(value))
 
@@ -211,6 +240,7 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "abs": _abs,
     "d": _default,
     "default": _default,
+    "difference": _difference,
     "first": _first,
     "float": _float,
     "int": _int,
@@ -220,6 +250,8 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "lower": _lower,
     "max": _max,
     "min": _min,
+    "promql": _promql,
+    "promql_regex": _promql_regex,
     "replace": _replace,
     "round": _round,
     "string": text_of,
@@ -231,12 +263,15 @@ FILTERS: dict[str, Callable[..., Any]] = {
     "urlencode": _urlencode,
 }
 
-FILTER_KINDS: dict[str, type] = {
+FILTER_KINDS: dict[str, Any] = {
+    "difference": list[Any],
     "float": float,
     "int": int,
     "join": str,
     "length": int,
     "lower": str,
+    "promql": str,
+    "promql_regex": str,
     "replace": str,
     "round": float,
     "string": str,

@@ -188,6 +188,18 @@ def test_examples_of_rule_files_load(page: Path, tmp_path: Path) -> None:
     assert found
 
 
+def test_examples_of_overlays_fit_the_shipped_packs(tmp_path: Path) -> None:
+    """They are for those, so a value that a pack does not have must be told."""
+    found = [text for page in PAGES for text in blocks(page, "yaml overlay-file")]
+    for number, text in enumerate(found):
+        (tmp_path / f"{number}.yaml").write_text(text)
+
+    mistakes, _ = check_files([ROOT / "rules", tmp_path], Actions.installed())
+
+    assert [] == list(map(str, mistakes))
+    assert found
+
+
 def test_the_rule_that_the_readme_explains_is_the_shipped_one() -> None:
     """It is explained line by line, so the lines have to be there."""
     assert [(ROOT / "rules" / "containers.yaml").read_text()] == blocks(ROOT / "README.md", "yaml rule-file")
