@@ -74,6 +74,17 @@ or give `--url` and the variable `REMEDIATOR_TOKEN`.
 | 2 | the command line or the settings are wrong |
 | 4 | the service cannot be reached, or could not answer |
 | 5 | not allowed: the token is missing or wrong |
+
+An editor with the YAML language server (VS Code, Neovim and others) completes and checks rule files and settings where
+their first line names a schema. Write the schemas with `remediator schema > rules.schema.json` and
+`remediator schema settings > settings.schema.json`, again after each upgrade, and begin a rule file with:
+
+```text
+# yaml-language-server: $schema=rules.schema.json
+```
+
+A schema tells mistakes of form only; `remediator check` tells all of them, in a workflow of GitHub as annotations
+(`remediator check -o github`). For completion in a shell, see [`remediator completion`](#remediator-completion).
 """
 
 _LABELS = {
@@ -86,6 +97,10 @@ _LABELS = {
     ("remediator_runs_started", "rule"): "`pack/rule`",
     ("remediator_runs_ended", "rule"): "`pack/rule`",
     ("remediator_runs_ended", "outcome"): "one of the [outcomes](glossary.md#outcomes)",
+    ("remediator_rules_reloads", "result"): (
+        "`reloaded`, `unchanged`, `mistakes` (the rules from before stay in force), `store_away` (they could not be "
+        "stored; it is tried again), `failed` (a fault of ours; the log has it)"
+    ),
     ("remediator_step_seconds", "action"): "the action's name",
     ("remediator_step_seconds", "status"): "`done`, `failed` or `unknown`",
     ("remediator_plans_held", "reason"): "a [reason](glossary.md#reasons), as the name in code: `needs_approval`, …",

@@ -4,18 +4,24 @@ from importlib import import_module
 from pathlib import Path
 
 import click
+from click.shell_completion import CompletionItem
 
 from remediator import __version__
 
 _COMMANDS = {
     "serve": "Run the service.",
     "check": "Check the settings and rule files; list every mistake with its place.",
+    "doctor": "Look whether everything that the settings and rules need is there.",
+    "explain": "Say which rules match an alert or why not, and what would be done.",
     "send": "Send an alert to a running service, as Alertmanager would.",
     "runs": "List runs, or show one.",
+    "alerts": "List the alerts that the service has heard of.",
     "approve": "Approve the plan that a run waits with.",
     "deny": "Say no to the plan that a run waits with.",
     "cancel": "Stop a run.",
-    "actions": "List the actions that rules may use.",
+    "actions": "List the actions that rules may use, or show one.",
+    "schema": "Print the JSON Schema of rule files or of the settings, for editors.",
+    "completion": "Print the script that completes this program's commands in a shell.",
     "demo": "Play the whole story in this terminal: a service fails, is healed, and it is proven and told.",
 }
 _MODULES = {"approve": "decide", "deny": "decide", "cancel": "decide"}
@@ -50,6 +56,11 @@ class _Lazy(Suggesting):
         module = import_module(f"remediator.cli.{_MODULES.get(cmd_name, cmd_name)}")
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands by their names, without importing each."""
+        named = [CompletionItem(name, help=said) for name, said in _COMMANDS.items() if name.startswith(incomplete)]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         del ctx

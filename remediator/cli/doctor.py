@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from remediator.cli.loading import installed_actions
 from remediator.cli.service import FINDINGS, settings_of
 
 
@@ -20,9 +21,8 @@ def doctor(ctx: click.Context, output: str, *, show_all: bool) -> None:
     """
     settings = settings_of(ctx)
     from remediator.doctor import Verdict, examine
-    from remediator.plugins import Actions
 
-    findings = asyncio.run(examine(settings, Actions.installed()))
+    findings = asyncio.run(examine(settings, installed_actions()))
     problems = [finding for finding in findings if finding.verdict is Verdict.PROBLEM]
     if output == "json":
         click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}, indent=2))

@@ -17,7 +17,7 @@ def parse_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, .
     for value in values:
         name, equals, text = value.partition("=")
         if not equals or not name:
-            raise click.BadParameter(f"{value!r}: write it as name=value", ctx=ctx, param=param)
+            raise click.BadParameter(f"{value!r}: write it as name=value, such as service=web", ctx=ctx, param=param)
         pairs[name] = text
     return pairs
 

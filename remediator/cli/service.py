@@ -23,6 +23,10 @@ URL_HELP = (
 )
 _TIMEOUT = 15
 _SHORTEST_END, _WHOLE_ID, _NEWEST = 4, 16, 500  # of ids that are told by their end, and the runs looked through
+_MEND_SETTINGS = (
+    "Mend this, or name another file before the command: remediator -c FILE …; docs/settings.md tells every setting, "
+    "and editors check them with: remediator schema settings"
+)
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 400, 401, 403, 404, 409
 
 
@@ -31,7 +35,7 @@ def settings_of(ctx: click.Context) -> Settings:
     try:
         return load_settings(ctx.find_root().obj)
     except BadSettings as error:
-        click.echo(str(error), err=True)
+        click.echo(f"{error}\n{_MEND_SETTINGS}", err=True)
         raise SystemExit(USAGE) from None
 
 
@@ -88,15 +92,15 @@ class Service:
             with _opener().open(request, timeout=_TIMEOUT) as answer:
                 return json.loads(answer.read() or b"null")
         except urllib.error.HTTPError as error:
-            self._refused(error)
+            self._refused(error, path)
         except (OSError, http.client.HTTPException, ValueError) as error:
             fail(
                 f"the service at {self.url} does not answer: {_why(error)}\n"
-                "Is it running? Start it with: remediator serve",
+                "Is it running? Start it with: remediator serve. Elsewhere? Set `listen`, or give --url.",
                 NOT_REACHABLE,
             )
 
-    def _refused(self, error: urllib.error.HTTPError) -> NoReturn:
+    def _refused(self, error: urllib.error.HTTPError, path: str) -> NoReturn:
         try:
             why = str(json.loads(error.read()).get("error", ""))
         except (OSError, http.client.HTTPException, ValueError, AttributeError):
@@ -111,8 +115,10 @@ class Service:
                 NOT_ALLOWED,
             )
         if error.code in (_NOT_FOUND, _CONFLICT):
-            fail(why, FINDINGS)
-        fail(f"the service answered {error.code}: {why}", USAGE if error.code == _BAD_REQUEST else NOT_REACHABLE)
+            fail(f"{why}; {_where_to_look(path, is_there=error.code == _CONFLICT)}", FINDINGS)
+        if error.code == _BAD_REQUEST:
+            fail(f"the service answered 400: {why}; is it of the same version as this program?", USAGE)
+        fail(f"the service answered {error.code}: {why}; its log says more, and /readyz what is wrong", NOT_REACHABLE)
 
 
 class _NoRedirects(urllib.request.HTTPRedirectHandler):
@@ -120,6 +126,16 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 
     def redirect_request(self, *_: Any) -> None:
         return None
+
+
+def _where_to_look(path: str, *, is_there: bool) -> str:
+    """What to do where the service does not know what was asked for, or will not do it now."""
+    kind, _, name = path.removeprefix("/api/v1/").partition("?")[0].partition("/")
+    if kind not in ("runs", "alerts") or not name:
+        return "is it remediator, and as new as this program? Set `listen`, or give --url"
+    if kind == "alerts":
+        return "see: remediator alerts"
+    return f"see: remediator runs {'show ' + name.partition('/')[0] if is_there else 'list'}"
 
 
 def _opener() -> urllib.request.OpenerDirector:

@@ -87,7 +87,7 @@ def _details(event: Mapping[str, Any]) -> Iterator[str]:
             for name, item in event["evidence"].items():
                 found = (item["brief"] or "(nothing)") if item["ok"] else f"could not be found out: {item['brief']}"
                 yield f"{plain(name)}: {plain(found)}"
-                yield from _excerpt(item["detail"])
+                yield from excerpt(item["detail"])
         case "planned":
             yield from _plan(event["plan"])
         case "asked":
@@ -96,7 +96,7 @@ def _details(event: Mapping[str, Any]) -> Iterator[str]:
             yield from ([plain(event["detail"])] if event["detail"] else [])
             yield f"looked at again {clock_time(event['until'])}"
         case "finished":
-            yield from _excerpt(event["detail"])
+            yield from excerpt(event["detail"])
         case "verified":
             yield f"{event['samples']} samples"
         case _:
@@ -113,7 +113,7 @@ def _plan(plan: Mapping[str, Any]) -> Iterator[str]:
     yield f"digest: {plan['digest'][:12]}"
 
 
-def _excerpt(text: str) -> Iterator[str]:
+def excerpt(text: str) -> Iterator[str]:
     """The last lines: the newest ones are worth reading."""
     lines = text.strip("\n").splitlines()
     if len(lines) > _EXCERPT_LINES:

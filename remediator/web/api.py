@@ -1,4 +1,4 @@
-"""The API over runs, for the command line and scripts: list, show, decide. Every call needs the admin token.
+"""The API over runs and alerts, for the command line and scripts: list, show, decide. Every call needs the admin token.
 
 Called by the server, which has checked the token. A decision is stored as a signal and nothing else: the
 run's owner checks everything again before it starts a step. Nothing here writes to a run.
@@ -28,10 +28,11 @@ from remediator.model.facts import (
     Started,
     Verified,
 )
-from remediator.model.ids import Digest, RunId
+from remediator.model.ids import Digest, Fingerprint, RunId
+from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Outcome
 from remediator.model.plan import Plan
-from remediator.model.run import Cancel, Decision, Resolved, Run, RunSummary, Signal
+from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary, Signal
 from remediator.model.stage import Drafted, Over, stage_of
 from remediator.web.body import Bodies
 from remediator.web.webhook import read_json
@@ -40,6 +41,7 @@ T = TypeVar("T")
 
 _MAX_LISTED = 500
 _MAX_ID = 64
+_MAX_FINGERPRINT = 2 * 64 + 1  # a sender's own and ours
 _MAX_BODY = 64 * 1024
 _MAX_WORDS = 2000  # of a person's name or reason
 _REDACTOR = Redactor()
@@ -66,6 +68,43 @@ class RunReader(Protocol):
         ...
 
 
+class AlertReader(Protocol):
+    """What the API needs of the alerts."""
+
+    async def list_occurrences(self, *, limit: int, only_open: bool) -> Sequence[Occurrence]:
+        """The newest first; or only those that are open. Raises StoreUnavailable."""
+        ...
+
+    async def newest_occurrence(self, fingerprint: str, /) -> Occurrence | None:
+        """The newest one of an alert, open or closed. Raises StoreUnavailable."""
+        ...
+
+
+class AlertPages:
+    """Answers `GET /api/v1/alerts` and what is below it."""
+
+    def __init__(self, alerts: AlertReader) -> None:
+        self._alerts = alerts
+
+    async def list(self, request: web.Request) -> web.Response:
+        """`?limit=` at most 500, `?open=true` what has not resolved."""
+        _refuse_unknown(request.query, "limit", "open")
+        found = await self._alerts.list_occurrences(
+            limit=_one_of(request.query, "limit", "50", _limit, _LIMIT),
+            only_open=_one_of(request.query, "open", "false", _YES_NO.__getitem__, "true or false"),
+        )
+        return web.json_response({"alerts": [show_occurrence(occurrence) for occurrence in found]})
+
+    async def show(self, request: web.Request) -> web.Response:
+        """The newest occurrence of one alert."""
+        name = request.match_info["fingerprint"]
+        fit = len(name) <= _MAX_FINGERPRINT and name.isprintable()
+        found = await self._alerts.newest_occurrence(Fingerprint(name)) if fit else None
+        if found is None:
+            raise web.HTTPNotFound(text=f"there is no alert {name}" if fit else "there is no such alert")
+        return web.json_response(show_occurrence(found))
+
+
 class RunPages:
     """Answers `/api/v1/runs` and what is below it."""
 
@@ -76,15 +115,11 @@ class RunPages:
 
     async def list(self, request: web.Request) -> web.Response:
         """`?limit=` at most 500, `?outcome=` one of the outcomes, `?active=true` what has not ended."""
-        unknown = sorted(set(request.query) - {"limit", "outcome", "active"})
-        if unknown:
-            raise _bad(f"there is no parameter {unknown[0][:40]!a}; there are limit, outcome and active")
+        _refuse_unknown(request.query, "limit", "outcome", "active")
         found = await self._runs.list_runs(
-            limit=_one_of(request.query, "limit", "50", _limit, f"a number from 1 to {_MAX_LISTED}"),
+            limit=_one_of(request.query, "limit", "50", _limit, _LIMIT),
             outcome=_one_of(request.query, "outcome", "", _outcome, "one of " + ", ".join(Outcome)),
-            active=_one_of(
-                request.query, "active", "false", {"true": True, "false": False}.__getitem__, "true or false"
-            ),
+            active=_one_of(request.query, "active", "false", _YES_NO.__getitem__, "true or false"),
         )
         return web.json_response({"runs": [await self._summarise(summary) for summary in found]})
 
@@ -133,6 +168,17 @@ class RunPages:
         if run is None:
             raise web.HTTPNotFound(text=f"there is no run {name}" if fit else "there is no such run")
         return run
+
+
+_LIMIT = f"a number from 1 to {_MAX_LISTED}"
+_YES_NO = {"true": True, "false": False}
+
+
+def _refuse_unknown(query: Mapping[str, str], *known: str) -> None:
+    unknown = sorted(set(query) - set(known))
+    if unknown:
+        names = f"{', '.join(known[:-1])} and {known[-1]}"
+        raise _bad(f"there is no parameter {unknown[0][:40]!a}; there are {names}")
 
 
 def _one_of(query: Mapping[str, str], name: str, default: str, read: Callable[[str], T], wanted: str) -> T:
@@ -229,6 +275,20 @@ def show_summary(summary: RunSummary) -> dict[str, Any]:
         "ended_at": _say(summary.ended_at),
         "outcome": summary.outcome,
         "wake_at": _say(summary.wake_at),
+    }
+
+
+def show_occurrence(occurrence: Occurrence) -> dict[str, Any]:
+    """An alert for JSON, as it was when it was heard of last."""
+    return {
+        "fingerprint": occurrence.fingerprint,
+        "labels": dict(occurrence.labels),
+        "annotations": dict(occurrence.annotations),
+        "startsAt": _say(occurrence.starts_at),
+        "opened_at": _say(occurrence.opened_at),
+        "heard_at": _say(occurrence.heard_at),
+        "closed_at": _say(occurrence.closed_at),
+        "doubtful": occurrence.doubt is not None,
     }
 
 
@@ -371,6 +431,9 @@ def show_signal(signal: Signal) -> dict[str, Any]:
                 else "the alert resolved"
             )
             return {**shown, "text": text, "missed": signal.missed}
+        case Joined():
+            alerts = "one more alert" if signal.count == 1 else f"{signal.count} more alerts"
+            return {**shown, "text": f"{alerts} of the group joined", "count": signal.count}
         case Decision():
             verb = "approved" if signal.approved else "denied"
             fields = {

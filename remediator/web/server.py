@@ -18,7 +18,7 @@ from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
 from remediator.settings import Settings
-from remediator.web.api import RunPages, RunReader
+from remediator.web.api import AlertPages, AlertReader, RunPages, RunReader
 from remediator.web.auth import Callers
 from remediator.web.body import Bodies, Hold, Limits, unavailable
 from remediator.web.health import Health, HealthPages
@@ -35,6 +35,7 @@ class Parts:
 
     accept: Callable[[Delivery], Awaitable[None]]  # returns once all of it is on disk; raises StoreUnavailable
     runs: RunReader
+    alerts: AlertReader
     health: Callable[[], Awaitable[Health]]
     metrics: Metrics
     settings: Settings
@@ -49,12 +50,15 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
     bodies = Bodies(limits, largest=max_bytes)
     receiver = Receiver(parts, callers, bodies, max_bytes=max_bytes)
     runs = RunPages(parts.runs, parts.clock, bodies)
+    alerts = AlertPages(parts.alerts)
     pages = HealthPages(parts.health, parts.metrics)
     # Bodies are decompressed by `body.py`, within its bounds. A request whose sender has hung up is ended: aiohttp
     # would wait for the rest of its body otherwise. Storing is a task of its own, so nothing stops half-way.
     server = {"auto_decompress": False, "handler_cancellation": True}
     app = web.Application(middlewares=[answer_errors], handler_args=server)
     app.router.add_post("/api/v1/alerts", receiver.receive)
+    app.router.add_get("/api/v1/alerts", _for_admins(callers, alerts.list))
+    app.router.add_get("/api/v1/alerts/{fingerprint}", _for_admins(callers, alerts.show))
     app.router.add_get("/api/v1/runs", _for_admins(callers, runs.list))
     app.router.add_get("/api/v1/runs/{id}", _for_admins(callers, runs.show))
     app.router.add_post("/api/v1/runs/{id}/decision", _for_admins(callers, runs.decide))

@@ -18,6 +18,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from remediator.cli import main
+from remediator.cli.check import _escaped
 from remediator.cli.send import parse_pairs, payload
 from remediator.cli.service import Service
 from remediator.model.alert import fingerprint_of
@@ -109,6 +110,14 @@ def test_wrong_usage_ends_with_two(arguments: list[str]) -> None:
         (["approve", "r1", "--plan", ""], "--plan is empty; give at least 8 characters of the plan's digest"),
         (["approve", "r1", "--plan", "  "], "--plan is empty; give at least 8 characters of the plan's digest"),
         (["approve", "r1", "--plan", "0308d01"], "--plan 0308d01 is too short; give at least 8 characters"),
+        (
+            ["actions", "docker.restrat"],
+            "there is no action docker.restrat; did you mean docker.restart? See all: remed",
+        ),
+        (["actions", "xyzzy"], "there is no action xyzzy; See all: remediator actions"),
+        (["schema", "rule"], "'rules', 'settings'"),
+        (["completion", "tcsh"], "'bash', 'zsh', 'fish'"),
+        (["send", "Down", "-l", "service"], "'service': write it as name=value, such as service=web"),
     ],
 )
 def test_wrong_usage_says_what_is_right(arguments: list[str], said: str) -> None:
@@ -129,7 +138,8 @@ def test_mistakes_of_the_settings_end_with_two_and_have_their_places(arguments: 
     assert [
         "remediator.yaml:1:1: `slak` is not known here; did you mean `slack`?",
         "remediator.yaml:2:15: `mode_ceiling` is one of 'observe', 'suggest', 'gated' or 'auto'; did you mean `gated`?",
-    ] == result.stderr.splitlines()
+    ] == result.stderr.splitlines()[:-1]
+    assert "name another file before the command: remediator -c FILE" in result.stderr.splitlines()[-1]
 
 
 def test_a_settings_file_that_is_not_there_ends_with_two() -> None:
@@ -146,7 +156,7 @@ def test_good_rules_check_out(tmp_path: Path) -> None:
     as_text, as_json = call("check", "good.yaml"), call("check", "-o", "json", "good.yaml")
 
     assert (0, ["ok: 1 rules"]) == told(as_text)
-    assert (0, {"mistakes": [], "rules": 1}) == (as_json.exit_code, json.loads(as_json.output))
+    assert (0, {"mistakes": [], "rules": 1, "held": []}) == (as_json.exit_code, json.loads(as_json.output))
 
 
 def test_bad_rules_are_told_with_their_places(tmp_path: Path) -> None:
@@ -172,6 +182,75 @@ def test_the_rules_of_the_settings_are_checked_where_none_are_named(tmp_path: Pa
     assert "mine/bad.yaml:5:" in result.stdout
 
 
+def test_mistakes_become_annotations_of_a_workflow(tmp_path: Path) -> None:
+    """GitHub shows them at their lines; the file's path is the one from the folder of the checkout."""
+    (tmp_path / "a,b:c").mkdir()
+    (tmp_path / "a,b:c" / "bad.yaml").write_text(BAD.replace("Down", "100%"))
+    (tmp_path / "remediator.yaml").write_text(f"rules: [{json.dumps(str(tmp_path / 'a,b:c'))}]\n")
+    as_github, as_json = call("check", "-o", "github"), call("check", "-o", "json")
+    found = json.loads(as_json.stdout)["mistakes"]
+
+    assert (1, 1) == (as_github.exit_code, as_json.exit_code)
+    assert [
+        f"::error file=a%2Cb%3Ac/bad.yaml,line={m['line']},col={m['column']},title=remediator::{m['what']}"
+        for m in found
+    ] == as_github.stdout.splitlines()
+    assert ["2 mistakes"] == as_github.stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("text", "of_property", "escaped"),
+    [
+        ("100%: a, b", False, "100%25: a, b"),
+        ("100%: a, b", True, "100%25%3A a%2C b"),
+        ("a\r\nb", False, "a%0D%0Ab"),
+        ("a\r\nb", True, "a%0D%0Ab"),
+        ("%0A", False, "%250A"),
+        ("::error::x", False, "::error::x"),
+    ],
+)
+def test_annotations_are_escaped_as_github_reads_them(text: str, of_property: bool, escaped: str) -> None:
+    """A file or a message must not end its command, nor begin another one."""
+    assert escaped == _escaped(text, of_property=of_property)
+
+
+def test_a_mistake_without_a_file_is_an_annotation_without_one(tmp_path: Path) -> None:
+    """GitHub refuses to show a file that there is not."""
+    (tmp_path / "good.yaml").write_text(GOOD)
+    (tmp_path / "remediator.yaml").write_text("listen: 0.0.0.0:9099\nrules: [good.yaml, gone.yaml]\n")
+    result = call("check", "-o", "github")
+
+    assert 1 == result.exit_code
+    assert [
+        "::error title=remediator::gone.yaml: there is no such file or folder",
+        "::error title=remediator::settings: listen: 0.0.0.0:9099 can be reached from other machines",
+    ] == [line.partition(", and")[0] for line in sorted(result.stdout.splitlines())]
+
+
+HELD = GOOD + "    limits: {cooldown: 10m}\n    remediate: [{do: [{http.get: {url: a}}]}]\n"
+
+
+def test_what_is_not_carried_out_yet_is_noted_and_no_mistake(tmp_path: Path) -> None:
+    """Nobody is to rely on a limit that is not kept."""
+    (tmp_path / "held.yaml").write_text(HELD)
+    as_text, as_json, as_github = (call("check", "held.yaml", "-o", form) for form in ("text", "json", "github"))
+    ok, note = as_text.stdout.splitlines()
+    (held,) = json.loads(as_json.stdout)["held"]
+
+    assert [0, 0, 0] == [result.exit_code for result in (as_text, as_json, as_github)]
+    assert "ok: 1 rules" == ok
+    assert "`cooldown`" in held["what"]
+    assert f"note: web/down: {held['what']}" == note
+    assert [f"::notice title=web/down::{held['what']}"] == as_github.stdout.splitlines()
+
+
+def test_nothing_to_tell_is_nothing_in_a_workflow(tmp_path: Path) -> None:
+    """A line of text there would only be in the way."""
+    (tmp_path / "good.yaml").write_text(GOOD)
+
+    assert (0, "") == ((result := call("check", "-o", "github", "good.yaml")).exit_code, result.stdout)
+
+
 @pytest.mark.parametrize("name", ["gone.yaml", "folder"])
 def test_rules_that_cannot_be_read_are_a_mistake(tmp_path: Path, name: str) -> None:
     """A path that is misspelt must not check out as nothing wrong."""
@@ -192,7 +271,7 @@ def test_rules_of_the_settings_that_are_missing_are_told_with_where_they_were_so
 
     assert f"rule files are sought from {tmp_path}; set `rules` in the settings" in by_settings.stderr
     assert "gone.yaml: there is no such file or folder\n" == by_path.stdout
-    assert "settings" not in by_path.stderr
+    assert "in the settings" not in by_path.stderr
 
 
 def test_actions_are_listed() -> None:
@@ -204,6 +283,18 @@ def test_actions_are_listed() -> None:
     assert ("change", "read") == (known["docker.restart"]["effect"], known["http.get"]["effect"])
     assert "container" in known["docker.restart"]["params"]["properties"]
     assert list(known) == [line.split()[0] for line in as_text.output.splitlines()]
+
+
+def test_one_action_is_shown_with_its_parameters_and_result() -> None:
+    """What a rule's author looks up while writing."""
+    as_text, as_json = call("actions", "docker.logs"), call("actions", "docker.logs", "-o", "json")
+    lines = as_text.output.splitlines()
+
+    assert "docker.logs (read): The last lines that a container wrote." == lines[0]
+    assert "  container (needed): Its name, or its id." in lines
+    assert "  tail: How many lines, counted from the end." in lines
+    assert "  count: How many there are." in lines
+    assert "docker.logs" == json.loads(as_json.output)["name"]
 
 
 # -- send --
@@ -400,12 +491,22 @@ def test_an_address_is_compared_by_what_it_leads_to(url: str, is_ours: bool) -> 
 def test_nobody_listening_ends_with_four(tmp_path: Path) -> None:
     """And says what to do."""
     (tmp_path / "remediator.yaml").write_text(f"listen: 127.0.0.1:{services.free_port()}\n")
-    for arguments in (["runs", "list"], ["runs", "show", "r1"], ["approve", "r1"], ["cancel", "r1"], ["send", "Down"]):
+    for arguments in (
+        ["runs", "list"],
+        ["runs", "show", "r1"],
+        ["approve", "r1"],
+        ["cancel", "r1"],
+        ["send", "Down"],
+        ["deny", "r1", "--reason", "x"],
+        ["alerts"],
+        ["explain", "--run", "r1"],
+        ["explain", "--fingerprint", "f"],
+    ):
         result = call(*arguments)
 
         assert 4 == result.exit_code
         assert "does not answer: connection refused\n" in result.stderr
-        assert "Start it with: remediator serve" in result.stderr
+        assert "Start it with: remediator serve. Elsewhere? Set `listen`, or give --url." in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -524,7 +625,11 @@ def test_a_decision_names_its_user_even_where_he_has_no_name(monkeypatch: pytest
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["--version"], ["check"], ["runs", "list"], ["send", "Down"], ["approve", "r1"]]
+    "arguments",
+    [
+        *(["--help"], ["--version"], ["check"], ["runs", "list"], ["send", "Down"], ["approve", "r1"], ["alerts"]),
+        *(["explain", "Down"], ["schema"], ["schema", "settings"], ["completion", "zsh"], ["actions", "http.get"]),
+    ],
 )
 def test_slow_libraries_are_imported_by_the_service_only(tmp_path: Path, arguments: list[str]) -> None:
     """Each takes longer than everything that these commands do."""

@@ -199,3 +199,25 @@ def test_a_run_is_named_by_the_end_of_its_id(running: Running) -> None:
     assert 0 == approved.exit_code
     assert run in approved.output
     assert "healed" == running.ended(run)
+
+
+def test_an_alert_is_explained_with_the_digest_that_then_waits(running: Running) -> None:
+    """Beforehand from its labels, and afterwards from what is stored: it is the plan that a person is asked about."""
+    before = explained(running, "Down", "-l", "service=web")
+    run = running.waiting_run()
+    (stored,) = json.loads(running.call("alerts", "--open", "-o", "json").output)["alerts"]
+    by_run, by_fingerprint = (
+        explained(running, "--run", run),
+        explained(running, "--fingerprint", stored["fingerprint"]),
+    )
+
+    assert running.show(run)["waiting"]["digest"] == before
+    assert [before, before] == [by_run, by_fingerprint]
+    assert not running.mended
+
+
+def explained(running: Running, *arguments: str) -> str:
+    result = running.call("explain", "--gather", "-o", "json", *arguments)
+    assert 0 == result.exit_code, result.output
+    ((shown,), *_) = json.loads(result.stdout).values()
+    return str(shown["rules"][0]["gathered"]["plan"]["digest"])

@@ -31,12 +31,13 @@ from remediator.model.facts import (
     Verified,
 )
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
+from remediator.model.occurrence import Doubt, Occurrence
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Effect, Plan, PlannedCheck, PlannedStep, Verification
-from remediator.model.run import Cancel, Decision, Resolved, Run, RunSummary
+from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary
 from remediator.model.target import Target
 from remediator.settings import Settings
-from remediator.web.api import show_plan, show_run
+from remediator.web.api import show_occurrence, show_plan, show_run
 from remediator.web.health import Health
 from remediator.web.server import Parts, build_app
 
@@ -256,6 +257,8 @@ def test_evidence_is_shown_also_where_it_failed() -> None:
 def test_signals_are_told_in_words() -> None:
     """Who decided what is part of the story."""
     signals = (
+        Joined(at=NOW, count=1),
+        Joined(at=NOW, count=49),
         DECISION,
         replace(DECISION, approved=False, reason="not now"),
         Resolved(at=NOW),
@@ -264,6 +267,8 @@ def test_signals_are_told_in_words() -> None:
     )
 
     assert [
+        "one more alert of the group joined",
+        "49 more alerts of the group joined",
         "approved by am",
         "denied by am",
         "the alert resolved",
@@ -301,6 +306,31 @@ class Runs:
         return not self.has_ended
 
 
+OPEN = Occurrence(
+    id=OccurrenceId("d1m0k2s3zzzzzzzz"),
+    fingerprint=Fingerprint("2fc4c353ef13c5b1"),
+    labels={"alertname": "Down"},
+    starts_at=NOW,
+    opened_at=NOW,
+    heard_at=NOW + SECOND,
+    annotations={"summary": "it is down"},
+)
+
+
+@dataclass
+class Alerts:
+    """Stands for the store: one alert, and what was asked of it."""
+
+    asked: list[tuple[int, bool]] = field(default_factory=list)
+
+    async def list_occurrences(self, *, limit: int, only_open: bool) -> Sequence[Occurrence]:
+        self.asked.append((limit, only_open))
+        return [OPEN]
+
+    async def newest_occurrence(self, fingerprint: str, /) -> Occurrence | None:
+        return OPEN if fingerprint == OPEN.fingerprint else None
+
+
 Client = TestClient[web.Request, web.Application]
 
 
@@ -318,10 +348,16 @@ def runs() -> Runs:
 
 
 @pytest.fixture
-async def client(runs: Runs) -> AsyncIterator[Client]:
+def alerts() -> Alerts:
+    return Alerts()
+
+
+@pytest.fixture
+async def client(runs: Runs, alerts: Alerts) -> AsyncIterator[Client]:
     parts = Parts(
         accept=_ignore,
         runs=runs,
+        alerts=alerts,
         health=_ready,
         metrics=Metrics(),
         settings=Settings(),
@@ -554,3 +590,69 @@ async def test_what_has_ended_cannot_be_cancelled(client: Client, runs: Runs) ->
     status, _ = await cancel(client, {"by": "ann"})
 
     assert 409 == status
+
+
+SHOWN = {
+    "fingerprint": "2fc4c353ef13c5b1",
+    "labels": {"alertname": "Down"},
+    "annotations": {"summary": "it is down"},
+    "startsAt": "2026-01-31T12:00:00Z",
+    "opened_at": "2026-01-31T12:00:00Z",
+    "heard_at": "2026-01-31T12:00:01Z",
+    "closed_at": None,
+    "doubtful": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"), [("", (50, False)), ("?limit=500&open=true", (500, True)), ("?open=false", (50, False))]
+)
+async def test_alerts_are_listed(client: Client, alerts: Alerts, query: str, asked: tuple[int, bool]) -> None:
+    """An alert that no rule is for has no run, and is to be found all the same."""
+    assert (200, {"alerts": [SHOWN]}) == await get(client, f"/api/v1/alerts{query}")
+    assert [asked] == alerts.asked
+
+
+@pytest.mark.parametrize(
+    ("query", "what"),
+    [
+        ("?limit=0", "limit is not a number from 1 to 500"),
+        ("?open=yes", "open is not true or false"),
+        ("?opne=true", "there is no parameter 'opne'; there are limit and open"),
+    ],
+)
+async def test_a_list_of_alerts_that_was_asked_wrongly_is_refused(
+    client: Client, alerts: Alerts, query: str, what: str
+) -> None:
+    """A mistyped filter that is ignored shows the wrong alerts."""
+    assert (400, {"error": what}) == await get(client, f"/api/v1/alerts{query}")
+    assert [] == alerts.asked
+
+
+async def test_an_alert_is_shown_by_its_fingerprint(client: Client) -> None:
+    """`explain` asks for it, to say what the rules make of it now."""
+    assert (200, SHOWN) == await get(client, f"/api/v1/alerts/{OPEN.fingerprint}")
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("unknown", "there is no alert unknown"),
+        *((name, "there is no such alert") for name in ("x" * 130, "a%00b", "a%0ab")),
+    ],
+)
+async def test_an_alert_that_is_not_there_is_404(client: Client, name: str, said: str) -> None:
+    """Whatever is asked for, only what may be a fingerprint is repeated."""
+    assert (404, {"error": said}) == await get(client, f"/api/v1/alerts/{name}")
+
+
+def test_an_alert_says_whether_it_is_doubtful() -> None:
+    """It fires again with its old start, and it is not settled yet whether it really does."""
+    assert show_occurrence(replace(OPEN, doubt=Doubt(RUN.alert, until=NOW)))["doubtful"]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/alerts", "/api/v1/alerts/2fc4c353ef13c5b1"])
+async def test_alerts_are_shown_to_the_admin_token_only(client: Client, alerts: Alerts, path: str) -> None:
+    """Whoever may send alerts may not read those of others."""
+    async with client.get(path, headers={"Authorization": "Bearer x"}) as answer:
+        assert (401, []) == (answer.status, alerts.asked)

@@ -22,6 +22,7 @@ from remediator.kit.clock import SystemClock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
 from remediator.model.ids import RunId
+from remediator.model.occurrence import Occurrence
 from remediator.model.run import Cancel, Decision, Run, RunSummary
 from remediator.settings import Settings
 from remediator.web.body import Limits
@@ -51,6 +52,16 @@ class NoRuns:
 
     async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
         return False
+
+
+class NoAlerts:
+    """A reader that knows no alert."""
+
+    async def list_occurrences(self, *, limit: int, only_open: bool) -> Sequence[Occurrence]:
+        return ()
+
+    async def newest_occurrence(self, fingerprint: str, /) -> Occurrence | None:
+        return None
 
 
 @dataclass
@@ -106,6 +117,7 @@ async def serving(
     parts = Parts(
         accept=intake.accept,
         runs=NoRuns(),
+        alerts=NoAlerts(),
         health=health,
         metrics=metrics,
         settings=Settings(**settings),
@@ -450,7 +462,7 @@ async def test_the_loop_turns_while_a_large_body_is_parsed(service: Service) -> 
 WRONG = {
     "unknown path": ("GET", "/nothing", 404),
     "unknown path below the API": ("GET", "/api/v2/alerts", 404),
-    "wrong method": ("GET", "/api/v1/alerts", 405),
+    "wrong method": ("PUT", "/api/v1/alerts", 405),
     "wrong method at a page": ("POST", "/healthz", 405),
     "the console, which is not there yet": ("GET", "/", 404),
 }

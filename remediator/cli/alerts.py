@@ -1,0 +1,43 @@
+"""`remediator alerts`: the alerts that the running service has heard of, also those that no rule is for."""
+
+import json
+from typing import Any
+
+import click
+
+from remediator.cli.service import URL_HELP, Service, plain
+from remediator.cli.telling import clock_time
+
+
+@click.command
+@click.option("-n", "--limit", type=click.IntRange(1, 500), default=20, help="How many at the most, the newest first.")
+@click.option("--open", "only_open", is_flag=True, help="Only those that have not resolved.")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@click.option("--url", help=URL_HELP)
+@click.pass_context
+def alerts(
+    ctx: click.Context,
+    limit: int,
+    only_open: bool,  # noqa: FBT001 - click gives it so
+    output: str,
+    url: str | None,
+) -> None:
+    """List the newest alerts, each with the fingerprint that `--fingerprint` of `remediator explain` takes."""
+    query = f"limit={limit}" + ("&open=true" if only_open else "")
+    found = Service.of(ctx, url).get(f"/api/v1/alerts?{query}", has="alerts")
+    if output == "json":
+        click.echo(json.dumps(found, indent=2))
+        return
+    for alert in found["alerts"]:
+        click.echo(_line(alert))
+    if not found["alerts"]:
+        none = "no open alerts" if only_open else "no alerts yet"
+        click.echo(f"{none}; to try one, send it with: remediator send ALERTNAME -l name=value")
+
+
+def _line(alert: dict[str, Any]) -> str:
+    labels = {name: value for name, value in alert["labels"].items() if name != "alertname"}
+    said = plain(" ".join(f"{name}={value}" for name, value in sorted(labels.items())))
+    stands = "resolved" if alert["closed_at"] else "open"
+    name = plain(alert["labels"].get("alertname", "(no name)"))
+    return f"{plain(alert['fingerprint'])}  {clock_time(alert['startsAt'])}  {stands:<8}  {name}  {said}".rstrip()

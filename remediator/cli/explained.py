@@ -1,0 +1,329 @@
+"""An explanation as text and as JSON. Called by `remediator explain`; pure, and asks nobody.
+
+What comes of alerts, rules and answers is redacted; in text it goes through `plain` as well: one line, no control
+characters.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from remediator.cli.service import plain
+from remediator.cli.telling import clock_time, excerpt
+from remediator.kit.redaction import Redactor
+from remediator.model.alert import Alert, AlertStatus
+from remediator.model.duration import say_duration
+from remediator.model.facts import Evidence
+from remediator.model.ids import RuleId
+from remediator.model.plan import Effect, Mode
+from remediator.pipeline.explaining import Explanation, RuleView, Seen, Standing
+from remediator.pipeline.outlook import GateOutlook, Outlook, RungOutlook, StepOutlook
+from remediator.pipeline.rehearsal import Rehearsed
+
+Gathered = Mapping[RuleId, Rehearsed]
+
+_SHORT = 12  # characters of a digest, as it is shown everywhere
+
+
+def say_failure(seen: Seen) -> str:
+    """Why a matcher failed, with the value that it saw."""
+    label = seen.matcher.label
+    has = f'the alert has {label}="{seen.value}"' if seen.value is not None else f"the alert has no label {label}"
+    return f"{seen.matcher} failed: {has}"
+
+
+class Text:
+    """Renders explanations for people."""
+
+    def __init__(self, redactor: Redactor, *, every_rule: bool, approval_timeout: str) -> None:
+        self._redactor = redactor
+        self._every_rule = every_rule
+        self._approval_timeout = approval_timeout
+
+    def lines(self, explanation: Explanation, gathered: Gathered) -> Iterator[str]:
+        """One alert, with the rules that are worth showing."""
+        yield from map(self._safe, self._alert(explanation.alert))
+        for view in explanation.matching:
+            yield ""
+            yield from map(self._safe, self._matching(view))
+            if view.rule.id in gathered:
+                yield from map(self._safe, _rehearsed(gathered[view.rule.id]))
+            elif view.outlook is not None and any(rung.unknown for rung in view.outlook.rungs):
+                yield "  (--gather finds out what is not known yet: it only reads)"
+        if not explanation.matching:
+            yield "No rule matches this alert."
+        others = [view for view in explanation.rules if view.standing is not Standing.MATCHES]
+        shown = others if self._every_rule else list(explanation.near)
+        if shown:
+            yield "\nOther rules:" if self._every_rule else "\nRules that come near:"
+            yield from (f"  {self._safe(_why_not(view))}" for view in shown)
+        if len(shown) < len(others):
+            more = len(others) - len(shown)
+            yield f"({more} more rule{'s do' if more != 1 else ' does'} not match; --all shows every one)"
+
+    def _safe(self, line: str) -> str:
+        kept = line.lstrip(" ")
+        return line[: len(line) - len(kept)] + plain(self._redactor.text(kept))
+
+    def _alert(self, alert: Alert) -> Iterator[str]:
+        yield f"Alert {alert.name or '(no name)'}, {alert.status} since {clock_time(alert.starts_at.isoformat())}"
+        labels = [f"{name}={value}" for name, value in sorted(alert.labels.items()) if name != "alertname"]
+        yield f"  labels: {', '.join(labels) or '(none)'}"
+        if alert.status is AlertStatus.RESOLVED:
+            yield "  A resolved alert starts no run; this is what the rules would make of it while it fires."
+
+    def _matching(self, view: RuleView) -> Iterator[str]:
+        outlook = view.outlook
+        if outlook is None:
+            return
+        yield f"{view.rule.id} matches: {outlook.summary}"
+        if view.group_key:
+            key = ", ".join(f"{name}={value}" for name, value in view.group_key)
+            yield f"  group: one run for all alerts with {key}"
+        yield f"  mode: {_mode(view, outlook)}"
+        for step in outlook.diagnose:
+            yield f"  looks: {step.id.removeprefix('diagnose.')}: {step.sentence}"
+            yield from _doubts(step, "    ")
+        if not outlook.rungs:
+            yield "  The rule only diagnoses: it has no remedy."
+        for rung in outlook.rungs:
+            yield from self._rung(rung, outlook)
+        yield from (f"  held: {sentence}" for sentence in view.held)
+
+    def _rung(self, rung: RungOutlook, outlook: Outlook) -> Iterator[str]:
+        yield f"  remedy {rung.index + 1}, {rung.name}: {_condition(rung)}"
+        if rung.tell:
+            yield f"    tells people: {rung.tell}"
+            return
+        for number, step in enumerate(rung.steps, 1):
+            yield f"    {number}. {step.sentence} ({'at most ' if step.at_most else ''}{step.effect})"
+            yield from _doubts(step, "       ")
+        if rung.lasts is not None:
+            yield f"    put back after {say_duration(rung.lasts)}"
+        if rung.limits:
+            yield f"    limits: {', '.join(f'{name} {text}' for name, text in rung.limits.items())}"
+        yield from _proof(rung)
+        yield f"    gate: {self._gate(rung.gate, outlook.mode)}"
+        yield from (f"    would be refused: {why}" for why in rung.refusals)
+        yield f"    digest: {_digest(rung)}"
+
+    def _gate(self, gate: GateOutlook, mode: Mode) -> str:
+        if mode in (Mode.OBSERVE, Mode.SUGGEST):
+            return f"nothing is done in the mode {mode}"
+        if not gate.reasons:
+            return "nobody is asked"
+        people = "person" if gate.quorum == 1 else "people"
+        who = f" of {', '.join(gate.approvers)}" if gate.approvers else ""
+        until = say_duration(gate.timeout) if gate.timeout is not None else self._approval_timeout
+        why = ", ".join(gate.reasons)
+        return f"{gate.quorum} {people}{who} must approve it within {until} (else: {gate.on_timeout}): {why}"
+
+
+def _why_not(view: RuleView) -> str:
+    if view.failed is not None:
+        return f"{view.rule.id}: {say_failure(view.failed)}"
+    return f"{view.rule.id}: its matchers hold, but {view.winner} stands before it and has no `continue: true`"
+
+
+def _mode(view: RuleView, outlook: Outlook) -> str:
+    if view.rule.mode is outlook.mode:
+        return outlook.mode
+    return f"{outlook.mode} (the rule says {view.rule.mode}, and mode_ceiling is {outlook.ceiling})"
+
+
+def _condition(rung: RungOutlook) -> str:
+    if not rung.when:
+        return "always, in its turn"
+    if rung.trouble:
+        return f"`{rung.when}` ends the search: {rung.trouble}"
+    if rung.holds is None:
+        return f"if `{rung.when}`: not known yet, it needs {_results(rung.needs)}"
+    return f"if `{rung.when}`: {'true' if rung.holds else 'false'}"
+
+
+def _results(needs: tuple[str, ...]) -> str:
+    return ", ".join(f"steps.{need}" for need in needs)
+
+
+def _doubts(step: StepOutlook, indent: str) -> Iterator[str]:
+    if step.trouble:
+        yield f"{indent}cannot be carried out: {step.trouble}"
+    if step.missing_labels:
+        yield f"{indent}not on the alert: {', '.join(step.missing_labels)}"
+    if step.needs:
+        yield f"{indent}not known yet: {_results(step.needs)}"
+
+
+def _proof(rung: RungOutlook) -> Iterator[str]:
+    proof = rung.proof
+    times = f"within {say_duration(proof.within)}, first looked at after {say_duration(proof.settle)}"
+    if not proof.checks:
+        yield f"    proof: the alert resolves within {say_duration(proof.within)}"
+        return
+    yield f"    proof: holds for {say_duration(proof.sustain)} {times}"
+    for check in proof.checks:
+        yield f"      {check.sentence}, expecting {check.expect}"
+        yield from _doubts(check, "        ")
+
+
+def _digest(rung: RungOutlook) -> str:
+    if rung.digest is not None:
+        return rung.digest[:_SHORT]
+    if rung.refusals:
+        return "none, there would be no plan"
+    return f"needs {', '.join(rung.unknown)}" if rung.unknown else "not worked out"
+
+
+def _rehearsed(found: Rehearsed) -> Iterator[str]:
+    yield "  Looked at just now:"
+    for name, item in found.evidence.items():
+        said = (item.brief or "(nothing)") if item.ok else f"could not be found out: {item.brief}"
+        yield f"    {name}: {said}"
+        yield from (f"    {line}" for line in excerpt(item.detail))
+    if found.rung:
+        yield f"  It leads to the remedy “{found.rung}”."
+    plan = found.plan
+    if plan is not None:
+        for number, step in enumerate(plan.steps, 1):
+            yield f"    {number}. {step.sentence}"
+            if step.targets:
+                yield f"       on {', '.join(map(str, step.targets))}"
+            yield f"       {step.action} {json.dumps(dict(step.params), ensure_ascii=False)}"
+        yield f"    digest: {plan.digest[:_SHORT]}"
+    yield f"  {found.says[0].upper()}{found.says[1:]}."
+
+
+# JSON
+
+
+def as_json(explanation: Explanation, gathered: Gathered, redactor: Redactor) -> dict[str, Any]:
+    """Everything that is known, every rule included."""
+    alert = explanation.alert
+    shown: dict[str, Any] = redactor.value(
+        {
+            "alert": {
+                "fingerprint": alert.fingerprint,
+                "status": alert.status.value,
+                "labels": dict(alert.labels),
+                "annotations": dict(alert.annotations),
+                "startsAt": alert.starts_at.isoformat().replace("+00:00", "Z"),
+            },
+            "matching": [view.rule.id for view in explanation.matching],
+            "rules": [_rule_json(view, gathered.get(view.rule.id)) for view in explanation.rules],
+        }
+    )
+    return shown
+
+
+def _rule_json(view: RuleView, found: Rehearsed | None) -> dict[str, Any]:
+    failed = view.failed
+    return {
+        "rule": view.rule.id,
+        "standing": view.standing.name.lower(),
+        "matchers": [{"matcher": str(one.matcher), "value": one.value, "holds": one.holds} for one in view.seen],
+        "why_not": say_failure(failed) if failed is not None else None,
+        "passed_over_for": view.winner,
+        "continue": view.rule.continues,
+        "group_key": dict(view.group_key),
+        "held": list(view.held),
+        "outlook": None if view.outlook is None else _outlook_json(view, view.outlook),
+        "gathered": None if found is None else _rehearsed_json(found),
+    }
+
+
+def _outlook_json(view: RuleView, outlook: Outlook) -> dict[str, Any]:
+    return {
+        "summary": outlook.summary,
+        "mode": {"effective": outlook.mode.value, "rule": view.rule.mode.value, "ceiling": outlook.ceiling.value},
+        "diagnose": [_step_json(step) for step in outlook.diagnose],
+        "remediate": [_rung_json(rung) for rung in outlook.rungs],
+    }
+
+
+def _step_json(step: StepOutlook) -> dict[str, Any]:
+    shown = {
+        "id": step.id,
+        "action": step.action,
+        "effect": step.effect.value,
+        "effect_is_at_most": step.at_most,
+        "sentence": step.sentence,
+        "params": dict(step.params),
+        "timeout": None if step.timeout is None else step.timeout.total_seconds(),
+        "needs": [f"steps.{need}" for need in step.needs],
+        "missing_labels": list(step.missing_labels),
+        "trouble": step.trouble or None,
+    }
+    return {**shown, "expect": step.expect} if step.expect else shown
+
+
+def _rung_json(rung: RungOutlook) -> dict[str, Any]:
+    gate, proof = rung.gate, rung.proof
+    return {
+        "name": rung.name,
+        "when": rung.when or None,
+        "holds": rung.holds,
+        "needs": [f"steps.{need}" for need in rung.needs],
+        "trouble": rung.trouble or None,
+        "tell": rung.tell or None,
+        "do": [_step_json(step) for step in rung.steps],
+        "for": None if rung.lasts is None else rung.lasts.total_seconds(),
+        "verify": {
+            "settle": proof.settle.total_seconds(),
+            "sustain": proof.sustain.total_seconds(),
+            "within": proof.within.total_seconds(),
+            "every": proof.every.total_seconds(),
+            "checks": [_step_json(check) for check in proof.checks],
+        },
+        "gate": {
+            "reasons": list(gate.reasons),
+            "approvers": list(gate.approvers),
+            "quorum": gate.quorum,
+            "timeout": None if gate.timeout is None else gate.timeout.total_seconds(),
+            "on_timeout": gate.on_timeout,
+        },
+        "limits": dict(rung.limits),
+        "refusals": list(rung.refusals),
+        "digest": rung.digest,
+        "digest_needs": list(rung.unknown),
+    }
+
+
+def _rehearsed_json(found: Rehearsed) -> dict[str, Any]:
+    plan = found.plan
+    return {
+        "evidence": {name: _evidence_json(item) for name, item in found.evidence.items()},
+        "remedy": found.rung or None,
+        "says": found.says,
+        "plan": None
+        if plan is None
+        else {
+            "name": plan.name,
+            "digest": plan.digest,
+            "targets": [str(target) for target in plan.targets],
+            "changes": any(step.effect is not Effect.READ for step in plan.steps),
+            "steps": [
+                {
+                    "id": step.id,
+                    "action": step.action,
+                    "effect": step.effect.value,
+                    "sentence": step.sentence,
+                    "params": dict(step.params),
+                    "timeout": step.timeout.total_seconds(),
+                    "targets": [str(target) for target in step.targets],
+                }
+                for step in plan.steps
+            ],
+            "checks": [check.sentence for check in plan.verification.checks],
+        },
+    }
+
+
+def _evidence_json(item: Evidence) -> dict[str, Any]:
+    return {
+        "action": item.action,
+        "ok": item.ok,
+        "brief": item.brief,
+        "detail": item.detail,
+        "result": dict(item.result),
+        "seconds": item.seconds,
+    }

@@ -1,0 +1,36 @@
+"""The JSON Schema (2020-12) of the settings file, for editors. Called by `remediator schema`. Pure."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from remediator.settings.sections import Section, Settings
+
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schema_of_settings() -> dict[str, Any]:
+    """The schema of `remediator.yaml`: pydantic's, with secrets that are given as a file."""
+    schema = Settings.model_json_schema()
+    sections = {section.__name__: section for section in _below(Section)}
+    for name, definition in schema.get("$defs", {}).items():
+        if name in sections:
+            _take_files(definition, sections[name])
+        if name == "Secret":
+            schema["$defs"][name] = {"anyOf": [{"type": "string", "minLength": 1}, definition]}
+    return {"$schema": _DIALECT, **schema, "title": "remediator's settings"}
+
+
+def _below(section: type[Section]) -> Iterator[type[Section]]:
+    for inner in section.__subclasses__():
+        yield inner
+        yield from _below(inner)
+
+
+def _take_files(definition: dict[str, Any], section: type[Section]) -> None:
+    """A secret may be given as `<name>_file`, and then needs no value."""
+    for secret in section.secret_files:
+        what = f"A file that holds `{secret}`, instead of the secret itself."
+        definition["properties"][f"{secret}_file"] = {"type": "string", "description": what}
+        if secret in definition.get("required", []):
+            definition["required"].remove(secret)
+            definition["oneOf"] = [{"required": [secret]}, {"required": [f"{secret}_file"]}]

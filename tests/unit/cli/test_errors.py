@@ -1,0 +1,202 @@
+"""Every command that fails names the next step: whoever reads it at night has nothing else to go by."""
+
+import json
+import os
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from remediator import plugins
+from remediator.cli import main
+from tests import services
+from tests.unit.cli.test_commands import GOOD, answering
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Neither settings nor variables of the machine may reach a test."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.upper().startswith("REMEDIATOR_")]:
+        monkeypatch.delenv(name)
+
+
+def call(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+ASKING = {
+    "runs list": ["runs", "list"],
+    "runs show": ["runs", "show", "r1"],
+    "approve": ["approve", "r1"],
+    "deny": ["deny", "r1", "--reason", "no"],
+    "cancel": ["cancel", "r1"],
+    "alerts": ["alerts"],
+    "explain a run": ["explain", "--run", "r1"],
+    "explain a fingerprint": ["explain", "--fingerprint", "f"],
+    "send": ["send", "Down"],
+}
+"""Every command that asks the service."""
+LOCAL = {
+    "check": ["check"],
+    "explain": ["explain", "Down"],
+    "serve": ["serve"],
+}
+"""Those that read the rules."""
+OTHERS = ("actions", "schema", "completion", "demo", "doctor")
+"""Those that need neither, and those whose answer it is what is wrong; they have tests of their own."""
+
+
+def test_no_command_is_forgotten_here() -> None:
+    """A new one has its failures looked at, too."""
+    tested = {arguments[0] for arguments in (*ASKING.values(), *LOCAL.values())} | set(OTHERS)
+
+    assert set(main.list_commands(click.Context(main))) == tested
+
+
+@pytest.mark.parametrize("arguments", ASKING.values(), ids=ASKING.keys())
+def test_no_service_says_how_to_start_or_find_one(tmp_path: Path, arguments: list[str]) -> None:
+    """It is not running, or it is elsewhere."""
+    (tmp_path / "remediator.yaml").write_text(f"listen: 127.0.0.1:{services.free_port()}\n")
+    result = call(*arguments)
+
+    assert 4 == result.exit_code
+    assert "Start it with: remediator serve. Elsewhere? Set `listen`, or give --url." in result.stderr
+
+
+@pytest.mark.parametrize("arguments", ASKING.values(), ids=ASKING.keys())
+def test_a_wrong_token_says_where_the_right_one_is(arguments: list[str]) -> None:
+    """The file, the variable, and to whom which is sent."""
+    with answering(401, b'{"error": "the token is not known"}') as (url, _):
+        result = call(*arguments, "--url", url)
+
+    assert 5 == result.exit_code
+    assert result.stderr.startswith("not allowed: the token is not known\n")
+    assert "<store.directory>/admin-token" in result.stderr
+    assert "REMEDIATOR_TOKEN" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("runs list", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),
+        ("runs show", "nothing; see: remediator runs list"),
+        ("approve", "nothing; see: remediator runs list"),
+        ("deny", "nothing; see: remediator runs list"),
+        ("cancel", "nothing; see: remediator runs list"),
+        ("alerts", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),
+        ("explain a run", "nothing; see: remediator runs list"),
+        ("explain a fingerprint", "nothing; see: remediator alerts"),
+        ("send", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),
+    ],
+)
+def test_what_is_not_there_says_where_to_look(name: str, said: str) -> None:
+    """An unknown run or alert, or a service that has no such page."""
+    with answering(404, b'{"error": "nothing"}') as (url, _):
+        result = call(*ASKING[name], "--url", url)
+
+    assert (1, said) == (result.exit_code, result.stderr.strip())
+
+
+def test_what_is_not_possible_now_says_where_it_is_told_why() -> None:
+    """The run has ended, or has another plan."""
+    with answering(409, b'{"error": "the run has ended already"}') as (url, _):
+        result = call("cancel", "d1m0k2s3abcdefgh", "--url", url)
+
+    assert (1, "the run has ended already; see: remediator runs show d1m0k2s3abcdefgh") == (
+        result.exit_code,
+        result.stderr.strip(),
+    )
+
+
+@pytest.mark.parametrize("command", ["runs show", "approve", "deny", "cancel", "explain a run"])
+def test_an_end_of_an_id_that_several_runs_have_asks_for_more_of_it(command: str) -> None:
+    """Nothing may be guessed."""
+    ids = {"runs": [{"id": "aaaaaaaaaaaagfl2"}, {"id": "bbbbbbbbbbbbgfl2"}]}
+    with answering(200, json.dumps(ids).encode()) as (url, _):
+        result = call(*[word.replace("r1", "gfl2") for word in ASKING[command]], "--url", url)
+
+    assert 1 == result.exit_code
+    assert "2 runs end with gfl2: aaaaaaaaaaaagfl2, bbbbbbbbbbbbgfl2; give more of the id" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (400, 2, "the service answered 400: no; is it of the same version as this program?"),
+        (503, 4, "the service answered 503: no; its log says more, and /readyz what is wrong"),
+        (500, 4, "the service answered 500: no; its log says more, and /readyz what is wrong"),
+    ],
+)
+def test_a_service_in_trouble_says_where_to_look(status: int, code: int, said: str) -> None:
+    """The program itself cannot know more."""
+    with answering(status, b'{"error": "no"}') as (url, _):
+        result = call("alerts", "--url", url)
+
+    assert (code, said) == (result.exit_code, result.stderr.strip())
+
+
+@pytest.mark.parametrize("arguments", [*ASKING.values(), *LOCAL.values()], ids=[*ASKING, *LOCAL])
+@pytest.mark.parametrize(
+    "prepare",
+    [lambda path: path.write_text("slak: {}\n"), lambda path: path.write_bytes(b"\xff"), lambda path: path.mkdir()],
+    ids=["unknown-name", "not-text", "a-folder"],
+)
+def test_bad_settings_say_how_to_mend_them_or_give_others(
+    tmp_path: Path, arguments: list[str], prepare: Callable[[Path], object]
+) -> None:
+    """With the place of each mistake before it."""
+    prepare(tmp_path / "remediator.yaml")
+    result = call(*arguments)
+
+    assert 2 == result.exit_code
+    assert result.stderr.startswith("remediator.yaml")
+    assert "name another file before the command: remediator -c FILE" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", LOCAL.values(), ids=LOCAL.keys())
+def test_a_folder_of_rules_that_is_missing_says_where_it_was_sought(tmp_path: Path, arguments: list[str]) -> None:
+    """Most often it was started in another folder."""
+    (tmp_path / "remediator.yaml").write_text("rules: [gone]\nstore: {directory: store}\n")
+    result = call(*arguments)
+
+    assert result.exit_code in (1, 2)
+    assert "gone: there is no such file or folder" in result.output
+    assert f"rule files are sought from {tmp_path}; set `rules` in the settings" in result.stderr
+
+
+def test_rules_that_were_named_and_are_missing_say_what_to_name(tmp_path: Path) -> None:
+    """Whoever named a path needs no word of the settings."""
+    result = call("check", "gone.yaml")
+
+    assert 1 == result.exit_code
+    assert f"name rule files, or folders of them; they are sought from {tmp_path}" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["send", "Down", "-l", "service"], ["explain", "Down", "-a", "=x"]])
+def test_a_label_without_its_sign_says_how_one_is_written(arguments: list[str]) -> None:
+    """The option and what was given stand in it."""
+    result = call(*arguments)
+
+    assert 2 == result.exit_code
+    assert "write it as name=value, such as service=web" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", "good.yaml"], ["explain", "Down", "-r", "good.yaml"], ["actions"], ["schema"]], ids=" ".join
+)
+def test_a_package_of_actions_that_is_broken_says_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """Instead of a traceback, whatever was asked for."""
+    (tmp_path / "good.yaml").write_text(GOOD)
+    broken = EntryPoint("mine", "remediator_broken_actions", plugins.GROUP)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [broken])  # a package cannot be installed for a test
+    result = call(*arguments)
+
+    assert 1 == result.exit_code
+    assert "actions of remediator_broken_actions cannot be loaded: No module named" in result.stderr
+    assert "Mend or remove that package" in result.stderr

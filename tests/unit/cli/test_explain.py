@@ -1,0 +1,400 @@
+"""`remediator explain` and `alerts` at the terminal: what is said, in what form, and with which exit code."""
+
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from remediator.cli import main
+from remediator.model.alert import fingerprint_of
+
+PAYLOADS = Path(__file__).parents[3] / "tests" / "payloads"
+
+RULES = r"""
+pack: web
+rules:
+  - name: down
+    summary: "{{ labels.service }} is down"
+    match: ['alertname="Down"', 'service=~"web|db"']
+    mode: auto
+    group_by: [service]
+    diagnose:
+      mark: {command.run: {command: look}}
+      lines: {command.run: {command: "{{ steps.mark.stdout }}"}}
+    remediate:
+      - name: by hand
+        when: steps.mark.exit_code == 77
+        tell: "look at {{ labels.service }}: {{ steps.mark.stderr }}"
+      - name: mend
+        when: steps.mark.exit_code != 0
+        gate: {approvers: [sre], quorum: 2}
+        do: [{command.run: {command: mend, parameters: {service: "{{ labels.service }}"}}}]
+        verify:
+          {settle: 1s, sustain: 2s, within: 1m, checks: [{command.run: {command: look}, expect: result.exit_code == 0}]}
+  - name: other
+    match: ['alertname="Down"', 'service="mail"']
+  - name: rest
+    match: ['alertname=~"Down|Up"']
+  - name: last
+    match: ['alertname="Down"']
+"""
+SETTINGS = """
+rules: [rules.yaml]
+mode_ceiling: gated
+commands:
+  mend: {argv: [touch, mended], parameters: {service: {}}, effect: change, target: "{service}"}
+  look: {argv: ["false"], effect: read}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The settings and rules of this folder, whatever the machine has."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.upper().startswith("REMEDIATOR_")]:
+        monkeypatch.delenv(name)
+    (tmp_path / "remediator.yaml").write_text(SETTINGS)
+    (tmp_path / "rules.yaml").write_text(RULES)
+
+
+def call(*arguments: str, given: bytes | None = None) -> Result:
+    return CliRunner().invoke(main, arguments, input=given)
+
+
+def as_json(*arguments: str) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(call("explain", "-o", "json", *arguments).stdout)
+    return shown
+
+
+def test_a_matching_rule_is_told_with_all_that_a_run_would_do() -> None:
+    """The whole text: it is what people read before they trust a rule."""
+    result = call("explain", "Down", "-l", "service=web")
+    lines = result.stdout.splitlines()
+
+    assert 0 == result.exit_code, result.stderr
+    assert lines[0].startswith("Alert Down, firing since 20")
+    assert [
+        "  labels: service=web",
+        "",
+        "web/down matches: web is down",
+        "  group: one run for all alerts with service=web",
+        "  mode: gated (the rule says auto, and mode_ceiling is gated)",
+        "  looks: mark: run command look",
+        "  looks: lines: run command {{ steps.mark.stdout }}",
+        "    not known yet: steps.mark",
+        "  remedy 1, by hand: if `steps.mark.exit_code == 77`: not known yet, it needs steps.mark",
+        "    tells people: look at web: {{ steps.mark.stderr }}",
+        "  remedy 2, mend: if `steps.mark.exit_code != 0`: not known yet, it needs steps.mark",
+        "    1. run command mend service=web (change)",
+        "    proof: holds for 2s within 1m, first looked at after 1s",
+        "      run command look, expecting result.exit_code == 0",
+        "    gate: 2 people of sre must approve it within 15m (else: deny): the mode is gated, the remedy has a gate",
+        "    digest: needs the targets of remediate.1.0 (command.run)",
+    ] == lines[1:17]
+    assert lines[17].startswith("  held: the remedy “mend”: who approves it")
+    assert [
+        "  (--gather finds out what is not known yet: it only reads)",
+        "",
+        "Rules that come near:",
+        '  web/other: service="mail" failed: the alert has service="web"',
+        "  web/rest: its matchers hold, but web/down stands before it and has no `continue: true`",
+        "  web/last: its matchers hold, but web/down stands before it and has no `continue: true`",
+    ] == lines[18:]
+
+
+def test_json_has_every_rule() -> None:
+    """For scripts, which choose for themselves."""
+    (shown,) = as_json("Down", "-l", "service=web", "-a", "summary=it is down")["alerts"]
+    down, other, rest, _ = shown["rules"]
+
+    assert ["web/down"] == shown["matching"]
+    assert ("Down", "it is down") == (shown["alert"]["labels"]["alertname"], shown["alert"]["annotations"]["summary"])
+    assert ["matches", "fails", "passed_over", "passed_over"] == [rule["standing"] for rule in shown["rules"]]
+    assert {"effective": "gated", "rule": "auto", "ceiling": "gated"} == down["outlook"]["mode"]
+    assert {"service": "web"} == down["group_key"]
+    assert ["the targets of remediate.1.0 (command.run)"] == down["outlook"]["remediate"][1]["digest_needs"]
+    assert [None, None] == [rung["digest"] for rung in down["outlook"]["remediate"]]
+    assert {"approvers": ["sre"], "quorum": 2}.items() <= down["outlook"]["remediate"][1]["gate"].items()
+    assert {"matcher": 'service="mail"', "value": "web", "holds": False} == other["matchers"][1]
+    assert 'service="mail" failed: the alert has service="web"' == other["why_not"]
+    assert ("web/down", None) == (rest["passed_over_for"], rest["outlook"])
+    assert 1 == len(down["held"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        (["Upp"], ['  web/rest: alertname=~"Down|Up" failed: the alert has alertname="Upp"']),
+        (["Zzz"], ["(4 more rules do not match; --all shows every one)"]),
+        (["Zzz", "--all"], ["Other rules:", '  web/down: alertname="Down" failed: the alert has alertname="Zzz"']),
+    ],
+    ids=["near", "far", "all"],
+)
+def test_an_alert_that_no_rule_is_for_ends_with_one(arguments: list[str], lines: list[str]) -> None:
+    """With what comes near, and what to do."""
+    result = call("explain", *arguments)
+
+    assert 1 == result.exit_code
+    assert "No rule matches this alert." in result.stdout.splitlines()
+    assert set(lines) <= set(result.stdout.splitlines())
+    assert "Is it the right alert, with all its labels? Then let a rule match it" in result.stderr
+
+
+def test_a_missing_label_is_told_as_missing() -> None:
+    """It is the empty text to a matcher, and something else to a person."""
+    result = call("explain", "Down")
+
+    assert '  web/down: service=~"web|db" failed: the alert has no label service' in result.stdout.splitlines()
+
+
+def test_gathering_shows_the_evidence_and_the_exact_plan(tmp_path: Path) -> None:
+    """And nothing is changed, nor stored."""
+    result = call("explain", "Down", "-l", "service=web", "--gather")
+    (shown,) = as_json("Down", "-l", "service=web", "--gather")["alerts"]
+    gathered = shown["rules"][0]["gathered"]
+    told = result.stdout.partition("  Looked at just now:\n")[2].partition("\n\n")[0].splitlines()
+
+    assert 0 == result.exit_code
+    assert [
+        "    mark: exit code 1",
+        "    lines: could not be found out: no command is named '' in the settings; add it under commands",
+        "  It leads to the remedy “mend”.",
+        "    1. run command mend service=web",
+        "       on command:web",
+        '       command.run {"command": "mend", "parameters": {"service": "web"}}',
+        f"    digest: {gathered['plan']['digest'][:12]}",
+    ] == told[:-1]
+    assert told[-1].startswith("  It would be held: ")
+    assert (64, ["command:web"], 1) == (
+        len(gathered["plan"]["digest"]),
+        gathered["plan"]["targets"],
+        gathered["evidence"]["mark"]["result"]["exit_code"],
+    )
+    assert "--gather" not in result.stdout
+    assert ["remediator.yaml", "rules.yaml"] == sorted(path.name for path in tmp_path.iterdir())
+
+
+def test_a_payload_is_explained_alert_by_alert(tmp_path: Path) -> None:
+    """A file, or standard input, as Alertmanager posts it; one that has resolved is told so."""
+    labels = [{"alertname": "Down", "service": "web"}, {"alertname": "Up"}]
+    alerts = [{"labels": labels[0]}, {"labels": labels[1], "status": "resolved"}]
+    body = json.dumps({"alerts": alerts}).encode()
+    (tmp_path / "payload").write_bytes(body)
+    by_file, by_input = call("explain", "payload"), call("explain", "-", given=body)
+
+    assert (0, 0) == (by_file.exit_code, by_input.exit_code)
+    assert ["web/down matches: web is down", "web/rest matches: Up"] == [
+        line for line in by_file.stdout.splitlines() if " matches: " in line
+    ]
+    assert 1 == by_input.stdout.count("A resolved alert starts no run")
+
+
+@pytest.mark.parametrize("name", ["recorded-0.25-group", "recorded-0.25-mixed", "recorded-0.25-odd-labels"])
+def test_what_alertmanager_really_posts_can_be_explained(name: str) -> None:
+    """No rule here is for it, which is an answer too."""
+    path = PAYLOADS / f"{name}.json"
+    count = len(json.loads(path.read_text())["alerts"])
+    result = call("explain", str(path))
+
+    assert 1 == result.exit_code
+    assert count == result.stdout.count("No rule matches this alert.")
+
+
+def test_rule_files_may_be_named(tmp_path: Path) -> None:
+    """To try one that is not in force yet."""
+    (tmp_path / "new.yaml").write_text("pack: new\nrules: [{name: r, match: [alertname=Zzz]}]\n")
+    result = call("explain", "Zzz", "-r", "new.yaml")
+
+    assert 0 == result.exit_code
+    assert "new/r matches: Zzz" in result.stdout.splitlines()
+
+
+def test_labels_cannot_command_the_terminal_and_secrets_are_not_told(tmp_path: Path) -> None:
+    """An alert is anybody's, and a settings file has secrets."""
+    (tmp_path / "remediator.yaml").write_text(SETTINGS + "token: hunter2hunter2\n")
+    result = call("explain", "Up", "-l", "a=\x1b[2J\nb", "-l", "b=hunter2hunter2")
+    shown = call("explain", "-o", "json", "Up", "-l", "b=hunter2hunter2")
+
+    assert 0 == result.exit_code
+    assert "\x1b" not in result.output
+    assert "hunter2" not in result.output + shown.output
+    assert 1 == result.stdout.count("  labels: ")
+
+
+USAGE = {
+    "nothing": ([], "give an alert to explain: a file with Alertmanager's payload"),
+    "two": (["Down", "--run", "abcd"], "give an alert to explain"),
+    "labels without a name": (["--run", "abcd", "-l", "a=b"], "--label and --annotation belong to an alert's name"),
+    "labels with a file": (["a/b.json", "-l", "a=b"], "--label and --annotation belong to an alert's name"),
+    "a bad label": (["Down", "-l", "service"], "'service': write it as name=value, such as service=web"),
+    "no such file": (["gone.json"], "gone.json cannot be read: No such file or directory; give an alert to explain"),
+    "no alerts": (["none.json"], "none.json holds no alert: its `alerts` are empty; give an alert to explain"),
+    "no JSON": (["bad.json"], "bad.json is not a payload of Alertmanager's webhook: the body is not JSON"),
+    "no alert": (["list.json"], "list.json is not a payload of Alertmanager's webhook: alerts[0].labels is not an"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "said"), USAGE.values(), ids=USAGE.keys())
+def test_what_cannot_be_explained_is_told_with_what_to_give(tmp_path: Path, arguments: list[str], said: str) -> None:
+    """Exit code 2, as for every wrong call."""
+    (tmp_path / "none.json").write_text('{"alerts": []}')
+    (tmp_path / "bad.json").write_text("{")
+    (tmp_path / "list.json").write_text('{"alerts": [{}]}')
+    result = call("explain", *arguments)
+
+    assert 2 == result.exit_code
+    assert said in result.stderr
+
+
+def test_rules_with_mistakes_are_told_and_not_used(tmp_path: Path) -> None:
+    """A half of the rules would explain wrongly."""
+    (tmp_path / "rules.yaml").write_text(RULES.replace("summary:", "sumary:"))
+    result = call("explain", "Up")
+
+    assert (1, "") == (result.exit_code, result.stdout)
+    assert "rules.yaml:5:5: `sumary` is not known here; did you mean `summary`?" in result.stderr
+    assert "mend them, then look with: remediator check" in result.stderr
+
+
+def test_rules_that_are_missing_are_told_with_where_they_were_sought(tmp_path: Path) -> None:
+    """As the check does."""
+    (tmp_path / "rules.yaml").unlink()
+    result = call("explain", "Up")
+
+    assert 1 == result.exit_code
+    assert f"rule files are sought from {tmp_path}; set `rules` in the settings" in result.stderr
+
+
+# -- what a service has stored --
+
+STORED = {
+    "fingerprint": "own-2fc4c353ef13c5b1",
+    "labels": {"alertname": "Down", "service": "db"},
+    "annotations": {"summary": "it is down"},
+    "startsAt": "2026-01-31T12:00:00Z",
+    "opened_at": "2026-01-31T12:00:00Z",
+    "heard_at": "2026-01-31T12:00:01Z",
+    "closed_at": None,
+    "doubtful": False,
+}
+
+
+@contextmanager
+def serving(pages: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """A service that answers these paths, and 404 to others; its URL, and what it was asked."""
+    asked: list[str] = []
+
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            found = pages.get(self.path)
+            body = json.dumps({"error": "there is no such thing"} if found is None else found).encode()
+            self.send_response(404 if found is None else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
+            """Quiet."""
+
+    server = HTTPServer(("127.0.0.1", 0), Answer)
+    thread = threading.Thread(target=server.serve_forever, name="serving")
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "path", "page"),
+    [
+        (["--fingerprint", "own-2fc4c353ef13c5b1"], "/api/v1/alerts/own-2fc4c353ef13c5b1", STORED),
+        (["--fingerprint", "a/b?c"], "/api/v1/alerts/a%2Fb%3Fc", STORED),
+        (["--run", "d1m0k2s3abcdefgh"], "/api/v1/runs/d1m0k2s3abcdefgh", {"alert": STORED}),
+    ],
+    ids=["fingerprint", "odd-fingerprint", "run"],
+)
+def test_a_stored_alert_is_explained_with_the_rules_here(arguments: list[str], path: str, page: Any) -> None:
+    """What became of an alert of last night, or would with rules that have changed since."""
+    with serving({path: page}) as (url, asked):
+        result = call("explain", "-o", "json", "--url", url, *arguments)
+    (shown,) = json.loads(result.stdout)["alerts"]
+
+    assert (0, [path]) == (result.exit_code, asked)
+    assert ["web/down"] == shown["matching"]
+    assert ("own-2fc4c353ef13c5b1", "2026-01-31T12:00:00Z", "firing") == (
+        shown["alert"]["fingerprint"],
+        shown["alert"]["startsAt"],
+        shown["alert"]["status"],
+    )
+
+
+def test_a_stored_alert_that_has_resolved_is_told_so() -> None:
+    """It starts nothing any more."""
+    page = {**STORED, "closed_at": "2026-01-31T12:05:00Z"}
+    with serving({"/api/v1/alerts/f": page}) as (url, _):
+        result = call("explain", "--url", url, "--fingerprint", "f")
+
+    assert "A resolved alert starts no run" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--fingerprint", "f"], "there is no such thing; see: remediator alerts"),
+        (["--run", "d1m0k2s3abcdefgh"], "there is no such thing; see: remediator runs list"),
+    ],
+)
+def test_an_alert_that_is_not_stored_is_told_with_where_to_look(arguments: list[str], said: str) -> None:
+    """The next step stands in the sentence."""
+    with serving({}) as (url, _):
+        result = call("explain", "--url", url, *arguments)
+
+    assert (1, [said]) == (result.exit_code, result.stderr.splitlines())
+
+
+def test_alerts_are_listed_with_their_fingerprints() -> None:
+    """What `explain --fingerprint` takes, also for an alert that started no run."""
+    odd = {**STORED, "labels": {"a": "\x1b[2J\nb"}, "closed_at": "2026-01-31T12:05:00Z"}
+    with serving({"/api/v1/alerts?limit=20": {"alerts": [STORED, odd]}}) as (url, _):
+        result = call("alerts", "--url", url)
+        listed = json.loads(call("alerts", "--url", url, "-o", "json").stdout)
+
+    assert [
+        "own-2fc4c353ef13c5b1  2026-01-31 12:00:00 UTC  open      Down  service=db",
+        "own-2fc4c353ef13c5b1  2026-01-31 12:00:00 UTC  resolved  (no name)  a=\N{REPLACEMENT CHARACTER}[2J b",
+    ] == result.stdout.splitlines()
+    assert [STORED, odd] == listed["alerts"]
+
+
+@pytest.mark.parametrize(
+    ("options", "path", "said"),
+    [
+        ([], "/api/v1/alerts?limit=20", "no alerts yet; to try one, send it with: remediator send"),
+        (["--open", "-n", "3"], "/api/v1/alerts?limit=3&open=true", "no open alerts; to try one"),
+    ],
+)
+def test_no_alerts_are_told_with_how_to_send_one(options: list[str], path: str, said: str) -> None:
+    """An empty screen tells nobody whether it has worked."""
+    with serving({path: {"alerts": []}}) as (url, _):
+        result = call("alerts", "--url", url, *options)
+
+    assert 0 == result.exit_code
+    assert result.stdout.startswith(said)
+
+
+def test_the_fingerprint_of_a_name_with_labels_is_alertmanagers() -> None:
+    """An expression may use it."""
+    (shown,) = as_json("Up", "-l", "a=b", "-l", "empty=")["alerts"]
+
+    assert fingerprint_of({"alertname": "Up", "a": "b"}) == shown["alert"]["fingerprint"]
