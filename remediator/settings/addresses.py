@@ -6,7 +6,7 @@ Used by the sections. Nothing here looks anything up.
 import ipaddress
 import re
 from typing import Annotated, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
     PlainValidator,
@@ -90,3 +90,41 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host.lower() == "localhost"
+
+
+def redis_address(value: str) -> str:
+    """The address of a Redis server. It is never shown: it may hold a password, which belongs elsewhere."""
+    try:
+        parts = urlsplit(value)
+        good = (parts.scheme in ("redis", "rediss") and bool(parts.hostname) and parts.port != 0) or (
+            parts.scheme == "unix" and not parts.netloc and len(parts.path) > 1
+        )
+        database = parts.path.removeprefix("/") if parts.scheme != "unix" else ""
+        query = dict(parse_qsl(parts.query, strict_parsing=True)) if parts.query else {}
+    except ValueError:
+        good, database, query = False, "", {}
+    if good and parts.username is None and parts.password is None:
+        known = set(query) <= ({"db"} if parts.scheme == "unix" else set())
+        if known and all(not text or re.fullmatch("[0-9]{1,9}", text) for text in (database, query.get("db", ""))):
+            return value
+    elif good:
+        raise ValueError("a user or a password does not belong into the address; use `username` and `password_file`")
+    raise ValueError(
+        "write the address as redis://127.0.0.1:6379/0, rediss://host:6379 (with TLS) or unix:///run/redis.sock?db=0"
+    )
+
+
+def postgres_address(value: str | None) -> str | None:
+    """The address of a PostgreSQL database. It is never shown: it may hold a password, which belongs elsewhere."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in ("postgres", "postgresql") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if good and parts.password is not None:
+        raise ValueError("a password does not belong into the address; give it by `password_file`")
+    if good and not parts.query and not parts.fragment:
+        return value
+    raise ValueError("write the address as postgresql://user@127.0.0.1:5432/database, without anything behind it")

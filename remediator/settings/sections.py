@@ -1,9 +1,11 @@
 """Every setting, by section, each documented under its field: what it does, its unit, why this default."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -29,6 +31,8 @@ from remediator.settings.addresses import (
     is_loopback,
     listen_address,
     not_a_string,
+    postgres_address,
+    redis_address,
     web_address,
 )
 
@@ -176,6 +180,28 @@ class DockerSettings(Section):
     """How long one call to an engine may take."""
 
 
+def _root_names(roots: dict[str, Path]) -> dict[str, Path]:
+    for name, path in roots.items():
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}", name):
+            raise ValueError(f"{name!r} cannot name a folder; use letters, digits, - and _, such as `wal: /data/wal`")
+        if not path.is_absolute() or "\0" in str(path):
+            raise ValueError(f"{name}: {str(path)!r} is not a whole path; write it from the root, such as /data/wal")
+    return roots
+
+
+class FileSettings(Section):
+    """Where `files.*` actions may look and work."""
+
+    roots: Annotated[dict[str, Path], AfterValidator(_root_names)] = {}
+    """Folders by name, with the whole path of each: `wal: /data/wal`. Rules name a folder by `root:`, and reach
+    nothing outside of it; symbolic links in it are not followed. None by default. Changing a file needs its owner's
+    rights, or the capability CAP_LEASE beside them."""
+    max_entries: Annotated[int, Field(ge=1, le=10_000_000)] = 100_000
+    """The most entries of one folder that are looked through; a folder with more is a failure that says so."""
+    max_read_mib: Annotated[int, Field(ge=1, le=65_536)] = 256
+    """How much one reading step reads of files at the most, in MiB: enough for a day's log, and soon done."""
+
+
 class HttpSettings(Section):
     """Where `http.*` actions may connect to."""
 
@@ -186,6 +212,88 @@ class HttpSettings(Section):
     """How long one request may take."""
     max_body_kib: Annotated[int, Field(ge=1, le=10_240)] = 256
     """How much of an answer is read, in KiB."""
+
+
+class TcpSettings(Section):
+    """Where `tcp.connect` may connect to."""
+
+    allow: Annotated[tuple[Network, ...], BeforeValidator(not_a_string)] = ()
+    """Networks that may be reached, such as `127.0.0.0/8`; checked on the address that is really connected to. None by
+    default: a host may carry a label, and a label is anybody's."""
+    timeout: Duration = timedelta(seconds=3)
+    """How long one connection may take; what has not answered by then counts as not reachable."""
+
+
+class RedisSettings(Section):
+    """One Redis server."""
+
+    secret_files = ("password",)
+
+    url: Annotated[str, AfterValidator(redis_address)] = "redis://127.0.0.1:6379"
+    """Its address: `redis://host:port/db`, `rediss://…` with TLS, or `unix:///run/redis.sock?db=0`; without a
+    password."""
+    username: str | None = None
+    """The user of its access list; without one the default user."""
+    password: SecretStr | None = None
+    """The password, or `password_file` for a file with it."""
+    timeout: Duration = timedelta(seconds=3)
+    """How long one question may take, connecting included."""
+
+    @model_validator(mode="after")
+    def _complete_login(self) -> Self:
+        if self.username is not None and self.password is None:
+            raise ValueError("a username needs its password; give `password_file`, or leave the username out")
+        return self
+
+
+class PostgresSettings(Section):
+    """One PostgreSQL server, by its parts or by a URL."""
+
+    secret_files = ("password",)
+
+    url: Annotated[str | None, AfterValidator(postgres_address)] = None
+    """`postgresql://user@host:port/database`, without a password; it stands for `host`, `port`, `database` and
+    `user`, none of which is given beside it."""
+    host: str = "127.0.0.1"
+    """Its host, or the folder of its Unix socket."""
+    port: Annotated[int, Field(ge=1, le=65535)] = 5432
+    """Its port."""
+    database: str = "postgres"
+    """The database to log in to."""
+    user: str = "postgres"
+    """The user to log in as; one that may read `pg_stat_activity` (the role `pg_monitor`) sees the most."""
+    password: SecretStr | None = None
+    """The password, or `password_file` for a file with it."""
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+    """Whether the connection is encrypted, as PostgreSQL's own programs understand it."""
+    timeout: Duration = timedelta(seconds=5)
+    """How long one question may take, connecting included."""
+
+    @model_validator(mode="after")
+    def _one_address(self) -> Self:
+        beside = sorted({"host", "port", "database", "user"} & self.model_fields_set)
+        if self.url is not None and beside:
+            raise ValueError(f"give the url or its parts, not both: {', '.join(beside)} stands beside it")
+        return self
+
+    @property
+    def place(self) -> "Place":
+        """Where it is and as whom to log in, however it was given."""
+        if self.url is None:
+            return Place(self.host, self.port, self.database, self.user)
+        parts = urlsplit(self.url)
+        user = unquote(parts.username or "") or self.user
+        database = unquote(parts.path.removeprefix("/")) or self.database
+        return Place(parts.hostname or self.host, parts.port or self.port, database, user)
+
+
+class Place(NamedTuple):
+    """Where a database is, and as whom to log in."""
+
+    host: str
+    port: int
+    database: str
+    user: str
 
 
 class CommandParameter(Section):
@@ -251,6 +359,9 @@ class Settings(BaseSettings):
     user."""
     rules: Annotated[tuple[Path, ...], BeforeValidator(not_a_string)] = (Path("rules"),)
     """Rule files, or folders of them; relative ones in a settings file are taken from its folder."""
+    rules_watch: bool = True
+    """Whether changed rule files are taken by themselves, within seconds. Switched off, only SIGHUP has them read
+    again. A change with a mistake in it never replaces rules that work."""
     mode_ceiling: Mode = Mode.GATED
     """How far any rule may go by itself: `observe`, `suggest`, `gated` or `auto`. Shipped as `gated`; raise it to
     `auto` once you trust the rules."""
@@ -272,6 +383,14 @@ class Settings(BaseSettings):
     """The Docker engines that actions may use."""
     http: HttpSettings = HttpSettings()
     """Where HTTP actions may connect to."""
+    files: FileSettings = FileSettings()
+    """Where `files.*` actions may look and work."""
+    tcp: TcpSettings = TcpSettings()
+    """Where `tcp.connect` may connect to."""
+    redis: dict[str, RedisSettings] = {}
+    """Redis servers that actions may ask, by name; rules name one by `server:`, and `default` is the default."""
+    postgres: dict[str, PostgresSettings] = {}
+    """PostgreSQL servers that actions may ask, by name; rules name one by `server:`, and `default` is the default."""
     commands: dict[str, CommandSettings] = {}
     """Commands that rules may run by `command.run`, by name."""
     log: LogSettings = LogSettings()

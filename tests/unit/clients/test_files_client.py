@@ -1,0 +1,268 @@
+"""What the files client does where others are in the way: openers, other users, the time, late writers."""
+
+import gzip
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from remediator.clients.files import Files, Place
+from remediator.clients.files.compaction import Compaction, _Late
+from remediator.clients.files.entries import Fields, lines_of
+from remediator.clients.files.rotation import Rotated, Rotation
+from remediator.clients.files.walking import Stop, alone
+from remediator.errors import Failed, Unavailable
+from remediator.settings import FileSettings
+
+_NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def rotation_of(folder: Path, *, seconds: float = 60) -> Rotated:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        return Rotation(opened, "wal", "*.wal", 14, _NOW, Stop(seconds), 1000).run()
+    finally:
+        os.close(opened)
+
+
+def a_large_closed_file(folder: Path) -> bytes:
+    content = random.Random(1).randbytes(16 * 1024 * 1024)
+    (folder / "a.wal").write_bytes(content)
+    os.utime(folder / "a.wal", (1, 1))
+    (folder / "b.wal").write_bytes(b"newest")
+    return content
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(one.name for one in folder.iterdir())
+
+
+def when(is_so: Callable[[], bool], do: Callable[[], None]) -> threading.Thread:
+    def watch() -> None:
+        end = time.monotonic() + 30
+        while not is_so() and time.monotonic() < end:
+            os.sched_yield()
+        do()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
+def test_who_wants_a_file_while_it_is_compressed_gets_it_whole(tmp_path: Path) -> None:
+    """It waits for a moment, and then writes to the very file that has its name."""
+    content = a_large_closed_file(tmp_path)
+
+    def append() -> None:
+        with (tmp_path / "a.wal").open("ab") as out:
+            out.write(b"more")
+
+    opener = when((tmp_path / ".a.wal.gz.rotating").exists, append)
+    done = rotation_of(tmp_path)
+    opener.join()
+
+    assert (("a.wal", "somebody wanted to open it meanwhile"),) == done.skipped
+    assert content + b"more" == (tmp_path / "a.wal").read_bytes()
+    assert ["a.wal", "b.wal"] == names_in(tmp_path)
+
+
+def test_a_rotation_ends_with_its_time(tmp_path: Path) -> None:
+    """What is not begun then is left, and said."""
+    a_large_closed_file(tmp_path)
+
+    assert (("a.wal", "the time was over"),) == rotation_of(tmp_path, seconds=0).skipped
+    assert ["a.wal", "b.wal"] == names_in(tmp_path)
+
+
+def test_a_generation_is_all_of_the_file(tmp_path: Path) -> None:
+    """Over many chunks."""
+    content = a_large_closed_file(tmp_path)
+
+    assert ("a.wal",) == rotation_of(tmp_path).compressed
+    assert content == gzip.decompress((tmp_path / "a.wal.gz").read_bytes())
+
+
+@pytest.mark.parametrize("kind", ["rotate", "compact"])
+def test_without_leases_nothing_is_done(tmp_path: Path, kind: str) -> None:
+    """Another user's files: whether they are open cannot be known, so they stay, and the text says what to do."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to become another user")
+    (tmp_path / "a.wal").write_bytes(b'{"id": 1, "ts": 5, "acked": true}\n')
+    os.utime(tmp_path / "a.wal", (1, 1))
+    (tmp_path / "b.wal").write_bytes(b"newest")
+    folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    tmp_path.chmod(0o777)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.setuid(65534)
+        try:
+            if kind == "rotate":
+                Rotation(folder, "wal", "*.wal", 14, _NOW, Stop(60), 1000).run()
+            else:
+                Compaction(folder, "a.wal", "wal/a.wal", Fields("id", "ts", "acked", _NOW), Stop(60), 1000).run()
+        except Failed as error:
+            os.write(writing, str(error).encode())
+        os._exit(0)
+    os.close(writing)
+    os.close(folder)
+    os.waitpid(child, 0)
+    said = os.read(reading, 10_000).decode()
+    os.close(reading)
+
+    assert "whether it is in use cannot be found out (Permission denied); run remediator as the owner" in said
+    assert ["a.wal", "b.wal"] == names_in(tmp_path)
+
+
+def test_two_changes_of_one_folder_exclude_each_other(tmp_path: Path) -> None:
+    """One that was given up may still be at work on its thread."""
+    folder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with alone(folder, "wal"), pytest.raises(Unavailable, match="worked on by another step"):
+            rotation_of(tmp_path)
+    finally:
+        os.close(folder)
+    assert () == rotation_of(tmp_path).compressed
+
+
+def compaction_of(folder: Path, stop: Stop | None = None) -> tuple[int, int]:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fields = Fields("id", "ts", "acked", _NOW)
+        done = Compaction(opened, "o", "wal/o", fields, stop or Stop(60), 1000).run()
+    finally:
+        os.close(opened)
+    return done.kept, done.dropped
+
+
+class Meanwhile(Stop):
+    """Lets something happen once while the copy is made."""
+
+    def __init__(self, folder: Path, appended: bytes) -> None:
+        super().__init__(60)
+        self._folder, self._appended = folder, appended
+
+    def check(self, what: str) -> None:
+        super().check(what)
+        if self._appended and (self._folder / ".o.compacting").exists():
+            appended, self._appended = self._appended, b""
+            with (self._folder / "o").open("ab") as out:
+                out.write(appended)
+
+
+@pytest.mark.parametrize(
+    ("appended", "stays", "counts"),
+    [
+        (b'{"id": 7, "ts": 6}\n', b'{"id": 7, "ts": 5, "acked": true}\n{"id": 7, "ts": 6}\n', (2, 1)),
+        (b'{"id": 7, "ts"', b'{"id": 7, "ts"', (0, 2)),
+        (b'{"id": 9}\n', b'{"id": 9}\n', (0, 2)),
+    ],
+    ids=["about an id that was to go", "half a line", "another entry"],
+)
+def test_what_is_appended_meanwhile_stays(
+    tmp_path: Path, appended: bytes, stays: bytes, counts: tuple[int, int]
+) -> None:
+    """Where it is about an entry that was to go, that entry is open again, and all of it stays."""
+    (tmp_path / "o").write_bytes(b'{"id": 7, "ts": 5, "acked": true}\n{"id": 8, "ts": 5, "acked": true}\n')
+
+    assert counts == compaction_of(tmp_path, Meanwhile(tmp_path, appended))
+    assert stays == (tmp_path / "o").read_bytes()
+    assert ["o"] == names_in(tmp_path)
+
+
+def test_leftovers_of_a_compaction_that_was_killed_are_cleared(tmp_path: Path) -> None:
+    """A copy without its rename, and a second name of the file that is still in place."""
+    (tmp_path / "o").write_bytes(b"line\n")
+    (tmp_path / ".o.compacting").write_bytes(b"half")
+    os.link(tmp_path / "o", tmp_path / f".o.compacted-5-0-{(tmp_path / 'o').stat().st_ino}")
+    (tmp_path / ".other.compacting").write_bytes(b"not ours")
+
+    assert (1, 0) == compaction_of(tmp_path)
+    assert [".other.compacting", "o"] == names_in(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("there", "base", "late", "is_in"),
+    [
+        (b"a\nb\n", 2, b"b\n", True),
+        (b"a\nb\n", 4, b"b\n", False),
+        (b"b\n", 0, b"b\n", True),
+        (b"a\nxb\n", 2, b"b\n", False),
+        (b"a\nhalf line\n", 6, b" line\n", True),
+        (b"a\nx\nlate\ny\n", 2, b"late\n", True),
+        (b"a\nx\nlat", 2, b"late\n", False),
+        (b"", 0, b"b\n", False),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 3, 100])
+def test_late_lines_are_found_where_they_were_merged(
+    there: bytes, base: int, late: bytes, is_in: bool, size: int
+) -> None:
+    """As lines of their own, however the file is read: else they would stand there twice."""
+    rest = there[max(base - 1, 0) :]
+    chunks = (rest[at : at + size] for at in range(0, len(rest), size))
+
+    assert is_in is _Late(late, base).is_in(chunks, at_start=base == 0)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 100])
+def test_lines_together_are_the_file(size: int) -> None:
+    """Byte for byte, whatever it is cut into."""
+    content = b'\n\n{"a": 1}\r\nx\0\xff\nlast'
+    lines = list(lines_of(content[at : at + size] for at in range(0, len(content), size)))
+
+    assert content == b"".join(line.raw for line in lines)
+    assert [True, True, True, True, False] == [line.is_whole for line in lines]
+
+
+def test_a_line_that_is_too_long_is_passed_on_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not fill the memory."""
+    monkeypatch.setattr("remediator.clients.files.entries.LONGEST_LINE", 10)
+    lines = list(lines_of(iter([b"x" * 8, b"x" * 8, b"x\nshort\n"])))
+
+    assert b"x" * 17 + b"\nshort\n" == b"".join(line.raw for line in lines)
+    assert [False, False, True] == [line.is_whole for line in lines]
+
+
+async def test_work_that_is_given_up_ends(tmp_path: Path) -> None:
+    """A closed client takes no more, and what is under way stops at its next look."""
+    (tmp_path / "log").write_bytes(b"x\n" * 1_000_000)
+    files = Files(FileSettings(roots={"wal": tmp_path}))
+    files._closing.set()
+
+    with pytest.raises(Failed, match="given up, its time was over"):
+        await files.tail(Place("wal", ("log",)), 10)
+
+    await files.close()
+
+
+async def test_a_place_that_is_no_file_is_refused(tmp_path: Path) -> None:
+    """Whoever calls it."""
+    files = Files(FileSettings(roots={"wal": tmp_path}))
+    with pytest.raises(Failed, match="wal is a folder; name a file in it by `path`"):
+        await files.tail(Place("wal", ()), 1)
+    with pytest.raises(Failed, match="not a path beneath a root"):
+        Place.at("wal", "../x")
+    with pytest.raises(Failed, match="wal is a folder"):
+        await files.compact(Place("wal", ()), Fields("id", "ts", "acked", _NOW), seen="", within=timedelta(seconds=9))
+    await files.close()
+
+
+@pytest.mark.parametrize(
+    ("roots", "said"),
+    [
+        ({"a/b": "/x"}, "cannot name a folder"),
+        ({"": "/x"}, "cannot name a folder"),
+        ({"wal": "data"}, "is not a whole path"),
+    ],
+)
+def test_roots_are_whole_paths_by_plain_names(roots: dict[str, str], said: str) -> None:
+    """The names stand in rules and targets; a relative path would mean another folder elsewhere."""
+    with pytest.raises(ValidationError, match=said):
+        FileSettings.model_validate({"roots": roots})
