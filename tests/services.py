@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ class Service:
 
     address: str
     process: "subprocess.Popen[bytes]"
+    ending: signal.Signals = field(default=signal.SIGTERM, kw_only=True)
 
     def freeze(self) -> None:
         """Let it hang: it keeps its connections and answers nothing."""
@@ -75,7 +76,7 @@ class Service:
         if self.process.poll() is not None:
             return
         self.thaw()
-        self.process.terminate()
+        self.process.send_signal(self.ending)
         try:
             self.process.wait(_STOP_LIMIT)
         except subprocess.TimeoutExpired:
@@ -84,7 +85,14 @@ class Service:
 
 
 @contextmanager
-def _running(argv: Sequence[str], *, address: str, answers: Callable[[], bool], log: Path) -> Iterator[Service]:
+def _running(
+    argv: Sequence[str],
+    *,
+    address: str,
+    answers: Callable[[], bool],
+    log: Path,
+    ending: signal.Signals = signal.SIGTERM,
+) -> Iterator[Service]:
     """A process that is waited for until it answers, and ended at last."""
     with log.open("wb") as out:
         process = subprocess.Popen(
@@ -95,7 +103,7 @@ def _running(argv: Sequence[str], *, address: str, answers: Callable[[], bool], 
             env={**os.environ, "PATH": _path()},
             start_new_session=True,  # so that Ctrl-C ends the tests first, and they end it
         )
-    service = Service(address, process)
+    service = Service(address, process, ending=ending)
 
     def is_up() -> bool:
         if process.poll() is not None:
@@ -294,6 +302,126 @@ def alertmanager(
             yield service
 
 
+@contextmanager
+def redis_server(*, password: str = "", arguments: Sequence[str] = ()) -> Iterator[Service]:
+    """A Redis server that keeps nothing on disk; `address` is its `host:port`. `arguments` are added to its own."""
+    with _folder("redis") as folder:
+        port = free_port()
+        argv = [
+            "redis-server",
+            *("--port", str(port), "--bind", "127.0.0.1"),
+            *("--dir", str(folder), "--save", ""),
+            *(("--requirepass", password) if password else ()),
+            *arguments,
+        ]
+        with _running(argv, address=f"127.0.0.1:{port}", answers=lambda: is_taken(port), log=folder / "log") as service:
+            yield service
+
+
+def is_taken(port: int) -> bool:
+    """Whether somebody takes connections at a port."""
+    with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=5):
+        return True
+    return False
+
+
+@dataclass(frozen=True)
+class Postgres(Service):
+    """A running PostgreSQL: its port, and the folder of its data."""
+
+    port: int
+    folder: Path
+
+    def sql(self, *statements: str) -> str:
+        """What psql prints for statements, as the superuser, over the Unix socket."""
+        argv = ["psql", "-h", str(self.folder), "-p", str(self.port), "-U", "postgres", "-X", "-q", "-At"]
+        given = [part for statement in statements for part in ("-c", statement)]
+        done = subprocess.run(
+            [*as_postgres(), *argv, *given], check=True, capture_output=True, text=True, cwd="/", env=_clean()
+        )
+        return done.stdout.strip()
+
+    def shut_down(self, how: str = "fast") -> None:
+        """Let it shut down: `smart` waits for every client to leave, `fast` throws them out."""
+        self.process.send_signal(signal.SIGTERM if how == "smart" else signal.SIGINT)
+
+
+@contextmanager
+def postgresql(*, password: str = "", arguments: Sequence[str] = (), rejecting: bool = False) -> Iterator[Postgres]:
+    """A PostgreSQL on a port of 127.0.0.1; `address` is its `host:port`, the superuser `postgres`.
+
+    With a password it asks for that on TCP; without one it trusts everybody. `arguments` are added to its own. One
+    that is `rejecting` never gets done with starting up: it waits for a primary that is not there.
+    """
+    with data_folder("postgres") as folder:
+        data, port = folder / "data", free_port()
+        init_postgres(data, password=password)
+        if rejecting:
+            (data / "standby.signal").touch()
+        argv = [
+            *as_postgres(),
+            postgres_program("postgres"),
+            *("-D", str(data), "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1"),
+            *("-c", "fsync=off", "-c", "autovacuum=off", "-c", f"hot_standby={'off' if rejecting else 'on'}"),
+            *arguments,
+        ]
+
+        def answers() -> bool:
+            return pg_isready(port) == (1 if rejecting else 0)
+
+        place, fast = f"127.0.0.1:{port}", signal.SIGINT
+        with _running(argv, address=place, answers=answers, log=folder / "log", ending=fast) as service:
+            yield Postgres(place, service.process, port, folder, ending=fast)
+
+
+@contextmanager
+def data_folder(kind: str) -> Iterator[Path]:
+    """A folder that user postgres may write in."""
+    with _folder(kind) as folder:
+        if os.geteuid() == 0:
+            shutil.chown(folder, "postgres")
+        yield folder
+
+
+def init_postgres(data: Path, *, password: str = "") -> None:
+    """Make the data of a PostgreSQL in a new folder, which asks for that password on TCP, or trusts everybody."""
+    secret = data.with_name("password")
+    secret.write_text(password or "unused")
+    secret.chmod(0o644)
+    method = "scram-sha-256" if password else "trust"
+    made = ["-D", str(data), "-U", "postgres", "-E", "UTF8", "--no-sync", f"--pwfile={secret}"]
+    subprocess.run(
+        [*as_postgres(), postgres_program("initdb"), *made, "--auth-local=trust", f"--auth-host={method}"],
+        check=True,
+        capture_output=True,
+        cwd="/",
+        env=_clean(),
+    )
+
+
+def pg_isready(port: int) -> int:
+    """What PostgreSQL's own program says of a port: 0 accepting, 1 rejecting, 2 no response."""
+    asked = [postgres_program("pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(port), "-t", "2"]
+    return subprocess.run(asked, check=False, env=_clean()).returncode
+
+
+def as_postgres() -> list[str]:
+    """What runs a program as user postgres: the server refuses to run as root."""
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"] if os.geteuid() == 0 else []
+
+
+def postgres_program(name: str) -> str:
+    """Where one of PostgreSQL's programs is."""
+    found = shutil.which(name, path=_path())
+    assert found is not None, f"{name} is missing; install postgresql"
+    return found
+
+
+def _clean() -> dict[str, str]:
+    """The environment without what would tell PostgreSQL's programs to go elsewhere."""
+    return {**{k: v for k, v in os.environ.items() if not k.startswith("PG")}, "PATH": _path()}
+
+
 def _is_ready(url: str) -> bool:
     without_proxy = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     with suppress(OSError, urllib.error.URLError), without_proxy.open(f"{url}/-/ready", timeout=5) as answer:
@@ -303,4 +431,6 @@ def _is_ready(url: str) -> bool:
 
 def _path() -> str:
     """Where services are looked for: a user's PATH may lack the administrator's programs."""
-    return os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    newest_first = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -int(path.parent.name))
+    more = [*map(str, newest_first), "/usr/local/sbin", "/usr/sbin", "/sbin"]
+    return os.pathsep.join([os.environ.get("PATH", os.defpath), *more])

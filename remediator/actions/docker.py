@@ -1,7 +1,6 @@
 """Looking at containers and restarting them. Found by `remediator.plugins` through its entry point.
 
-A target's name is the one that the engine tells, never the label that led there; and a change acts on the
-container's id as it was seen when the plan was made, never on a name.
+What is counted in logs and what concerns memory stands in modules of its own, and is offered from here.
 """
 
 import math
@@ -10,25 +9,42 @@ from typing import Annotated
 
 from pydantic import Field
 
+from remediator.actions.container_logs import count_logs
+from remediator.actions.container_memory import set_memory, stats
+from remediator.actions.containers import (
+    MARGIN,
+    ContainerParams,
+    container_of,
+    refuse_haste,
+    same_as_planned,
+    say_of,
+    time_left,
+)
 from remediator.clients import Clients
-from remediator.clients.docker import Container
-from remediator.errors import Failed, TargetGone, Unavailable
+from remediator.errors import Failed, Unavailable
 from remediator.model.duration import Duration, say_duration
-from remediator.plugins import ActionContext, Effect, Nature, Params, Result, Target, action
+from remediator.plugins import ActionContext, Effect, Nature, Result, action
+
+__all__ = [
+    "ContainerParams",
+    "Inspected",
+    "Logs",
+    "LogsParams",
+    "RestartParams",
+    "Restarted",
+    "Started",
+    "container_of",
+    "count_logs",
+    "inspect",
+    "logs",
+    "restart",
+    "set_memory",
+    "start",
+    "stats",
+]
 
 _LONGEST_STOP = timedelta(minutes=30)
 _CUT_LOGS = 256 * 1024  # bytes; logs of this length were cut at the start
-_MARGIN = timedelta(seconds=5)
-"""What a change takes beside the stop: looking at the container, and starting it."""
-
-
-class ContainerParams(Params):
-    """Which container."""
-
-    container: str
-    """Its name, or its id."""
-    engine: str = "local"
-    """The Docker engine that it runs on, by its name in the settings."""
 
 
 class LogsParams(ContainerParams):
@@ -74,6 +90,14 @@ class Inspected(Result):
     """In bytes; 0 is no limit."""
     error: str
     """Why the engine could not start it, if so."""
+    image_id: str = ""
+    """The id of that image; a name may stand for another one by now."""
+    created_at: datetime | None = None
+    """When the container was made."""
+    age_seconds: float | None = None
+    """How long ago that was."""
+    seconds_since_start: float | None = None
+    """How long ago it was started the last time, whether it still runs or not."""
 
     def brief(self) -> str:
         said = [f"{self.name} is {self.status}"]
@@ -135,63 +159,26 @@ class Restarted(Result):
         return f"{self.name} restarted"
 
 
-async def container_of(ctx: ActionContext, params: ContainerParams) -> tuple[Target, ...]:
-    """The container, named as its engine names it."""
-    found = await ctx.clients.docker(params.engine).inspect(params.container)
-    return (Target("docker", (params.engine, found.name), incarnation=found.id),)
-
-
-async def _same_as_planned(ctx: ActionContext, params: ContainerParams) -> Container:
-    """The target right before acting. Raises TargetGone where it is not what the plan was made for."""
-    target = ctx.target
-    if target.system != "docker" or target.parts[0] != params.engine or not target.incarnation:
-        raise Failed(f"{ctx.step}: {target} is not a container of Docker engine {params.engine}")
-    try:
-        found = await ctx.clients.docker(params.engine).inspect(target.incarnation)
-    except TargetGone as error:
-        raise TargetGone(f"{target.name} is not the container that the plan was made for: {error}") from error
-    if found.name != target.parts[1]:
-        raise TargetGone(f"{target.name} is called {found.name} now; nothing was done to it")
-    return found
-
-
 def _restart_nature(clients: Clients, params: RestartParams) -> Nature:
     """A restart takes as long as the stop does, and the engine's own limit for the questions around it."""
-    asking = max(2 * clients.settings.docker.timeout, 2 * _MARGIN)
+    asking = max(2 * clients.settings.docker.timeout, 2 * MARGIN)
     return Nature(Effect.CHANGE, idempotent=False, timeout=params.stop_timeout + asking)
 
 
-def _left(ctx: ActionContext) -> timedelta:
-    return ctx.deadline - ctx.clock.now()
-
-
-def _refuse_haste(ctx: ActionContext, needed: timedelta) -> None:
-    """Do nothing where the time is too short: the call could outlive the lock. Raises Failed."""
-    if _left(ctx) < needed:
-        raise Failed(
-            f"{ctx.step}: not done, {max(_left(ctx).total_seconds(), 0):.0f} s are too short for it; "
-            f"let the step's `timeout` be at least {say_duration(needed + _MARGIN)}, or leave it out"
-        )
-
-
-def _say(verb: str, params: ContainerParams) -> str:
-    return f"{verb} container {params.container} (Docker engine {params.engine})"
-
-
 def _say_inspect(params: ContainerParams) -> str:
-    return _say("inspect", params)
+    return say_of("inspect", params)
 
 
 def _say_logs(params: LogsParams) -> str:
-    return _say(f"read the last {params.tail} log lines of", params)
+    return say_of(f"read the last {params.tail} log lines of", params)
 
 
 def _say_start(params: ContainerParams) -> str:
-    return _say("start", params)
+    return say_of("start", params)
 
 
 def _say_restart(params: RestartParams) -> str:
-    said = _say("restart", params)
+    said = say_of("restart", params)
     if params.stop_timeout == RestartParams.model_fields["stop_timeout"].default:
         return said
     return f"{said}, killed if it takes more than {say_duration(params.stop_timeout)} to stop"
@@ -201,6 +188,7 @@ def _say_restart(params: RestartParams) -> str:
 async def inspect(ctx: ActionContext, params: ContainerParams) -> Inspected:
     """How a container is: its state, exit code, health, restarts and limits."""
     found = await ctx.clients.docker(params.engine).inspect(params.container)
+    now = ctx.clock.now()
     return Inspected(
         name=found.name,
         id=found.id,
@@ -215,7 +203,15 @@ async def inspect(ctx: ActionContext, params: ContainerParams) -> Inspected:
         health=found.health,
         memory_limit=found.memory_limit,
         error=found.error,
+        image_id=found.image_id,
+        created_at=found.created_at,
+        age_seconds=_since(found.created_at, now),
+        seconds_since_start=_since(found.started_at, now),
     )
+
+
+def _since(then: datetime | None, now: datetime) -> float | None:
+    return None if then is None else round((now - then).total_seconds(), 1)
 
 
 @action(
@@ -244,9 +240,9 @@ async def logs(ctx: ActionContext, params: LogsParams) -> Logs:
 )
 async def start(ctx: ActionContext, params: ContainerParams) -> Started:
     """Start a container that is stopped; one that runs stays as it is."""
-    _refuse_haste(ctx, _MARGIN)
-    before = await _same_as_planned(ctx, params)
-    await ctx.clients.docker(params.engine).start(before.id, within=_left(ctx))
+    refuse_haste(ctx, MARGIN)
+    before = await same_as_planned(ctx, params)
+    await ctx.clients.docker(params.engine).start(before.id, within=time_left(ctx))
     return Started(name=before.name, id=before.id, was_running=before.running)
 
 
@@ -260,10 +256,10 @@ async def start(ctx: ActionContext, params: ContainerParams) -> Started:
 async def restart(ctx: ActionContext, params: RestartParams) -> Restarted:
     """Stop a container and start it again; it stays the same container."""
     stop_timeout = math.ceil(params.stop_timeout.total_seconds())
-    _refuse_haste(ctx, timedelta(seconds=stop_timeout) + _MARGIN)
+    refuse_haste(ctx, timedelta(seconds=stop_timeout) + MARGIN)
     engine = ctx.clients.docker(params.engine)
-    before = await _same_as_planned(ctx, params)
-    await engine.restart(before.id, stop_timeout=stop_timeout, within=_left(ctx))
+    before = await same_as_planned(ctx, params)
+    await engine.restart(before.id, stop_timeout=stop_timeout, within=time_left(ctx))
     try:
         started_at = (await engine.inspect(before.id)).started_at
     except (Unavailable, Failed):

@@ -1,17 +1,27 @@
 """What a URL of a rule file says, read in one way only: the target that is locked is the server that is called.
 
-Used by the http client and the http actions. It never connects to anything.
+Used by the clients and the actions that connect to what a rule names. It never connects to anything.
 """
 
 import ipaddress
+from collections.abc import Iterable
 
 from yarl import URL
 
 from remediator.errors import Failed
 from remediator.kit.redaction import Redactor, shorten
+from remediator.settings import Network
 
 _REDACTOR = Redactor()
 _LOOPBACK = "127.0.0.1"
+
+
+def is_in_one(address: str, networks: Iterable[Network]) -> bool:
+    """Whether an address, as a socket is given it, is in one of the networks; IPv4 within IPv6 counts as IPv4."""
+    number = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(number, ipaddress.IPv6Address) and number.ipv4_mapped is not None:
+        number = number.ipv4_mapped
+    return any(number in network for network in networks)
 
 
 def told_url(url: str) -> str:

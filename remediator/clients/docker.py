@@ -13,10 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from remediator.clients.docker_logs import lines_of
+from remediator.clients.docker_usage import Usage, usage_of
 from remediator.errors import BadSettings, Failed, OutcomeUnknown, RemediatorError, TargetGone, Unavailable
 from remediator.kit.redaction import Redactor, shorten
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,252}")  # the SDK would let a `/` through into the path
 _SHORT_ID = 12  # what `docker ps` shows; the engine itself takes any prefix of an id, one letter too
 _LOG_BYTES = 256 * 1024
+_CHUNK = 64 * 1024
 _THREADS = 8
 _BRINK = 1.0  # seconds: a change gives up this much before its caller's time is over
 _REDACTOR = Redactor()
@@ -49,7 +53,11 @@ class Container:
     finished_at: datetime | None
     health: str  # empty where the container has no health check
     memory_limit: int  # bytes; 0 is none
+    memory_swap: int  # bytes, the memory included; 0 is not said, -1 is no limit
     error: str
+    created_at: datetime | None
+    image_id: str
+    has_terminal: bool
 
 
 class DockerEngine:
@@ -98,6 +106,49 @@ class DockerEngine:
             lambda api: api.logs(container_id, stream=False, tail=tail, since=start),
         )
         return raw[-_LOG_BYTES:].decode("utf-8", "replace").replace("\0", "\ufffd")
+
+    async def read_logs(
+        self,
+        container: Container,
+        feed: Callable[[list[bytes]], None],
+        *,
+        tail: int,
+        since: datetime | None,
+        within: timedelta,
+    ) -> None:
+        """Feed the last `tail` lines of a container, in batches, to what counts them; that is done in a thread.
+
+        Raises TargetGone, Unavailable, also where it takes longer than `within`.
+        """
+        what, ends = f"read the logs of container {_checked(container.id)}", time.monotonic() + within.total_seconds()
+        params = {"stdout": 1, "stderr": 1, "tail": tail, "since": 0.0 if since is None else since.timestamp()}
+
+        def work(api: "APIClient") -> None:
+            with _streamed(api, f"containers/{container.id}/logs", params, self._timeout) as chunks:
+                for batch in lines_of(chunks, is_tty=container.has_terminal):
+                    feed(batch)
+                    if time.monotonic() > ends:
+                        spent = f"{within.total_seconds():g} s were not enough"
+                        raise Unavailable(f"{self._on(what)}: {spent}; read fewer lines (`tail`)")
+
+        await self._ask(what, work)
+
+    async def usage(self, container_id: str) -> Usage:
+        """What a container uses: one sample, which takes the engine a second or two. Raises TargetGone, Unavailable."""
+        what = f"measure container {_checked(container_id)}"
+        return usage_of(await self._ask(what, lambda api: api.stats(container_id, stream=False)))
+
+    async def set_memory(self, container_id: str, *, limit: int, swap: int | None, within: timedelta) -> None:
+        """Set the limit of a container's memory, and where `swap` is given that of memory and swap together.
+
+        Raises TargetGone, Unavailable, Failed, OutcomeUnknown.
+        """
+        await self._change(
+            f"set the memory of container {_checked(container_id)}",
+            lambda api: api.update_container(container_id, mem_limit=limit, memswap_limit=swap),
+            within=within,
+            takes=0,
+        )
 
     async def start(self, container_id: str, *, within: timedelta) -> None:
         """Start a container; one that runs stays as it is. The call is over `within` that time.
@@ -298,8 +349,27 @@ def _container(said: Mapping[str, Any]) -> Container:
         finished_at=_time(state.get("FinishedAt")),
         health=(state.get("Health") or {}).get("Status") or "",
         memory_limit=int((said.get("HostConfig") or {}).get("Memory") or 0),
+        memory_swap=int((said.get("HostConfig") or {}).get("MemorySwap") or 0),
         error=_told(state.get("Error") or ""),
+        created_at=_time(said.get("Created")),
+        image_id=said.get("Image") or "",
+        has_terminal=bool((said.get("Config") or {}).get("Tty")),
     )
+
+
+@contextmanager
+def _streamed(api: "APIClient", path: str, params: Mapping[str, Any], limit: int) -> Iterator[Iterator[bytes]]:
+    """An answer as it comes. The SDK has a way of its own, which waits for a hanging engine without end."""
+    from docker.errors import create_api_error_from_http_exception
+    from requests.exceptions import HTTPError
+
+    url = f"{api.base_url}/v{api.api_version}/{path}"
+    with api.get(url, params=params, stream=True, timeout=limit) as response:
+        try:
+            response.raise_for_status()
+        except HTTPError as error:
+            create_api_error_from_http_exception(error)  # raises the SDK's error, as its own calls do
+        yield response.iter_content(_CHUNK)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -8,7 +8,6 @@ settings allow.
 
 import asyncio
 import codecs
-import ipaddress
 import json as jsons
 import math
 import re
@@ -23,7 +22,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from remediator.clients.addresses import parse_url, told_url
+from remediator.clients.addresses import is_in_one, parse_url, told_url
 from remediator.errors import Failed, NotAllowed, OutcomeUnknown, RemediatorError, Unavailable
 from remediator.kit.redaction import Redactor, shorten
 from remediator.settings import HttpSettings
@@ -112,15 +111,9 @@ class HttpClient:
     def _socket(self, where: tuple[Any, ...]) -> socket.socket:
         """Called by the connector for each address right before it connects."""
         family, kind, protocol, _, sockaddr = where
-        if not self._is_allowed(str(sockaddr[0])):
+        if not is_in_one(str(sockaddr[0]), self._settings.allow):
             raise _RefusedError(f"{sockaddr[0]} is in none of the networks of http.allow")
         return socket.socket(family, kind, protocol)
-
-    def _is_allowed(self, host: str) -> bool:
-        address = ipaddress.ip_address(host)
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in network for network in self._settings.allow)
 
     async def _follow(
         self, method: str, address: URL, headers: Mapping[str, str], body: bytes | None, sent: SimpleNamespace

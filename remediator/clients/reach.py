@@ -43,6 +43,10 @@ class Reach:
             f"docker {engine}": partial(self._clients.docker(engine).ping, within=_LIMIT)
             for engine in settings.docker.engines
         }
+        asked |= {f"redis {name}": partial(self._clients.redis(name).ping, within=_LIMIT) for name in settings.redis}
+        asked |= {
+            f"postgres {name}": partial(self._clients.postgres(name).ping, within=_LIMIT) for name in settings.postgres
+        }
         if settings.prometheus.url is not None:
             asked["prometheus"] = self._clients.prometheus.ping
         alertmanager = self._clients.alertmanager
@@ -69,8 +73,8 @@ class Reach:
     def _note(self, name: str, trouble: str) -> None:
         before = self.troubles.get(name, "")
         self.troubles[name] = trouble
-        kind, _, engine = name.partition(" ")
-        which = {"engine": engine} if engine else {}
+        kind, _, which_one = name.partition(" ")
+        which = {"engine" if kind == "docker" else "server": which_one} if which_one else {}
         if trouble and not before:
             log.warning(f"{kind}_unreachable", **which, reason=trouble)
         elif before and not trouble:

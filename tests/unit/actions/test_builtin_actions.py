@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pydantic import ValidationError
 
-from remediator.actions import command, docker, http, prometheus
+from remediator.actions import command, docker, http, postgres, prometheus, redis, tcp
 from remediator.clients import Clients
 from remediator.errors import Failed, NotAllowed, OutcomeUnknown
 from remediator.kit.clock import SystemClock
@@ -23,13 +23,20 @@ from remediator.settings import CommandParameter, CommandSettings, DockerSetting
 
 _ALL: list[Action] = [
     command.run,
+    docker.count_logs,
     docker.inspect,
     docker.logs,
     docker.restart,
+    docker.set_memory,
     docker.start,
+    docker.stats,
     http.get,
     http.post,
+    postgres.connections,
+    postgres.ready,
     prometheus.query,
+    redis.ping,
+    tcp.connect,
 ]
 
 
@@ -144,6 +151,26 @@ def test_each_field_and_action_is_documented(action: Action) -> None:
             'POST to http://a/do, headers X-Force, X-B, JSON body {"wipe": "db", "token": "[redacted]"}',
         ),
         (prometheus.query, {"query": "up == 0"}, "ask Prometheus: up == 0"),
+        (docker.stats, {"container": "web"}, "measure container web (Docker engine local)"),
+        (
+            docker.count_logs,
+            {"container": "web", "patterns": {"a": "x", "b": "y"}},
+            "count a, b in the last 10,000 log lines of container web (Docker engine local)",
+        ),
+        (
+            docker.set_memory,
+            {"container": "web", "limit": "8g"},
+            "raise the memory limit to 8 GiB for container web (Docker engine local)",
+        ),
+        (
+            docker.set_memory,
+            {"container": "web", "limit": "1.5g", "lower": True},
+            "set the memory limit to 1.5 GiB for container web (Docker engine local)",
+        ),
+        (tcp.connect, {"host": "db", "port": 5432}, "connect to db:5432"),
+        (redis.ping, {}, "PING Redis server default"),
+        (postgres.ready, {"server": "main"}, "ask whether PostgreSQL server main takes connections"),
+        (postgres.connections, {}, "count the connections of PostgreSQL server default"),
         (command.run, {"command": "flush", "parameters": {"b": "2", "a": "1"}}, "run command flush a=1 b=2"),
     ],
 )
@@ -157,6 +184,11 @@ def test_an_action_says_what_it_would_do(action: Action, given: dict[str, Any], 
     [
         (docker.inspect, {"container": "a"}, Nature(Effect.READ, idempotent=True, timeout=timedelta(seconds=30))),
         (docker.start, {"container": "a"}, Nature(Effect.CHANGE, idempotent=True, timeout=timedelta(seconds=60))),
+        (
+            docker.set_memory,
+            {"container": "a", "limit": "8g"},
+            Nature(Effect.CHANGE, idempotent=True, timeout=timedelta(seconds=60)),
+        ),
         (
             docker.restart,
             {"container": "a", "stop_timeout": "5m"},
@@ -196,6 +228,14 @@ async def test_the_nature_of_a_step_comes_with_its_parameters(
         (docker.restart, {"container": "a", "stop_timeout": "31m"}),
         (docker.restart, {"container": "a", "stop_timeout": 10}),
         (docker.restart, {"name": "a"}),
+        (docker.set_memory, {"container": "a", "limit": "5m"}),
+        (docker.set_memory, {"container": "a", "limit": "-8g"}),
+        (docker.set_memory, {"container": "a", "limit": 8.5}),
+        (docker.count_logs, {"container": "a", "patterns": {"x": "x"}, "tail": 100_001}),
+        (docker.count_logs, {"container": "a", "patterns": {"x": "("}}),
+        (docker.count_logs, {"container": "a", "patterns": {}}),
+        (tcp.connect, {"host": "a", "port": 0}),
+        (tcp.connect, {"host": "a", "port": 65536}),
         (http.get, {"url": "http://a", "timeout": "0s"}),
         (http.post, {"url": "http://a", "json": {}, "text": ""}),
         (command.run, {"command": "a", "parameters": {"n": 1}}),
@@ -266,6 +306,7 @@ async def test_a_post_that_is_sent_elsewhere_is_a_failure(clients: Clients, url:
         (docker.restart, {"container": "web", "stop_timeout": "1m"}, 2, "1m10s"),
         (docker.restart, {"container": "web"}, 14, "20s"),
         (docker.start, {"container": "web"}, 4, "10s"),
+        (docker.set_memory, {"container": "web", "limit": "8g"}, 4, "10s"),
     ],
 )
 async def test_a_change_with_too_short_a_time_limit_is_not_begun(

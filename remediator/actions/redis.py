@@ -1,0 +1,75 @@
+"""Asking Redis servers. Found by `remediator.plugins` through its entry point. It only reads."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from remediator.kit.redaction import shorten
+from remediator.plugins import ActionContext, Effect, Params, Result, action
+
+_MEBIBYTE = 1024 * 1024
+
+
+class ServerParams(Params):
+    """Which server."""
+
+    server: str = "default"
+    """Its name in the settings, under `redis`."""
+
+
+class Pinged(Result):
+    """How a Redis server took a PING."""
+
+    answers: bool
+    """Whether it answered as it should."""
+    status: Literal["ready", "loading", "login_refused", "failing", "no_response"]
+    """`ready`; `loading` its data into memory; `login_refused`; `failing` (it answers with another error);
+    `no_response` (connection refused, no answer in time, connection lost)."""
+    milliseconds: float
+    """How long it took."""
+    error: str
+    """Why it did not answer as it should."""
+    version: str
+    """Its version; empty where it does not tell, as all that follows."""
+    role: str
+    """`master` or `slave`, as it calls itself."""
+    used_memory: int | None
+    """How much memory its data takes, in bytes."""
+    connected_clients: int | None
+    """How many clients are connected, this question included."""
+
+    def brief(self) -> str:
+        if not self.answers:
+            return f"no PONG: {self.error}"
+        said = [f"PONG in {self.milliseconds:.0f} ms"]
+        if self.version:
+            said.append(f"Redis {self.version}, {self.role}")
+        if self.used_memory is not None:
+            said.append(f"{self.used_memory / _MEBIBYTE:.1f} MiB used")
+        if self.connected_clients is not None:
+            said.append(f"{self.connected_clients} clients")
+        return ", ".join(said)
+
+
+def _number(info: Mapping[str, Any], name: str) -> int | None:
+    found = info.get(name)
+    return found if isinstance(found, int) else None
+
+
+def _say(params: ServerParams) -> str:
+    return f"PING Redis server {params.server}"
+
+
+@action("redis.ping", effect=Effect.READ, say=_say)
+async def ping(ctx: ActionContext, params: ServerParams) -> Pinged:
+    """Whether a Redis server answers PING, and how it is; not answering is an answer too."""
+    found = await ctx.clients.redis(params.server).ask()
+    return Pinged(
+        answers=found.status == "ready",
+        status=found.status.value,
+        milliseconds=round(found.seconds * 1000, 1),
+        error=found.error,
+        version=shorten(str(found.info.get("redis_version", "")), 40),
+        role=shorten(str(found.info.get("role", "")), 40),
+        used_memory=_number(found.info, "used_memory"),
+        connected_clients=_number(found.info, "connected_clients"),
+    )

@@ -1,0 +1,54 @@
+"""Whether something listens at an address. Found by `remediator.plugins` through its entry point.
+
+Where it may connect to is held by the client, to the networks that `tcp.allow` names. It only reads.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from remediator.plugins import ActionContext, Effect, Params, Result, action
+
+
+class ConnectParams(Params):
+    """Where to connect to."""
+
+    host: str
+    """A name or an address, in the networks that `tcp.allow` names."""
+    port: Annotated[int, Field(ge=1, le=65535)]
+    """The port."""
+
+
+class Connected(Result):
+    """Whether something listens there."""
+
+    reachable: bool
+    """Whether the connection was taken."""
+    milliseconds: float
+    """How long that took, looking up the name included."""
+    error: str
+    """Why not: `refused`, `timed out`, `no such host`, `no route to the host`, or the system's own words; empty where
+    it was taken."""
+    address: str
+    """The address that was tried last; empty where the name is not known."""
+
+    def brief(self) -> str:
+        if self.reachable:
+            return f"{self.address} takes connections, in {self.milliseconds:.0f} ms"
+        return f"{self.address or 'it'} takes no connection: {self.error}"
+
+
+def _say(params: ConnectParams) -> str:
+    return f"connect to {params.host}:{params.port}"
+
+
+@action("tcp.connect", effect=Effect.READ, say=_say)
+async def connect(ctx: ActionContext, params: ConnectParams) -> Connected:
+    """Whether something listens at a host and port; not reaching it is an answer too."""
+    found = await ctx.clients.tcp.connect(params.host, params.port)
+    return Connected(
+        reachable=not found.error,
+        milliseconds=round(found.seconds * 1000, 1),
+        error=found.error,
+        address=found.address,
+    )

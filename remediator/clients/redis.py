@@ -1,0 +1,170 @@
+"""One Redis server, asked over a connection that is made for the question and closed after it.
+
+Made by `Clients` and used by the redis actions. Nothing is kept open: a server that is out of connections must not
+lose one to us. It never tries again by itself, and never tells the password.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from remediator.errors import Unavailable
+from remediator.kit.redaction import Redactor, shorten
+from remediator.settings import RedisSettings
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+_PORT = 6379
+_CLOSING = 1.0  # seconds
+
+
+class RedisStatus(StrEnum):
+    """How a server takes a PING."""
+
+    READY = "ready"
+    LOADING = "loading"
+    LOGIN_REFUSED = "login_refused"
+    FAILING = "failing"
+    NO_RESPONSE = "no_response"
+
+
+@dataclass(frozen=True, slots=True)
+class Pong:
+    """How a server took a PING, and what INFO told; empty where it told nothing."""
+
+    status: RedisStatus
+    error: str
+    seconds: float
+    info: Mapping[str, Any]
+
+
+class RedisServer:
+    """A server by its name in the settings."""
+
+    def __init__(self, name: str, settings: RedisSettings) -> None:
+        self.name = name
+        self._settings = settings
+        self._redactor = Redactor([settings.password.get_secret_value()] if settings.password else [])
+
+    async def ask(self, *, within: timedelta | None = None) -> Pong:
+        """PING, and INFO where that is answered. What goes wrong is a part of the answer, so nothing is raised."""
+        from redis.exceptions import RedisError  # the library takes half a second to import
+
+        began = time.monotonic()
+        seconds = min(within or self._settings.timeout, self._settings.timeout).total_seconds()
+        try:
+            async with self._connected() as server, asyncio.timeout(seconds):
+                said = await server.ping()
+                answered = time.monotonic() - began
+                if said is not True:
+                    return Pong(RedisStatus.FAILING, "it answers PING with something else", answered, {})
+                return Pong(RedisStatus.READY, "", answered, await _info(server))
+        except (RedisError, OSError, ValueError) as error:  # TimeoutError is an OSError
+            status, why = self._read(error)
+            return Pong(status, why, time.monotonic() - began, {})
+
+    async def ping(self, *, within: timedelta | None = None) -> None:
+        """Raises Unavailable where the server does not answer PING with PONG `within` that time, with the reason."""
+        found = await self.ask(within=within)
+        if found.status is not RedisStatus.READY:
+            raise Unavailable(f"ping Redis server {self.name}: {found.error}; {_advice(found.status, self.name)}")
+
+    async def close(self) -> None:
+        """Nothing is kept open."""
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator["Redis"]:
+        """A client with one connection, made at its first command."""
+        server = self._client()
+        try:
+            yield server
+        finally:
+            with suppress(TimeoutError, OSError):  # the answer is there, or the reason why there is none
+                async with asyncio.timeout(_CLOSING):
+                    await server.aclose()
+
+    def _client(self) -> "Redis":
+        from redis.asyncio import Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
+        given, seconds = urlsplit(self._settings.url), self._settings.timeout.total_seconds()
+        is_unix = given.scheme == "unix"
+        database = parse_qs(given.query).get("db", ["0"])[0] if is_unix else given.path.removeprefix("/")
+        return Redis(
+            host=given.hostname or "",
+            port=given.port or _PORT,
+            unix_socket_path=unquote(given.path) if is_unix else None,
+            db=int(database or 0),
+            ssl=given.scheme == "rediss",
+            username=self._settings.username,
+            password=self._settings.password.get_secret_value() if self._settings.password else None,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
+            retry=Retry(NoBackoff(), 0),  # the library would try three times, and a refusal is the answer here
+            protocol=2,  # the one that every server speaks
+            encoding_errors="replace",
+            decode_responses=True,
+        )
+
+    def _read(self, error: Exception) -> tuple[RedisStatus, str]:
+        """What the library's error says of the server, and in which words."""
+        from redis import exceptions
+
+        said = self._told(str(error))
+        match error:
+            case exceptions.BusyLoadingError():
+                return RedisStatus.LOADING, "it is loading its data into memory"
+            case exceptions.AuthenticationError() | exceptions.AuthorizationError() | exceptions.NoPermissionError():
+                return RedisStatus.LOGIN_REFUSED, f"it refuses the login: {said}"
+            case exceptions.TimeoutError() | TimeoutError():
+                return RedisStatus.NO_RESPONSE, "no answer in time"
+            case exceptions.ConnectionError() | OSError() if _is_refusal(error):
+                return RedisStatus.NO_RESPONSE, "connection refused"
+            case exceptions.ConnectionError() | OSError():
+                return RedisStatus.NO_RESPONSE, said
+        if "NOAUTH" in said or "WRONGPASS" in said:
+            return RedisStatus.LOGIN_REFUSED, f"it refuses the login: {said}"
+        return RedisStatus.FAILING, said
+
+    def _told(self, text: str) -> str:
+        return shorten(" ".join(self._redactor.text(text[:2000]).split()), 200) or "no reason given"
+
+
+async def _info(server: "Redis") -> Mapping[str, Any]:
+    """What the server tells of itself; nothing where this user may not ask."""
+    from redis.exceptions import RedisError
+
+    try:
+        told = await server.info()
+    except (RedisError, ValueError, LookupError, AttributeError):  # the library takes any answer for text
+        return {}
+    return told if isinstance(told, Mapping) else {}
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether nobody listens; the library wraps the system's error, and sometimes keeps only its text."""
+    link: BaseException | None = error
+    while link is not None:
+        if isinstance(link, ConnectionRefusedError | FileNotFoundError):
+            return True
+        link = link.__cause__ or link.__context__
+    return "refused" in str(error).lower()
+
+
+def _advice(status: RedisStatus, name: str) -> str:
+    match status:
+        case RedisStatus.LOADING:
+            return "wait until it has"
+        case RedisStatus.LOGIN_REFUSED:
+            return f"look at redis.{name}.username and redis.{name}.password"
+        case RedisStatus.FAILING:
+            return "look at the server's log"
+    return f"is the server running, and is redis.{name}.url its address?"

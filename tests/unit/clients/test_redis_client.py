@@ -1,0 +1,133 @@
+"""The redis client against servers that misbehave on the wire, as a real one can hardly be made to."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+
+import pytest
+from pydantic import SecretStr
+
+from remediator.clients.redis import RedisServer
+from remediator.errors import Unavailable
+from remediator.settings import RedisSettings
+
+PASSWORD = "tiger-lily-81"
+Start = Callable[..., Awaitable[RedisServer]]
+
+
+@pytest.fixture
+async def start() -> AsyncIterator[Start]:
+    """Starts a server that answers command after command with the bytes given, and hangs up after the last.
+
+    The library introduces itself first, which is taken note of; one of no bytes is no answer at all.
+    """
+    servers: list[asyncio.Server] = []
+
+    async def begin(*answers: bytes, password: str | None = None, limit: float = 5) -> RedisServer:
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(ConnectionError):
+                left = list(answers)
+                while left and (asked := await reader.read(4096)):
+                    names = asked.count(b"SETINFO")
+                    writer.write(b"+OK\r\n" * names or left.pop(0))
+                    await writer.drain()
+                if b"" in answers:
+                    await reader.read()
+            writer.close()
+
+        servers.append(await asyncio.start_server(talk, "127.0.0.1", 0))
+        settings = RedisSettings(
+            url=f"redis://127.0.0.1:{servers[-1].sockets[0].getsockname()[1]}",
+            password=SecretStr(password) if password else None,
+            timeout=timedelta(seconds=limit),
+        )
+        return RedisServer("default", settings)
+
+    yield begin
+    for server in servers:
+        server.close()
+        await server.wait_closed()
+    async with asyncio.timeout(20):
+        while len(asyncio.all_tasks()) > 1:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "said"),
+    [
+        (b"-LOADING Redis is loading the dataset in memory\r\n", "loading", "it is loading its data into memory"),
+        (b"-NOAUTH Authentication required.\r\n", "login_refused", "it refuses the login: Authentication required."),
+        (b"-MISCONF Errors writing to the RDB\r\n", "failing", "MISCONF Errors writing to the RDB"),
+        (b"-BUSY Redis is busy running a script\r\n", "failing", "busy running a script"),
+        (b"-MASTERDOWN Link with MASTER is down\r\n", "failing", "Link with MASTER is down"),
+        (b"-ERR \xff\xfe\r\n", "failing", "\ufffd"),
+        (b"+OK\r\n", "failing", "it answers PING with something else"),
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "failing", ""),
+        (b"$-5\r\nabc\r\n", "failing", ""),
+        (b"$999999999999\r\nabc", "no_response", ""),
+        (b"*9\r\n" * 3, "no_response", ""),
+    ],
+)
+async def test_what_a_server_answers_is_read(start: Start, answer: bytes, status: str, said: str) -> None:
+    """Whatever listens there, the question has an answer."""
+    server = await start(answer)
+    found = await server.ask()
+
+    assert status == found.status
+    assert said in found.error
+    assert found.error
+    assert {} == found.info
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        b"-NOPERM this user has no permissions to run the 'info' command\r\n",
+        b"$3\r\n\xff\xfe\xfd\r\n",
+        b"+\r\n",
+        b":5\r\n",
+        b"*0\r\n",
+    ],
+)
+async def test_a_pong_counts_whatever_info_says(start: Start, info: bytes) -> None:
+    """INFO is only the evidence beside it."""
+    server = await start(b"+PONG\r\n", info)
+    found = await server.ask()
+
+    assert ("ready", "") == (found.status, found.error)
+
+
+async def test_a_server_that_hangs_up_gives_no_response(start: Start) -> None:
+    """As one does that is out of memory, or out of connections."""
+    found = await (await start()).ask()
+
+    assert "no_response" == found.status
+    assert found.error
+
+
+async def test_a_server_that_sends_nothing_is_waited_for_until_the_limit(start: Start) -> None:
+    """The limit is that of the whole question."""
+    found = await (await start(b"", limit=0.3)).ask()
+
+    assert ("no_response", "no answer in time") == (found.status, found.error)
+    assert 0.25 < found.seconds < 5
+
+
+async def test_a_password_that_comes_back_is_not_told(start: Start) -> None:
+    """A server may put into its error what it was sent."""
+    server = await start(f"-ERR unknown command 'AUTH {PASSWORD}'\r\n".encode() * 2, password=PASSWORD)
+
+    with pytest.raises(Unavailable, match=r"ping Redis server default: .*AUTH \[redacted\]") as failure:
+        await server.ping()
+
+    assert PASSWORD not in str(failure.value)
+    assert PASSWORD not in repr(server.__dict__)
+
+
+async def test_a_long_error_is_cut_to_one_line(start: Start) -> None:
+    """It goes into chat."""
+    found = await (await start(b"-ERR " + b"a\tb " * 5000 + b"\r\n")).ask()
+
+    assert len(found.error) <= 200
+    assert "\t" not in found.error
