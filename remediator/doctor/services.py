@@ -22,7 +22,8 @@ async def slack(clients: Clients, needs: Needs) -> list[Finding]:
     del needs
     settings = clients.settings.slack
     if settings.token is None:
-        return [warning("slack", "not configured, so the story is printed on the terminal", "set slack.token and slack.channel")]
+        said = "not configured, so the story is printed on the terminal"
+        return [warning("slack", said, "set slack.token and slack.channel")]
     client = SlackClient(token=settings.token.get_secret_value(), base_url=settings.base_url)
     try:
         return await _slack(client, settings.channel)
