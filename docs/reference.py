@@ -4,24 +4,20 @@ Called by `make docs`, and by the test that compares the pages with the code. It
 no file of settings, no environment, no service.
 """
 
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
-from enum import Enum
+from collections.abc import Iterator
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Any, get_args, get_origin
 
 import click
 from prometheus_client.metrics import MetricWrapperBase
-from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
 
 from remediator.cli import main as command_line
+from remediator.cli.fields import flat, one_of, say_bounded, say_default, say_kind, with_items
 from remediator.kit.metrics import Metrics
 from remediator.model.duration import say_duration
-from remediator.plugins import Action, Actions, Effect
-from remediator.settings import CommandParameter, CommandSettings, Network, Secret, Section, Settings
+from remediator.plugins import Action, Actions
+from remediator.settings import Secret, Section, Settings
 
 HERE = Path(__file__).parent
 
@@ -140,7 +136,7 @@ def _settings() -> Iterator[str]:
         if name not in sections:
             yield _setting(name, field, secret_file=False)
     for name, field in sections.items():
-        yield f"## The section `{name}`\n\n{_flat(field.description)}"
+        yield f"## The section `{name}`\n\n{flat(field.description)}"
         yield from _section(name, field.annotation, variables=True)
 
 
@@ -165,112 +161,18 @@ def _section(path: str, annotation: Any, *, variables: bool) -> Iterator[str]:
 
 
 def _setting(path: str, field: FieldInfo, *, secret_file: bool, variable: bool = True) -> str:
-    facts = [("Type", _kind(field.annotation) + _bounds(field)), ("Default", _default(field))]
+    facts = [("Type", say_bounded(field)), ("Default", say_default(field))]
     if variable:
         facts.append(("Environment", f"`{_variable(path)}`"))
     if secret_file:
         named = f"`{path}_file`" + (f", `{_variable(path)}_FILE`" if variable else "")
         facts.append(("From a file", named))
     lines = "\n".join(f"- {name}: {value}" for name, value in facts)
-    return f"### `{path}`\n\n{_flat(field.description)}\n\n{lines}"
+    return f"### `{path}`\n\n{flat(field.description)}\n\n{lines}"
 
 
 def _variable(path: str) -> str:
     return "REMEDIATOR_" + path.upper().replace(".", "__")
-
-
-# Types and values, in words
-
-_WORDS: dict[Any, str] = {
-    str: "text",
-    int: "whole number",
-    float: "number",
-    bool: "true or false",
-    timedelta: "duration",
-    Path: "path",
-    SecretStr: "secret",
-    Secret: "secret, or a mapping with `value` or `value_file`",
-    CommandParameter: "mapping with `pattern`",
-    CommandSettings: "command",
-    Any: "anything",
-}
-
-
-def _kind(annotation: Any) -> str:
-    """A type as a person would say it."""
-    origin, arguments = get_origin(annotation), get_args(annotation)
-    if annotation == Network:
-        return "network, such as `10.0.0.0/8`"
-    if origin is Annotated:
-        return _kind(arguments[0])
-    if origin is Literal:
-        return _one_of(arguments)
-    if origin in (Union, UnionType):
-        return " or ".join(_kind(a) for a in arguments if a is not NoneType) + (
-            ", or nothing" if NoneType in arguments else ""
-        )
-    if origin is tuple:
-        return f"list of: {_kind(arguments[0])}"
-    if origin is dict:
-        return f"mapping of names to: {_kind(arguments[1])}"
-    if isinstance(annotation, type) and issubclass(annotation, Enum):
-        return _one_of([member.value for member in annotation])
-    return _WORDS.get(annotation) or _other(annotation)
-
-
-def _other(annotation: Any) -> str:
-    name = getattr(annotation, "__name__", str(annotation))
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "mapping"
-    return "time" if name == "datetime" else str(name)
-
-
-def _one_of(values: Any) -> str:
-    return "one of " + ", ".join(f"`{value}`" for value in values)
-
-
-def _bounds(field: FieldInfo) -> str:
-    said = [f"{word} {_value(bound)}" for word, bound in _limits(field)]
-    return f", {' and '.join(said)}" if said else ""
-
-
-def _limits(field: FieldInfo) -> Iterator[tuple[str, Any]]:
-    for limit in field.metadata:
-        for name, word in (("gt", "more than"), ("ge", "at least"), ("le", "at most")):
-            if hasattr(limit, name):
-                yield word, getattr(limit, name)
-        if hasattr(limit, "min_length"):
-            yield "at least", f"{limit.min_length} of them"
-
-
-def _default(field: FieldInfo) -> str:
-    if field.default_factory is not None:
-        return "none"
-    return "it must be given" if field.default is PydanticUndefined else _value(field.default, quoted=True)
-
-
-def _value(value: Any, *, quoted: bool = False) -> str:
-    """A value as it is written in YAML."""
-    if value is None or value in ((), {}):
-        return "none"
-    if isinstance(value, str | Path) and not isinstance(value, Enum) and str(value) == "":
-        return "empty"
-    said = _plain(value)
-    return f"`{said}`" if quoted else said
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, timedelta):
-        return say_duration(value)
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(_plain, value)) + "]"
-    return str(value.value) if isinstance(value, Enum) else str(value)
-
-
-def _flat(text: str | None) -> str:
-    return " ".join((text or "").split())
 
 
 # Actions
@@ -278,22 +180,22 @@ def _flat(text: str | None) -> str:
 
 def _actions() -> Iterator[str]:
     for action in Actions.installed().values():
-        yield f"## `{action.name}`\n\n{_flat(action.sentence)}\n\n" + "\n".join(f"- {fact}" for fact in _nature(action))
+        yield f"## `{action.name}`\n\n{flat(action.sentence)}\n\n" + "\n".join(f"- {fact}" for fact in _nature(action))
         yield "**Parameters**\n\n" + _table(
             ("name", "type", "default"),
             (
-                (name, _kind(f.annotation) + _bounds(f), _default(f), f)
+                (name, say_bounded(f), say_default(f), f)
                 for name, f in action.params.model_fields.items()
             ),
         )
         yield "**Result**\n\n" + _table(
-            ("field", "type"), ((name, _kind(f.annotation), f) for name, f in _results(action.result.model_fields))
+            ("field", "type"), ((name, say_kind(f.annotation), f) for name, f in with_items(action.result.model_fields))
         )
 
 
 def _nature(action: Action) -> Iterator[str]:
     varies = action.nature is not None
-    at_most = "at most, as its settings say: " if varies and action.effect is Effect.DESTROY else ""
+    at_most = "at most, as its settings say: " if action.may_only_read else ""
     yield f"Effect: {at_most}`{action.effect}`"
     if at_most:
         yield "Idempotent: as its settings say"
@@ -302,22 +204,14 @@ def _nature(action: Action) -> Iterator[str]:
     limit = "depends on its parameters and on the settings" if varies else say_duration(action.timeout)
     yield f"Time limit: {limit}"
     if action.resolve is not None:
-        yield f"Target: {_flat(action.resolve.__doc__)}"
-
-
-def _results(fields: Mapping[str, FieldInfo], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    for name, field in fields.items():
-        yield f"{prefix}{name}", field
-        for item in get_args(field.annotation):
-            if isinstance(item, type) and issubclass(item, BaseModel):
-                yield from _results(item.model_fields, f"{prefix}{name}[].")
+        yield f"Target: {flat(action.resolve.__doc__)}"
 
 
 def _table(head: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> str:
     """Each row ends with the field that it describes."""
     lines = ["| " + " | ".join((*head, "what it is")) + " |", "|---" * (len(head) + 1) + "|"]
     for name, *cells, field in rows:
-        texts = (f"`{name}`", *cells, _flat(field.description))
+        texts = (f"`{name}`", *cells, flat(field.description))
         lines.append("| " + " | ".join(text.replace("|", "\\|") for text in texts) + " |")
     return "\n".join(lines)
 
@@ -342,7 +236,7 @@ def _commands(command: click.Command, ctx: click.Context, path: str) -> Iterator
     """The page's part on one command, then those on the commands below it."""
     usage = " ".join([path, *command.collect_usage_pieces(ctx)])
     options = [_option(parameter) for parameter in command.params if isinstance(parameter, click.Option)]
-    block = f"## `{path}`\n\n```text\n{usage}\n```\n\n{_flat((command.help or '').partition('Exit codes:')[0])}"
+    block = f"## `{path}`\n\n```text\n{usage}\n```\n\n{flat((command.help or '').partition('Exit codes:')[0])}"
     yield "\n\n".join([block, *(["\n".join(options)] if options else [])])
     if isinstance(command, click.Group):
         for name in command.list_commands(ctx):
@@ -354,12 +248,12 @@ def _commands(command: click.Command, ctx: click.Context, path: str) -> Iterator
 def _option(option: click.Option) -> str:
     names = ", ".join(f"`{name}`" for name in (*option.opts, *option.secondary_opts))
     choice = option.type if isinstance(option.type, click.Choice) else None
-    extra = [_one_of(choice.choices)] if choice else []
+    extra = [one_of(choice.choices)] if choice else []
     if option.required:
         extra.append("needed")
     if isinstance(option.default, str | int) and not option.is_flag:
         extra.append(f"`{option.default}` if not given")
-    return f"- {names}: {_flat(option.help)}" + (f" ({'; '.join(extra)})" if extra else "")
+    return f"- {names}: {flat(option.help)}" + (f" ({'; '.join(extra)})" if extra else "")
 
 
 def main() -> None:

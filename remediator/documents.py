@@ -32,9 +32,13 @@ class Mistake:
     what: str
 
     def __str__(self) -> str:
-        if self.line == 0:
-            return f"{self.file}: {self.what}"
-        return f"{self.file}:{self.line}:{self.column}: {self.what}"
+        place = self.file if self.line == 0 else f"{self.file}:{self.line}:{self.column}"
+        return _on_one_line(f"{place}: {self.what}")
+
+
+def _on_one_line(text: str) -> str:
+    """What a file or its name holds may not take over a terminal, nor write a line of its own into a log."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +141,10 @@ def _not_yaml(name: str, text: str, error: yaml.MarkedYAMLError) -> Mistake:
         what += "; quote each item as a whole in single quotes, like 'alertname=\"ServiceDown\"'"
     elif "could not find expected ':'" in what:
         what += "; is a colon missing, or is the line above indented differently?"
+    elif "mapping values are not allowed" in what:
+        what += "; a text with `: ` in it is quoted"
+    elif any("\u00a0" in one for one in near):
+        what += "; there is a no-break space near here, which looks like a space; type it anew"
     elif any("\t" in one[: len(one) - len(one.lstrip())] for one in near):
         what += "; indent with spaces, not with tabs"
     return Mistake(name, line, column, what)
@@ -344,26 +352,38 @@ def _path_of(detail: ErrorDetails, model: type[BaseModel]) -> Path:
     return path
 
 
+_SAID = {
+    "bool_parsing": "is true or false",
+    "bool_type": "is true or false",
+    "dict_type": "takes a mapping (`key: value` lines)",
+    "float_parsing": "takes a number",
+    "float_type": "takes a number",
+    "greater_than_equal": "is {ge} at the least",
+    "int_from_float": "takes a whole number",
+    "int_parsing": "takes a whole number",
+    "int_type": "takes a whole number",
+    "less_than_equal": "is {le} at the most",
+    "list_type": "takes a list",
+    "missing": "is missing",
+    "model_attributes_type": "takes a mapping (`key: value` lines)",
+    "model_type": "takes a mapping (`key: value` lines)",
+    "string_type": "takes text; put it in quotes if it is a number, true, false or null",
+    "tuple_type": "takes a list",
+}
+
+
 def _say(detail: ErrorDetails, path: Path, model: type[BaseModel], data: Any) -> str:
     name = f"`{path[-1]}`" if path else "this"
     if len(path) > 1 and isinstance(path[-1], int):
         name = f"item {path[-1] + 1} of `{path[-2]}`"
     context = detail.get("ctx", {})
+    if detail["type"] in _SAID:
+        return f"{name} {_SAID[detail['type']].format_map(context)}"
     match detail["type"]:
         case "extra_forbidden" | "unexpected_keyword_argument":
-            return f"{name} is not known here" + did_you_mean(str(path[-1]), _names_at(model, path[:-1]))
-        case "missing":
-            return f"{name} is missing"
+            return _say_unknown(str(path[-1]), model, path[:-1])
         case "value_error":
             return str(context.get("error", detail["msg"]))
-        case "model_type" | "model_attributes_type" | "dict_type":
-            return f"{name} takes a mapping (`key: value` lines)"
-        case "tuple_type" | "list_type":
-            return f"{name} takes a list"
-        case "bool_type" | "bool_parsing":
-            return f"{name} is true or false"
-        case "string_type":
-            return f"{name} takes text; put it in quotes if it is a number, true, false or null"
         case "too_short":
             return f"{name} is empty; it needs {context.get('min_length', 1)} at the least"
         case "enum" | "literal_error":
@@ -373,6 +393,14 @@ def _say(detail: ErrorDetails, path: Path, model: type[BaseModel], data: Any) ->
             return f"{name} is one of {expected}" + (f"; did you mean `{near[0]}`?" if near else "")
         case _:
             return f"{name}: {detail['msg'][0].lower()}{detail['msg'][1:]}"
+
+
+def _say_unknown(key: str, model: type[BaseModel], around: Path) -> str:
+    """That a key is not known, and where it belongs or what was probably meant."""
+    belongs = next((getattr(one, "belongs", {}) for one in _models_in(_kind_at(model, around))), {})
+    if key in belongs:
+        return f"`{key}` belongs {belongs[key]}" if belongs[key] else f"`{key}` is not supported yet; leave it out"
+    return f"`{key}` is not known here" + did_you_mean(key, _names_at(model, around))
 
 
 _MOST_SHOWN = 24
@@ -392,12 +420,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def _names_at(model: type[BaseModel], path: Sequence[str | int]) -> list[str]:
     """The field names that are known at `path` inside `model`."""
+    return _field_names(_kind_at(model, path))
+
+
+def _kind_at(model: type[BaseModel], path: Sequence[str | int]) -> Any:
+    """The type of the value at `path` inside `model`, or None."""
     here: Any = model
     for part in path:
-        here = next((m for m in _step_into(here, part)), None)
+        here = next(_step_into(here, part), None)
         if here is None:
-            return []
-    return _field_names(here)
+            return None
+    return here
 
 
 def _field_names(kind: Any) -> list[str]:

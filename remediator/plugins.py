@@ -34,9 +34,31 @@ from remediator.model.ids import StepId
 from remediator.model.plan import Effect
 from remediator.model.target import Target
 
-__all__ = ["Action", "ActionContext", "Actions", "Effect", "Nature", "Params", "Result", "Target", "action"]
+__all__ = [
+    "Action",
+    "ActionContext",
+    "Actions",
+    "Effect",
+    "Nature",
+    "Params",
+    "Result",
+    "Target",
+    "WrittenIn",
+    "action",
+]
 
 GROUP = "remediator.actions"
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenIn:
+    """Says of a parameter that its text is in a language: a label in it must pass one of these filters.
+
+    `query: Annotated[str, WrittenIn("PromQL", ("promql",))]`. Rules that leave it out are refused when they are loaded.
+    """
+
+    language: str
+    filters: tuple[str, ...]
 
 
 class Params(BaseModel):
@@ -111,6 +133,13 @@ class Action:
     resolve: ResolveTargets | None
     nature: NatureOf | None
     say: Say | None
+    may_only_read: bool = False
+    """Whether `nature` may find that a step only reads, though the action can do more."""
+
+    @property
+    def changes(self) -> bool:
+        """Whether every step of it changes something."""
+        return self.effect is not Effect.READ and not self.may_only_read
 
     def nature_of(self, clients: Clients, params: Params) -> Nature:
         """What a step with these parameters does. Raises Failed where the parameters name something unknown."""
@@ -138,6 +167,7 @@ def action(
     idempotent: bool = False,
     timeout: timedelta = timedelta(seconds=30),
     nature: Callable[[Clients, P], Nature] | None = None,
+    may_only_read: bool = False,
     say: Callable[[P], str] | None = None,
 ) -> Callable[[Callable[[ActionContext, P], Awaitable[R]]], Action]:
     """Declare an action. A changing one must say how its `targets` are found; reading is always idempotent.
@@ -163,6 +193,7 @@ def action(
             resolve=targets,
             nature=nature,
             say=say,
+            may_only_read=may_only_read,
         )
 
     return declare

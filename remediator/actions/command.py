@@ -65,7 +65,7 @@ def _say(params: CommandParams) -> str:
     return f"run command {params.command} {given}".strip()
 
 
-@action("command.run", effect=Effect.DESTROY, targets=target_of, nature=nature_of, say=_say)
+@action("command.run", effect=Effect.DESTROY, targets=target_of, nature=nature_of, may_only_read=True, say=_say)
 async def run(ctx: ActionContext, params: CommandParams) -> CommandResult:
     """Run a command that the settings name."""
     commands = ctx.clients.commands

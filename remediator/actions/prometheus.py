@@ -1,8 +1,11 @@
 """Asking Prometheus. Found by `remediator.plugins` through its entry point. It only reads."""
 
+from typing import Annotated
+
 from pydantic import BaseModel, ConfigDict
 
-from remediator.plugins import ActionContext, Effect, Params, Result, action
+from remediator.kit.wording import counted
+from remediator.plugins import ActionContext, Effect, Params, Result, WrittenIn, action
 
 _SHOWN = 20
 
@@ -10,7 +13,7 @@ _SHOWN = 20
 class QueryParams(Params):
     """What to ask."""
 
-    query: str
+    query: Annotated[str, WrittenIn("PromQL", ("promql", "promql_regex"))]
     """An expression in PromQL that gives numbers at one time."""
 
 
@@ -38,7 +41,7 @@ class Queried(Result):
     def brief(self) -> str:
         if self.value is not None:
             return f"{self.value:g}"
-        return "no value" if self.count == 0 else f"{self.count} values"
+        return "no value" if self.count == 0 else counted(self.count, "value")
 
     def detail(self) -> str:
         if self.count <= 1:

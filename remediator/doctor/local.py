@@ -8,6 +8,7 @@ from pathlib import Path
 from remediator.doctor.finding import Finding, ok, problem, warning
 from remediator.doctor.needs import Needs
 from remediator.documents import Mistake
+from remediator.kit.wording import counted
 from remediator.rules.book import Book
 from remediator.rules.held import held
 from remediator.settings import Settings
@@ -71,7 +72,7 @@ def _door(settings: Settings) -> Finding:
             f"any program on this machine can post alerts to {settings.listen}",
             "add webhook.tokens, and the same token to Alertmanager's http_config",
         )
-    return ok("webhook", f"{settings.listen}, with {len(settings.webhook.tokens) + len(settings.webhook.users)} keys")
+    return ok("webhook", f"{settings.listen}, with {counted(len(settings.webhook.tokens) + len(settings.webhook.users), 'key')}")
 
 
 def _folders(settings: Settings, needs: Needs) -> Iterator[Finding]:

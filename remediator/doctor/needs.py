@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from remediator.errors import BadExpression
-from remediator.model.plan import Effect
 from remediator.rules.book import Book, Rule, Step
 from remediator.rules.expressions import Scope, Template
 
@@ -68,7 +67,7 @@ def _note(needs: Needs, rule: Rule, step: Step) -> None:
     if name is None:
         return
     needs.by_name.setdefault((family, name), set()).add(rule.id)
-    if step.action.effect is not Effect.READ and step.action.nature is None:
+    if step.action.changes:
         needs.changed.add((family, name))
 
 

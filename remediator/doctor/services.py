@@ -12,9 +12,11 @@ from remediator.doctor.local import unnamed
 from remediator.doctor.needs import Needs
 from remediator.documents import read_document
 from remediator.errors import RemediatorError
+from remediator.kit.redaction import shorten
+from remediator.kit.wording import counted
 
 _WEBHOOK = "/api/v1/alerts"
-_SHOWN = 8
+_SHOWN, _NAME_LIMIT = 8, 80
 
 
 async def slack(clients: Clients, needs: Needs) -> list[Finding]:
@@ -66,7 +68,7 @@ async def prometheus(clients: Clients, needs: Needs) -> list[Finding]:
             return []
         return [problem("prometheus", f"{rules} asks it, and none is configured", "set prometheus.url")]
     names = await clients.prometheus.alert_names()
-    findings = [ok("prometheus", f"{clients.settings.prometheus.url} answers; it has {len(names)} alerts")]
+    findings = [ok("prometheus", f"{clients.settings.prometheus.url} answers; it has {counted(len(names), 'alert')}")]
     missing = sorted(set(needs.alertnames) - names)
     if missing:
         shown = ", ".join(missing[:_SHOWN]) + (" …" if len(missing) > _SHOWN else "")
@@ -93,12 +95,10 @@ def _receivers(configuration: Any) -> list[Finding]:
     """Whether a receiver leads to our webhook. Alertmanager hides secrets, and a URL may be one."""
     if not isinstance(configuration, Mapping):
         return []
-    receivers = [r for r in configuration.get("receivers") or () if isinstance(r, Mapping)]
     hooks = [
-        (str(receiver.get("name")), hook)
-        for receiver in receivers
-        for hook in receiver.get("webhook_configs") or ()
-        if isinstance(hook, Mapping)
+        (shorten(str(receiver.get("name")), _NAME_LIMIT), hook)
+        for receiver in _mappings_in(configuration, "receivers")
+        for hook in _mappings_in(receiver, "webhook_configs")
     ]
     ours = [(name, hook) for name, hook in hooks if _is_ours(str(hook.get("url", "")))]
     if not ours and any(hook.get("url") == "<secret>" for _, hook in hooks):
@@ -114,8 +114,17 @@ def _receivers(configuration: Any) -> list[Finding]:
     return [ok("alertmanager receiver", f"{', '.join(sorted({name for name, _ in ours}))} leads to {_WEBHOOK}")]
 
 
+def _mappings_in(around: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    """The mappings of a list in what somebody answers, which may be anything."""
+    found = around.get(key)
+    return [one for one in found if isinstance(one, Mapping)] if isinstance(found, list) else []
+
+
 def _is_ours(url: str) -> bool:
-    return urlsplit(url).path.rstrip("/") == _WEBHOOK
+    try:
+        return urlsplit(url).path.rstrip("/") == _WEBHOOK
+    except ValueError:
+        return False
 
 
 async def docker(clients: Clients, needs: Needs) -> list[Finding]:

@@ -260,7 +260,7 @@ class Foresight:
     def _broken(self, step: Step, why: str, expect: str) -> StepOutlook:
         action = step.action
         raw = {name: _raw(tree) for name, tree in step.params.items()}
-        at_most = action.nature is not None
+        at_most = action.may_only_read
         return StepOutlook(
             step.id, action.name, action.effect, at_most, action.name, raw, step.timeout, trouble=why, expect=expect
         )
@@ -271,7 +271,7 @@ class Foresight:
         if action.nature is None:
             return action.effect, False, step.timeout or action.timeout
         if params is None:
-            return action.effect, True, step.timeout
+            return action.effect, action.may_only_read, step.timeout
         nature = action.nature_of(self.clients, params)
         return nature.effect, False, step.timeout or nature.timeout
 

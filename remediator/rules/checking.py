@@ -5,6 +5,7 @@ nothing.
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ from remediator.rules.kinds import (
     Known,
     NoSuchPart,
     Part,
+    choices_of,
     family_of,
     item_of,
     part_of,
@@ -153,6 +155,9 @@ class _Checker:
     _and = _or = _list = _tuple = _dict = _pair = _keyword = _operand = _slice = _all
 
     def _const(self, node: nodes.Const) -> Kind:
+        if isinstance(node.value, float) and not math.isfinite(node.value):
+            self.mistakes.append("a number in it is too large to be used")
+            return UNCHECKED
         return Known(node.value)
 
     def _name(self, node: nodes.Name) -> Kind:
@@ -251,6 +256,8 @@ class _Checker:
             families = family_of(left), family_of(right)
             if operand.op not in ("in", "notin") and all(families) and families[0] != families[1]:
                 self.mistakes.append(_never_equal(name, spell(operand.expr), families))
+            if operand.op in ("eq", "ne"):
+                self.mistakes += _no_such_choice(name, left, right) + _no_such_choice(spell(operand.expr), right, left)
             left, name = right, spell(operand.expr)
         return bool
 
@@ -295,6 +302,14 @@ class _Checker:
         return float if family_of(kind) == "a number" else UNCHECKED
 
     _neg = _pos = _sign
+
+
+def _no_such_choice(name: str, kind: Kind, other: Kind) -> list[str]:
+    """That a value is compared with a text that it never is."""
+    choices = choices_of(kind)
+    if not choices or not isinstance(other, Known) or not isinstance(other.value, str) or other.value in choices:
+        return []
+    return [f"`{name}` is never {other.value!r}{did_you_mean(other.value, choices)}"]
 
 
 def _never_equal(left: str, right: str, families: tuple[str, str]) -> str:

@@ -68,6 +68,7 @@ class RuleCompiler:
         diagnose = tuple(self._diagnose(shape, after))
         self._refuse_circles(diagnose)
         rungs = tuple(self._rung(index, rung, after) for index, rung in enumerate(shape.remediate))
+        self._look_at_ladder(shape)
         verify = self._verify(shape.verify, after, ("verify",), "verify")
         if self._report.mistakes or summary is None or self._vars is None:
             return None
@@ -178,6 +179,19 @@ class RuleCompiler:
         for circle in ordering.circles(needs):
             self._report.wrong(("diagnose", circle[0]), ordering.say_circle(circle), key=True)
 
+    def _look_at_ladder(self, shape: RuleShape) -> None:
+        """Remedies that people cannot tell apart, and those that can never have their turn."""
+        seen: dict[str, int] = {}
+        for index, rung in enumerate(shape.remediate):
+            if rung.name is not None and seen.setdefault(rung.name, index) != index:
+                self._report.wrong(("remediate", index, "name"), f"a remedy before it is called `{rung.name}` already")
+            if rung.name is not None and "{{" in rung.name:
+                self._report.wrong(("remediate", index, "name"), "a name is plain text, without expressions")
+        last = next((i for i, rung in enumerate(shape.remediate) if rung.tell is not None and rung.when is None), None)
+        if last is not None and last + 1 < len(shape.remediate):
+            what = "this can never have its turn: the remedy before it tells, without a `when`, and that ends the run"
+            self._report.wrong(("remediate", last + 1), what)
+
     def _rung(self, index: int, shape: RungShape, names: Names) -> Rung:
         path: Path = ("remediate", index)
         when = None if shape.when is None else self._condition(shape.when, names, (*path, "when"))
@@ -229,6 +243,9 @@ class RuleCompiler:
         if step is None:
             return None
         expect = self._condition(source, replace(names, result=step.action.result), (*path, "expect"))
+        if expect is not None and "result" not in expect.names:
+            what = "this never looks at `result`, what the check finds; evidence is from before the remedy"
+            self._report.wrong((*path, "expect"), what)
         return None if expect is None else Check(step, expect)
 
 

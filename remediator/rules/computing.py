@@ -126,7 +126,7 @@ def _items(count: int) -> str:
 
 
 def _share(count: int, total: int) -> str:
-    return f" ({100 * count / total:.2g} %)" if 0 < count < total else ""
+    return f" ({min(100 * count / total, 99):.2g} %)" if 0 < count < total else ""
 
 
 def _said(values: Any) -> str:

@@ -24,6 +24,7 @@ from remediator.model.facts import Evidence
 from remediator.rules import checking, vocabulary
 from remediator.rules.absence import Absences
 from remediator.rules.checking import Names
+from remediator.rules.escaping import unescaped
 from remediator.rules.kinds import Kind
 from remediator.rules.sandbox import Labels, Sandbox, Steps
 
@@ -85,6 +86,10 @@ class Expression:
     program: TemplateExpression = field(repr=False, compare=False)
     steps: frozenset[str] = frozenset()
     """The ids of the diagnosis steps that it looks at."""
+
+    def lets_labels_through(self, filters: tuple[str, ...]) -> bool:
+        """Whether what a sender wrote comes out of it without having passed one of `filters`."""
+        return unescaped(_tree_of(self.source), filters)
 
     def evaluate(self, scope: Scope, absences: Absences | None = None) -> Any:
         """Its value as plain data; labels that are missing are noted in `absences`.
@@ -209,6 +214,8 @@ def _parse(source: str, names: Names, *, is_condition: bool = False) -> Expressi
         raise BadExpression(f"this expression is longer than {_LONGEST_SOURCE} characters")
     tree = _tree_of(source)
     mistakes = checking.check(tree, names, is_condition=is_condition)
+    if mistakes and (dashed := _DASHED.search(source)):
+        mistakes = [f"a name with a dash in it is written `{dashed[1]}['{dashed[2]}']`"]
     if mistakes:
         raise BadExpression("\n".join(map(_one_line, mistakes)))
     return Expression(source.strip(), checking.names_in(tree), _program_of(source), checking.parts_in(tree, "steps"))
@@ -241,6 +248,8 @@ def _tree_of(source: str) -> nodes.Expr:
         raise BadExpression(_syntax(source, error)) from error
     except RecursionError as error:
         raise BadExpression("this expression nests too deeply; take it apart") from error
+    except ValueError as error:  # Python reads no number of so many digits
+        raise BadExpression("a number in it is too large to be used") from error
 
 
 @lru_cache(maxsize=_CACHED)
@@ -253,6 +262,7 @@ def _program_of(source: str) -> TemplateExpression:
     return TemplateExpression(_SANDBOX.from_string(template), undefined_to_none=False)
 
 
+_DASHED = re.compile(r"\b(labels|annotations)\.(\w+(?:-[a-zA-Z_]\w*)+)")
 _HINTS = (
     (r"&&", "write `and`"),
     (r"\|\|", "write `or`"),

@@ -6,23 +6,28 @@ name of an action, and only the action knows its parameters.
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, ValidationInfo, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationInfo,
+    model_validator,
+)
 from pydantic_core import PydanticUseDefault
 
 from remediator.errors import BadExpression
-from remediator.model.budget import Budgets, Part
+from remediator.model.budget import Budgets, Part, Share
 from remediator.model.duration import Duration, say_duration
 from remediator.model.plan import Mode
 from remediator.rules.expressions import Names, Scope, parse_template
 
 VERSION = 1
 """The version of the rule language. It rises when a file that was right would mean something else."""
-
-
-def _not_yet(_: Any, info: ValidationInfo) -> Any:
-    raise ValueError(f"`{str(info.field_name).rstrip('_')}` is not supported yet; leave it out")
 
 
 def _slug(value: Any) -> Any:
@@ -67,7 +72,15 @@ def _from_vars(value: Any, info: ValidationInfo) -> Any:
     return known
 
 
+def _not_none(value: Share) -> Share:
+    if not (value.count or value.percent):
+        raise ValueError("with none, every plan would be refused; leave the rule out, or set `mode: observe`")
+    return value
+
+
 def _version(value: Any) -> Any:
+    if value == str(VERSION):
+        raise ValueError(f"the version is a number: write {VERSION}, without quotes")
     if value != VERSION or isinstance(value, bool):
         raise ValueError(f"this is version {VERSION} of the rule language, and the file is written for {value!r}")
     return value
@@ -93,7 +106,6 @@ def _matchers(value: Any) -> Any:
     return value
 
 
-NotYet = Annotated[Any, BeforeValidator(_not_yet)]
 Slug = Annotated[str, BeforeValidator(_slug)]
 ExpressionText = Annotated[str, BeforeValidator(_expression)]
 Span = Annotated[Duration, BeforeValidator(_from_vars)]
@@ -101,6 +113,7 @@ Positive = Annotated[Span, Field(gt=timedelta(0))]
 Count = Annotated[int, Field(ge=1, strict=True), BeforeValidator(_from_vars)]
 Often = Annotated[Budgets, BeforeValidator(_from_vars)]
 Much = Annotated[Part, BeforeValidator(_from_vars)]
+Some = Annotated[Much, AfterValidator(_not_none)]
 StepShape = Annotated[dict[str, Any], BeforeValidator(_step)]
 
 
@@ -108,6 +121,8 @@ class Shape(BaseModel):
     """A part of a rule file. Unknown keys are mistakes."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    belongs: ClassVar[Mapping[str, str]] = {}
+    """Keys that stand elsewhere, and where."""
 
 
 class VerifyShape(Shape):
@@ -159,7 +174,7 @@ class LimitsShape(Shape):
     """How often one target may be changed."""
     per_rule: Often | None = None
     """How often the rule may change anything."""
-    max_targets: Much | None = None
+    max_targets: Some | None = None
     """How many targets one plan may touch; the setting `pipeline.max_targets` where it is left out."""
     min_healthy: Much | None = None
     """How many members of a pool must stay healthy meanwhile."""
@@ -176,6 +191,14 @@ class EscalationShape(Shape):
 
 class RungShape(Shape):
     """One remedy: when it is tried, and what it does."""
+
+    belongs = {
+        **dict.fromkeys(("cooldown", "per_target", "per_rule", "max_targets", "min_healthy"), "under `limits`"),
+        **dict.fromkeys(("approvers", "quorum", "on_timeout"), "under `gate`"),
+        **dict.fromkeys(("mode", "match", "group_by", "diagnose", "escalate", "summary"), "to the rule"),
+        **dict.fromkeys(("settle", "sustain", "within", "every", "checks"), "under `verify`"),
+        "timeout": "beside an action, or under `gate`",
+    }
 
     name: Annotated[str, Field(min_length=1, max_length=100)] | None = None
     """What people see; the names of its actions where it is left out."""
@@ -207,6 +230,14 @@ class RungShape(Shape):
 class RuleShape(Shape):
     """One rule."""
 
+    belongs = {
+        **dict.fromkeys(("cooldown", "per_target", "per_rule", "max_targets", "min_healthy"), "under `limits`"),
+        **dict.fromkeys(("gate", "when", "do", "tell", "for"), "to a remedy, an item of `remediate`"),
+        **dict.fromkeys(("settle", "sustain", "within", "every", "checks"), "under `verify`"),
+        **dict.fromkeys(("vars", "pack", "version"), "to the top of the file"),
+        "depends": "",  # kept for later
+    }
+
     name: Slug
     """Its name within the pack."""
     summary: str = "{{ labels.alertname }}"
@@ -229,7 +260,6 @@ class RuleShape(Shape):
     """How often, and on how much at once, it may act."""
     escalate: tuple[EscalationShape, ...] = ()
     """Whom to turn to when it lasts."""
-    depends: NotYet = None
 
 
 class PackShape(Shape):

@@ -219,6 +219,24 @@ def members(kind: Kind) -> tuple[Kind, ...]:
     return () if kind in (None, NoneType) else (kind,)
 
 
+def choices_of(kind: Kind) -> tuple[str, ...]:
+    """The texts that a value can be, where its annotation names all of them; else nothing."""
+    if isinstance(kind, Known | Evidences | InCommon | Unchecked):
+        return ()
+    origin: Any = get_origin(kind)
+    if origin is Annotated:
+        return choices_of(get_args(kind)[0])
+    if origin in (Union, UnionType):
+        found = [choices_of(one) for one in get_args(kind) if one not in (None, NoneType)]
+        return tuple(name for some in found for name in some) if all(found) else ()
+    if origin is Literal:
+        named = get_args(kind)
+        return tuple(str(one) for one in named) if all(isinstance(one, str) for one in named) else ()
+    if isinstance(kind, type) and issubclass(kind, Enum) and issubclass(kind, str):
+        return tuple(str(one.value) for one in kind)
+    return ()
+
+
 def family_of(kind: Kind) -> str:
     """`text`, `a number` or `true or false`, where it is known; values of two families are never equal."""
     if isinstance(kind, Known):

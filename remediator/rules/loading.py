@@ -3,7 +3,10 @@
 Called at start, and by the command that checks rules. The only part of `rules` that touches files.
 """
 
+import errno
+import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +24,7 @@ from remediator.rules.overlays import Overlays
 from remediator.rules.reporting import Report
 from remediator.rules.rule import Rule
 
+_LARGEST = 4 * 1024 * 1024  # bytes; what is larger takes minutes to read and was never written by a person
 _LOOKS_LIKE_OURS = re.compile(r"\{\{-?\s*(?:labels|annotations|vars|steps|result|alert)\b")
 
 
@@ -58,7 +62,7 @@ class _Loading:
     def look_at(self, path: Path) -> None:
         """A file, or every rule file in a folder and the folders in it."""
         try:
-            files = sorted(_files_in(path)) if path.is_dir() else [path]
+            files = sorted(_files_in(path, set())) if path.is_dir() else [path]
         except OSError as error:
             self.mistakes.append(Mistake(str(path), 0, 0, f"this folder cannot be read: {error.strerror}"))
             return
@@ -71,7 +75,7 @@ class _Loading:
 
     def _read(self, file: Path) -> None:
         try:
-            text = file.read_text(encoding="utf-8-sig")
+            text = _text_of(file)
         except FileNotFoundError:
             self.mistakes.append(Mistake(str(file), 0, 0, "there is no such file or folder"))
             return
@@ -141,15 +145,30 @@ class _Loading:
             self.mistakes.append(document.mistake(("rules", index, "name"), what))
 
 
-def _files_in(folder: Path) -> Iterator[Path]:
-    """Rule files, in depth. What is hidden is left out: a Kubernetes volume keeps its older versions so."""
+def _files_in(folder: Path, entered: set[tuple[int, int]]) -> Iterator[Path]:
+    """Rule files, in depth, each folder once. What is hidden is left out: a Kubernetes volume keeps old versions so."""
+    found = folder.stat()
+    if (found.st_dev, found.st_ino) in entered:
+        return  # links that lead back to a folder around them double the ways to it at each step
+    entered.add((found.st_dev, found.st_ino))
     for path in folder.iterdir():
         if path.name.startswith("."):
             continue
         if path.is_dir():
-            yield from _files_in(path)
+            yield from _files_in(path, entered)
         elif path.suffix in (".yaml", ".yml"):
             yield path
+
+
+def _text_of(file: Path) -> str:
+    """What stands in a file. Raises OSError, also for a pipe or a device: it may never end, or never begin."""
+    with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK), "rb") as opened:  # noqa: PTH123 - Path.open would wait
+        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        data = opened.read(_LARGEST + 1)
+    if len(data) > _LARGEST:
+        raise OSError(errno.EFBIG, f"it is larger than {_LARGEST // 2**20} MiB")
+    return data.decode("utf-8-sig")
 
 
 def _say_place(document: Document, path: tuple[str | int, ...]) -> str:

@@ -90,12 +90,15 @@ def _with_modes(rules: Any, overlay: Document, mistakes: list[Mistake]) -> Any:
     modes: dict[str, str] = overlay.data.get("modes", {})
     if not isinstance(rules, list):
         return rules
-    names = {rule["name"] for rule in rules if isinstance(rule, dict) and isinstance(rule.get("name"), str)}
+    names = {name for name in map(_name_of, rules) if name}
     for name in modes:
         if name not in names:
             what = f"the pack has no rule `{name}`{did_you_mean(name, names)}"
             mistakes.append(overlay.mistake(("modes", name), what, key=True))
-    return [
-        {**rule, "mode": modes[rule["name"]]} if isinstance(rule, dict) and rule.get("name") in modes else rule
-        for rule in rules
-    ]
+    return [{**rule, "mode": modes[rule["name"]]} if _name_of(rule) in modes else rule for rule in rules]
+
+
+def _name_of(rule: Any) -> str:
+    """A rule's name; nothing where it has none that is text, which is told when it is compiled."""
+    name = rule.get("name") if isinstance(rule, dict) else None
+    return name if isinstance(name, str) else ""

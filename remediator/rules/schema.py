@@ -11,7 +11,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from remediator.model.plan import Effect
 from remediator.plugins import Action, Actions
 from remediator.rules.computing import COMPUTE, ComputeShape
 from remediator.rules.grammar import OverlayShape, PackShape, RuleShape, Shape
@@ -23,7 +22,6 @@ _DEFS = "#/$defs/"
 _EXPRESSION: Schema = {"$ref": f"{_DEFS}Expression"}
 _OUTSIDE = ("title", "description", "default", "examples")
 """What is said of a value and not asked of it: editors look for it on the outside."""
-_NOT_YET = "depends"  # a key that is kept for later and refused
 
 
 def schema_of_rules(actions: Actions) -> Schema:
@@ -33,7 +31,7 @@ def schema_of_rules(actions: Actions) -> Schema:
     for action in actions.values():
         _add_model(defs, action.params, action.name, is_open=True)
     _add_model(defs, ComputeShape, COMPUTE, is_open=False)
-    reading = [a for a in actions.values() if a.effect is Effect.READ or a.nature is not None]
+    reading = [a for a in actions.values() if not a.changes]
     timeout = _open(copy.deepcopy(defs["VerifyShape"]["properties"]["settle"]))
     timeout = {**_without(timeout, "default", "title"), "description": "How long the step may take, such as 30s."}
     defs["Step"] = _step(actions.values(), timeout)
@@ -61,7 +59,6 @@ def _of_grammar() -> Schema:
 
 def _refine(name: str, definition: Schema) -> None:
     properties = definition.get("properties", {})
-    properties.pop(_NOT_YET, None)
     for key, value in properties.items():
         properties[key] = _without_null(value)
     match name:

@@ -3,6 +3,7 @@
 Called by `compiling` for the steps of `diagnose`, of each rung's `do`, and of `verify`'s checks.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -12,8 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 from remediator.documents import Path, did_you_mean
 from remediator.errors import BadExpression
 from remediator.model.ids import StepId
-from remediator.model.plan import Effect
-from remediator.plugins import Action, Actions
+from remediator.plugins import Action, Actions, WrittenIn
 from remediator.rules.expressions import Names, Scope, Template
 from remediator.rules.grammar import Span
 from remediator.rules.reporting import Report
@@ -24,6 +24,7 @@ Wrong = Callable[[Path, str], None]
 
 _SPAN: TypeAdapter[timedelta] = TypeAdapter(Span)
 _NOT_YET = ("retry", "undo")
+_BARE = re.compile(r"\$?\{?\s*((?:labels|annotations|vars|steps|alert)\.\w+(?:\.\w+|\[[^\]]*\])*)\s*\}?")
 _OF_THE_REMEDY = ("for", "gate", "limits", "verify", "when")
 
 
@@ -42,7 +43,7 @@ class StepCompiler:
         if name is None:
             return None
         action = self._actions[name]
-        if reads_only and action.effect is not Effect.READ and action.nature is None:
+        if reads_only and action.changes:
             what = f"`{name}` is not a reading action (it is a `{action.effect}`); {reads_only} only reads"
             self._report.wrong((*path, name), what, key=True)
         params = self._params(action, raw[name], (*path, name), names)
@@ -106,6 +107,9 @@ class StepCompiler:
             self._report.wrong((*path, *inner), what)
 
         tree: dict[str, Tree] = parse_tree(raw or {}, names, wrong)
+        for key, part in tree.items():
+            _look_for_labels(action, key, part, wrong)
+            _look_for_missing_braces(part, (key,), wrong)
         probe = {key: self._as_known(part, (key,), open_paths, wrong) for key, part in tree.items()}
         try:
             action.params.model_validate(probe)
@@ -128,3 +132,31 @@ class StepCompiler:
                 wrong(path, str(error))
         open_paths.add(path)
         return part.source
+
+
+def _look_for_labels(action: Action, key: str, part: Tree, wrong: Wrong) -> None:
+    """A label within a text of another language could say something of its own there."""
+    info = action.params.model_fields.get(key)
+    languages = [one for one in (info.metadata if info else ()) if isinstance(one, WrittenIn)]
+    if not languages or not isinstance(part, Template):
+        return
+    language = languages[0]
+    for expression in part.expressions:
+        if expression.lets_labels_through(language.filters):
+            shown = f"{expression.source}|{language.filters[0]}"
+            others = "".join(f", or with `|{name}` within a regular expression" for name in language.filters[1:])
+            what = f"a label in {language.language} could change what is asked; write `{{{{ {shown} }}}}`{others}"
+            wrong((key,), what)
+
+
+def _look_for_missing_braces(part: Tree, path: Path, wrong: Wrong) -> None:
+    """Text that is nothing but an expression without its braces would be taken as it stands."""
+    if isinstance(part, Mapping):
+        for key, item in part.items():
+            _look_for_missing_braces(item, (*path, key), wrong)
+    elif isinstance(part, tuple):
+        for index, item in enumerate(part):
+            _look_for_missing_braces(item, (*path, index), wrong)
+    elif isinstance(part, str) and (found := _BARE.fullmatch(part)) is not None:
+        inner = found[1]
+        wrong(path, f'this is plain text; an expression stands in double braces: "{{{{ {inner} }}}}"')

@@ -39,7 +39,8 @@ def text_of(value: Any) -> str:
 def plain(value: Any, budget: list[int] | None = None) -> Any:
     """The value as plain JSON-like data. Raises ValueError where it is too large, TypeError where it is none."""
     left = [MAX_TEXT] if budget is None else budget
-    left[0] -= len(value.encode("utf-8", "surrogatepass")) if isinstance(value, str) else 1
+    size = len(value.encode("utf-8", "surrogatepass")) if isinstance(value, str) else 1
+    left[0] -= size or 1  # a million empty texts are not nothing
     if left[0] < 0:
         raise ValueError(f"it is larger than {MAX_TEXT // 1024} KiB")
     if isinstance(value, int) and abs(value) > _LARGEST:
@@ -202,7 +203,16 @@ def _difference(value: Sequence[Any], other: Any) -> list[Any]:
 
 
 _IN_PROMQL = str.maketrans(
-    {"\\": r"\\", '"': r"\x22", "'": r"\x27", "\n": r"\n", "\r": r"\r", "\x00": r"\x00", "\ufffd": r"\ufffd"}
+    {
+        "\\": r"\\",
+        '"': r"\x22",
+        "'": r"\x27",
+        "`": r"\x60",
+        "\n": r"\n",
+        "\r": r"\r",
+        "\x00": r"\x00",
+        "\ufffd": r"\ufffd",
+    }
 )
 
 

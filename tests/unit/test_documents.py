@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from remediator.documents import Document, did_you_mean, faults_of, mistakes_of, read_document
+from remediator.documents import Document, Mistake, did_you_mean, faults_of, mistakes_of, read_document
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,13 @@ def test_what_is_wrong_with_the_text_is_told_once(text: str, told: str) -> None:
     assert told in str(document.mistakes[0])
 
 
+def test_a_mistake_is_one_line_without_control_characters() -> None:
+    """A file from somebody else must neither take over a terminal nor write workflow commands into a log."""
+    told = str(Mistake("a\n::b.yaml", 1, 2, "`\x1b[31mkey\n::error::x\u202e` is not known — here"))
+
+    assert "a\\n::b.yaml:1:2: `\\x1b[31mkey\\n::error::x\\u202e` is not known — here" == told
+
+
 def test_aliases_cannot_fill_the_memory() -> None:
     """Nine lines of YAML can mean a billion values."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
@@ -162,7 +169,7 @@ def test_what_the_document_does_not_hold_came_from_elsewhere() -> None:
     document = read_document("name: x\ninner: {class: y}\n", name="f")
     data = {**document.data, "inner": {"class": "y", "size": "q"}, "flag": "maybe"}
 
-    assert ["env: flag: `flag` is true or false", "env: inner.size: `size`: input should be a valid integer"] == [
+    assert ["env: flag: `flag` is true or false", "env: inner.size: `size` takes a whole number"] == [
         str(mistake).split(", unable")[0] for mistake in mistakes_of(error_of(data), document, Outer, elsewhere="env")
     ]
 

@@ -7,7 +7,7 @@ from pydantic import Field, JsonValue
 
 from remediator.clients import Clients
 from remediator.model.duration import Duration
-from remediator.plugins import ActionContext, Actions, Effect, Nature, Params, Result, Target, action
+from remediator.plugins import ActionContext, Actions, Effect, Nature, Params, Result, Target, WrittenIn, action
 
 
 class Which(Params):
@@ -35,6 +35,7 @@ class State(Result):
     crashed: bool
     restarts: int
     exit_code: int | None = None
+    mood: Literal["glad", "sad"] | None = None
     started_at: datetime | None = None
     ports: tuple[Port, ...] = ()
     labels: dict[str, str] = Field(default_factory=dict)
@@ -65,10 +66,32 @@ async def kick(ctx: ActionContext, params: Which) -> Nothing:
     return Nothing()
 
 
-@action("thing.any", effect=Effect.DESTROY, targets=_targets, nature=_nature)
+@action("thing.any", effect=Effect.DESTROY, targets=_targets, nature=_nature, may_only_read=True)
 async def anything(ctx: ActionContext, params: Which) -> State:
     """Do what the settings say of it."""
     return State(status="up", crashed=False, restarts=0)
 
 
-ACTIONS = Actions({one.name: one for one in (look, kick, anything)})
+class Question(Params):
+    """What to ask."""
+
+    question: Annotated[str, WrittenIn("PromQL", ("promql", "promql_regex"))]
+
+
+def _slowly(clients: Clients, params: Which) -> Nature:
+    return Nature(Effect.CHANGE, idempotent=False, timeout=timedelta(minutes=1))
+
+
+@action("thing.push", effect=Effect.CHANGE, targets=_targets, nature=_slowly)
+async def push(ctx: ActionContext, params: Which) -> Nothing:
+    """Push a thing, which takes as long as its parameters say."""
+    return Nothing()
+
+
+@action("thing.ask", effect=Effect.READ)
+async def ask(ctx: ActionContext, params: Question) -> Nothing:
+    """Ask for things."""
+    return Nothing()
+
+
+ACTIONS = Actions({one.name: one for one in (look, kick, anything, push, ask)})

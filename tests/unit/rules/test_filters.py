@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from remediator.errors import BadExpression
 from remediator.rules.expressions import Names, Scope, parse_expression, parse_template
 
-MEANT = {"\\\\": "\\", "\\x22": '"', "\\x27": "'", "\\n": "\n", "\\r": "\r", "\\x00": "\x00", "\\ufffd": "\ufffd"}
+MEANT = {
+    "\\\\": "\\",
+    "\\x22": '"',
+    "\\x27": "'",
+    "\\x60": "`",
+    "\\n": "\n",
+    "\\r": "\r",
+    "\\x00": "\x00",
+    "\\ufffd": "\ufffd",
+}
 
 
 def rendered(template: str, service: str) -> str:
@@ -26,6 +35,7 @@ def rendered(template: str, service: str) -> str:
             r"a\x22\\} or vector\\(1\\) or up\\{x=\x22",
         ),
         ("it's", r"it\x27s", r"it\x27s"),
+        ("`} or x{a=`", r"\x60} or x{a=\x60", r"\x60\\} or x\\{a=\x60"),
         ("a\\", r"a\\", r"a\\\\"),
         ("a\nb", r"a\nb", r"a\nb"),
         (".*|x", ".*|x", r"\\.\\*\\|x"),

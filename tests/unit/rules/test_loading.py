@@ -1,5 +1,6 @@
 """Rule files become a book, or every mistake in all of them is told, with its place."""
 
+import os
 import re
 from pathlib import Path
 
@@ -99,6 +100,30 @@ def test_what_is_not_text_is_a_mistake(tmp_path: Path) -> None:
     mistakes, _ = check_files([tmp_path], ACTIONS)
 
     assert [f"{tmp_path}/a.yaml: this is not text in UTF-8 (byte 6); is it a rule file?"] == list(map(str, mistakes))
+
+
+def test_what_is_no_file_and_what_is_too_large_are_mistakes(tmp_path: Path) -> None:
+    """Reading a pipe waits for ever, and reading a device fills the memory: no rules would ever be reloaded again."""
+    os.mkfifo(tmp_path / "a.yaml")
+    (tmp_path / "b.yaml").symlink_to("/dev/zero")
+    (tmp_path / "c.yaml").write_bytes(b"#" * (4 * 1024 * 1024 + 1))
+    mistakes, _ = check_files([tmp_path], ACTIONS)
+
+    assert [
+        f"{tmp_path}/a.yaml: this rule file cannot be read: it is no regular file",
+        f"{tmp_path}/b.yaml: this rule file cannot be read: it is no regular file",
+        f"{tmp_path}/c.yaml: this rule file cannot be read: it is larger than 4 MiB",
+    ] == list(map(str, mistakes))
+
+
+def test_links_that_lead_back_are_followed_once(tmp_path: Path) -> None:
+    """Two of them in one folder are two ways back, then four, and no end: a service that starts would hang there."""
+    (tmp_path / "a.yaml").write_text(pack("a", "one"))
+    (tmp_path / "sub").mkdir()
+    for name in ("back", "again"):
+        (tmp_path / "sub" / name).symlink_to("..")
+
+    assert ["a/one"] == [rule.id for rule in load_book([tmp_path], ACTIONS)]
 
 
 def test_thousands_of_rules_load(tmp_path: Path) -> None:

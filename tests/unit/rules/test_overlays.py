@@ -82,7 +82,7 @@ def test_an_overlay_makes_another_rule(tmp_path: Path) -> None:
             "overlay: shop\nvars: {namespace: '{{ labels.x }}'}\n",
             "2:19: `vars` hold plain values; this expression would never be evaluated, write it where it is used",
         ),
-        ("overlay: shop\nvars: {tail: 0}\n", "`tail`: input should be greater than or equal to 1"),
+        ("overlay: shop\nvars: {tail: 0}\n", "`tail` is 1 at the least"),
     ],
 )
 def test_what_fits_nothing_is_a_mistake(tmp_path: Path, overlay: str, what: str) -> None:
@@ -100,3 +100,13 @@ def test_a_file_cannot_be_pack_and_overlay(tmp_path: Path) -> None:
     mistakes, _ = check_files([tmp_path], ACTIONS)
 
     assert ["2:1: `overlay` is not known here"] == [str(m).split("x.yaml:")[1].split(";")[0] for m in mistakes]
+
+
+def test_a_rule_without_a_name_is_told_under_an_overlay_as_well(tmp_path: Path) -> None:
+    """A mistake in a pack must not keep all the others from being told."""
+    (tmp_path / "o.yaml").write_text("overlay: p\nmodes: {x: auto}\n")
+    (tmp_path / "p.yaml").write_text("pack: p\nrules:\n  - {name: [x], match: [a=b]}\n  - {name: x, match: [a=b]}\n")
+
+    mistakes, _ = check_files([tmp_path], ACTIONS)
+
+    assert [(3, 12, "`name` takes text")] == [(m.line, m.column, m.what.partition(";")[0]) for m in mistakes]

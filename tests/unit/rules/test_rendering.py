@@ -65,8 +65,8 @@ def test_missing_labels_of_any_parameter_are_named() -> None:
 @pytest.mark.parametrize(
     ("params", "labels", "part"),
     [
-        ({"name": "x", "tail": "{{ labels.n }}"}, {"n": "many"}, "tail: `tail`: input should be a valid integer"),
-        ({"name": "x", "tail": "{{ labels.n }}"}, {"n": "0"}, "tail: `tail`: input should be greater than or equal"),
+        ({"name": "x", "tail": "{{ labels.n }}"}, {"n": "many"}, "tail: `tail` takes a whole number"),
+        ({"name": "x", "tail": "{{ labels.n }}"}, {"n": "0"}, "tail: `tail` is 1 at the least"),
         ({"name": "x", "level": "{{ labels.n }}"}, {"n": "sofd"}, "'soft' or 'hard'; did you mean `soft`?"),
         ({"name": "x", "ports": ["{{ labels.n }}"]}, {"n": "q"}, "ports.0: item 1 of `ports`"),
         ({"name": "x", "tail": "{{ labels.n | int }}"}, {"n": "q"}, "'q' is not a number"),
