@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import re2
 from pydantic import AfterValidator, Field
 
-from remediator.kit.redaction import shorten
+from remediator.kit.redaction import Redactor, shorten
 from remediator.plugins import Params, Result
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
@@ -20,6 +20,10 @@ _MOST_PATTERNS = 20
 _LONGEST_PATTERN = 1000
 _LONGEST_EXAMPLE = 300
 _LONGEST_LINE = 64 * 1024  # bytes of a line that are looked at
+_LOOKED_AT = 4096  # characters of an example, for secrets
+_NOTE = len("… (65536 more)")
+_REDACTOR = Redactor()
+_CUT_WORD = re.compile(r"[^\s,;&\"']+\Z")
 
 
 def compile_pattern(pattern: str) -> Any:
@@ -71,7 +75,8 @@ class Counted(Result):
     counts: dict[str, int]
     """How many lines each pattern was found in, by its name."""
     examples: dict[str, tuple[str, ...]]
-    """The newest of these lines by the name of the pattern, the oldest first, each cut to 300 characters."""
+    """The newest of these lines by the name of the pattern, the oldest first, each cut to 300 characters, before the
+    word that the cut would go through."""
     lines: int
     """How many lines were looked at."""
 
@@ -93,7 +98,7 @@ class LineCounter:
     def __init__(self, patterns: Mapping[str, str], examples: int) -> None:
         self._compiled = {name: compile_pattern(pattern) for name, pattern in patterns.items()}
         self._counts = dict.fromkeys(patterns, 0)
-        self._examples: dict[str, deque[str]] = {name: deque(maxlen=examples) for name in patterns}
+        self._examples: dict[str, deque[bytes]] = {name: deque(maxlen=examples) for name in patterns}
         self._lines = 0
 
     def feed(self, lines: Iterable[str | bytes]) -> None:
@@ -104,9 +109,7 @@ class LineCounter:
             for name, pattern in self._compiled.items():
                 if pattern.search(raw) is not None:
                     self._counts[name] += 1
-                    self._examples[name].append(
-                        shorten(raw.decode("utf-8", "replace").rstrip("\r\n"), _LONGEST_EXAMPLE)
-                    )
+                    self._examples[name].append(raw)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -116,9 +119,19 @@ class LineCounter:
     @property
     def examples(self) -> dict[str, tuple[str, ...]]:
         """The newest lines of each pattern, the oldest first."""
-        return {name: tuple(lines) for name, lines in self._examples.items()}
+        return {name: tuple(map(_example, lines)) for name, lines in self._examples.items()}
 
     @property
     def lines(self) -> int:
         """How many lines were looked at."""
         return self._lines
+
+
+def _example(raw: bytes) -> str:
+    """The start of a line, with nothing in it that is only a part of a secret: that would not be known as one."""
+    text = raw.decode("utf-8", "replace").rstrip("\r\n")
+    if len(text) <= _LONGEST_EXAMPLE:
+        return text
+    safe = _REDACTOR.text(text[:_LOOKED_AT])[: _LONGEST_EXAMPLE - _NOTE]
+    whole = _CUT_WORD.sub("", safe)
+    return f"{whole}… ({len(text) - len(whole)} more)"

@@ -4,21 +4,25 @@ Only what lies beneath the folders of the setting `files.roots` can be reached. 
 what a crash may leave, is the business of `remediator.clients.files`.
 """
 
+import asyncio
+import heapq
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from remediator.actions.counting import Counted, CountingParams, LineCounter
 from remediator.clients.files import Fields, Found, Place, parts_of
 from remediator.errors import Failed
+from remediator.kit.wording import counted
 from remediator.model.duration import Duration, say_duration
 from remediator.plugins import ActionContext, Effect, Params, Result, Target, action
 
 _SHOWN = 20
 _KIB = 1024
+_OLDEST = 1e4 * 365 * 86_400  # seconds
 _MARGIN = timedelta(seconds=3)
 """Less than this is too short for any change."""
 
@@ -35,6 +39,8 @@ def _glob(pattern: str) -> str:
 
 
 def _live_glob(pattern: str) -> str:
+    if pattern.startswith("."):
+        raise ValueError(f"{pattern!r} would match hidden files, under which a rotation keeps what it works on")
     if pattern.endswith(".gz"):
         raise ValueError(f"{pattern!r} would match what is compressed already; write the pattern of the files in use")
     return _glob(pattern)
@@ -105,7 +111,8 @@ class JsonLinesParams(FolderParams):
     pattern: Glob = "*"
     """What the names of the files match, such as `inbox-*.wal`."""
     limit: MostEntries = 20
-    """How many entries: the newest of the newest files."""
+    """How many entries: the newest of the newest files, 512 KiB at the most. A line that is longer than 256 KiB is not
+    looked into."""
 
 
 class RotateParams(FolderParams):
@@ -222,7 +229,7 @@ class JsonLines(Result):
 
     def brief(self) -> str:
         said = "1 entry" if self.count == 1 else f"{self.count} entries"
-        return said + (f", {self.unreadable} lines that cannot be read" if self.unreadable else "")
+        return said + (f", {counted(self.unreadable, 'line')} that cannot be read" if self.unreadable else "")
 
 
 class Skipped(BaseModel):
@@ -274,7 +281,8 @@ class CompactedOutbox(Result):
     """By how much the file is smaller."""
 
     def brief(self) -> str:
-        said = f"{self.dropped:,} lines dropped, {self.kept:,} kept, {say_bytes(self.bytes_freed)} freed"
+        lines = "1 line" if self.dropped == 1 else f"{self.dropped:,} lines"
+        said = f"{lines} dropped, {self.kept:,} kept, {say_bytes(self.bytes_freed)} freed"
         return said + (f", {self.unreadable:,} that cannot be read" if self.unreadable else "")
 
 
@@ -290,7 +298,8 @@ def say_bytes(size: float) -> str:
 def _say_age(seconds: float) -> str:
     """To the two largest units' worth: nobody wants milliseconds of a day."""
     step = 1 if seconds < 3600 else 60  # noqa: PLR2004 - an hour
-    return say_duration(timedelta(seconds=math.floor(max(seconds, 0) / step) * step))
+    known = min(max(seconds, 0), _OLDEST)
+    return say_duration(timedelta(seconds=math.floor(known / step) * step))
 
 
 def _say_place(params: FolderParams | FileParams) -> str:
@@ -306,7 +315,7 @@ def _say_list(params: ListParams) -> str:
 
 
 def _say_tail(params: TailParams) -> str:
-    return f"read the last {params.lines} lines of {_say_place(params)}"
+    return f"read the last {counted(params.lines, 'line')} of {_say_place(params)}"
 
 
 def _say_count(params: CountParams) -> str:
@@ -314,7 +323,7 @@ def _say_count(params: CountParams) -> str:
 
 
 def _say_json_lines(params: JsonLinesParams) -> str:
-    return f"read the newest {params.limit} entries of {params.pattern} in {_say_place(params)}"
+    return f"read the newest {counted(params.limit, 'entry', 'entries')} of {params.pattern} in {_say_place(params)}"
 
 
 def _say_rotate(params: RotateParams) -> str:
@@ -352,23 +361,35 @@ def _percent(part: int, whole: int) -> float:
 async def list_files(ctx: ActionContext, params: ListParams) -> Listed:
     """The files of a folder, with size and age."""
     found = await ctx.clients.files.found(params.place(params.path), params.pattern)
-    by_age = sorted(found, key=lambda one: (one.modified, one.name))
-    now = ctx.clock.now()
+    return await asyncio.to_thread(_listed, found, params, ctx.clock.now())  # to order very many takes a while
+
+
+def _listed(found: list[Found], params: ListParams, now: datetime) -> Listed:
     return Listed(
-        files=tuple(_file_found(one, now) for one in _ordered(found, params.order)[: params.limit]),
+        files=tuple(_file_found(one, now) for one in _first(found, params.order, params.limit)),
         count=len(found),
         total_bytes=sum(one.size for one in found),
-        newest=_file_found(by_age[-1], now) if by_age else None,
-        oldest=_file_found(by_age[0], now) if by_age else None,
+        newest=_file_found(max(found, key=_age), now) if found else None,
+        oldest=_file_found(min(found, key=_age), now) if found else None,
     )
 
 
-def _ordered(found: list[Found], order: str) -> list[Found]:
-    if order == "name":
-        return sorted(found, key=lambda one: one.name)
-    if order in ("largest", "smallest"):
-        return sorted(found, key=lambda one: (one.size, one.name), reverse=order == "largest")
-    return sorted(found, key=lambda one: (one.modified, one.name), reverse=order == "newest")
+def _first(found: list[Found], order: str, limit: int) -> list[Found]:
+    by: Callable[[Found], Any] = {"name": _name, "largest": _size, "smallest": _size}.get(order, _age)
+    pick = heapq.nlargest if order in ("newest", "largest") else heapq.nsmallest
+    return pick(limit, found, key=by)
+
+
+def _name(one: Found) -> str:
+    return one.name
+
+
+def _size(one: Found) -> tuple[int, str]:
+    return (one.size, one.name)
+
+
+def _age(one: Found) -> tuple[float, str]:
+    return (one.modified, one.name)
 
 
 def _file_found(one: Found, now: datetime) -> FileFound:
@@ -376,8 +397,16 @@ def _file_found(one: Found, now: datetime) -> FileFound:
         name=one.shown,
         size=one.size,
         age_seconds=round(now.timestamp() - one.modified, 3),
-        modified_at=datetime.fromtimestamp(one.modified, UTC),
+        modified_at=_time_of(one.modified),
     )
+
+
+def _time_of(seconds: float) -> datetime:
+    """A file system can say times that no calendar here has: the last one then, or the first."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return datetime.max.replace(tzinfo=UTC) if seconds > 0 else datetime.min.replace(tzinfo=UTC)
 
 
 @action("files.tail", effect=Effect.READ, say=_say_tail)

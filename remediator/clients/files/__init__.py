@@ -32,6 +32,8 @@ _CHUNK = 256 * 1024
 _TAIL_BYTES = 256 * 1024
 _LONGEST_LINE = 1024 * 1024
 _ENTRY_BYTES = 8 * 1024 * 1024  # of one file
+_LONGEST_ENTRY = 256 * 1024  # a JSON text takes 30 times its size once it is read, and stops all threads meanwhile
+_MOST_ENTRIES = 512 * 1024  # bytes of all entries together; a result keeps far less
 
 T = TypeVar("T")
 
@@ -136,7 +138,10 @@ class Files:
         return await self._on_thread(work)
 
     async def entries(self, place: Place, pattern: str, limit: int) -> Entries:
-        """The newest JSON objects of the newest matching files of a folder."""
+        """The newest JSON objects of the newest matching files of a folder, 512 KiB of them at the most.
+
+        A line that is longer than 256 KiB counts as unreadable.
+        """
 
         def work(stop: Stop) -> Entries:
             with self._roots.folder(place) as folder, told(f"read the entries in {place}"):
@@ -146,23 +151,33 @@ class Files:
 
     def _entries(self, folder: int, place: Place, pattern: str, limit: int, stop: Stop) -> Entries:
         newest_first: list[dict[str, Any]] = []
-        unreadable, left = 0, self._most_bytes
-        files = sorted(self._matching(folder, place, pattern, stop), key=lambda one: (one.modified, one.name))
-        for one in reversed(files):
-            with open_file(folder, one.name, f"{place}/{one.name}") as file:
+        unreadable, room = 0, _MOST_ENTRIES
+        for line in self._newest_lines(folder, place, pattern, stop):
+            entry = entry_of(line) if len(line) <= _LONGEST_ENTRY else None
+            if entry is None or not _is_text(entry):
+                unreadable += 1
+                continue
+            room -= len(line)
+            if room < 0:
+                break
+            newest_first.append(entry)
+            if len(newest_first) == limit:
+                break
+        return Entries(tuple(reversed(newest_first)), unreadable)
+
+    def _newest_lines(self, folder: int, place: Place, pattern: str, stop: Stop) -> Iterator[bytes]:
+        """The lines that are not blank, the last one of the newest file first."""
+        left = self._most_bytes
+        for one in sorted(self._matching(folder, place, pattern, stop), key=_age, reverse=True):
+            with open_file(folder, one.name, f"{place}/{one.shown}") as file:
                 lines = list(_last_lines(file, min(left, _ENTRY_BYTES), stop))
             left -= sum(map(len, lines))
             for line in reversed(lines):
-                if len(newest_first) == limit:
-                    break
-                entry = entry_of(line)
-                if entry is not None and _is_text(entry):
-                    newest_first.append(entry)
-                elif line.strip():
-                    unreadable += 1
-            if len(newest_first) == limit or left <= 0:
-                break
-        return Entries(tuple(reversed(newest_first)), unreadable)
+                stop.check(f"read the entries in {place}")
+                if line.strip():
+                    yield line
+            if left <= 0:
+                return
 
     def _matching(self, folder: int, place: Place, pattern: str, stop: Stop) -> Iterator[Found]:
         for name in names_in(folder, str(place), self._most_entries):
@@ -212,6 +227,10 @@ class Files:
         except asyncio.CancelledError:
             stop.now()
             raise
+
+
+def _age(one: Found) -> tuple[float, str]:
+    return (one.modified, one.name)
 
 
 def incarnation_of(folder: int) -> str:

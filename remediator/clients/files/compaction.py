@@ -46,6 +46,7 @@ _PATIENCE = 10.0  # seconds for a writer to close the file
 _GRACE = 0.02  # seconds
 _ATTEMPTS = 5
 _MOST_IDS = 2_000_000  # some 200 MiB; the rest is dropped the next time
+_MARK = 256 * 1024  # bytes that tell whether the file was only appended to
 _MOST_LATE = 64 * 1024 * 1024  # bytes that late writers appended
 _TURNS = 20  # how often a writer that waits is let go first
 
@@ -70,6 +71,9 @@ class _Survey:
     unreadable: int
     done: frozenset[bytes]
     """The ids all of whose lines go."""
+    mark_at: int
+    mark: bytes
+    """The last bytes when it began. They stand there still, unless somebody does more than append."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,7 @@ class _Left:
 
     @classmethod
     def of(cls, name: str, current: str) -> "_Left | None":
-        found = re.fullmatch(rf"\.{re.escape(current)}\.compacted-([0-9]+)-([0-9]+)-[0-9]+", name)
+        found = re.fullmatch(rf"\.{re.escape(current)}\.compacted-([0-9]{{1,18}})-([0-9]{{1,18}})-[0-9]+", name)
         return cls(name, int(found[1]), int(found[2])) if found else None
 
 
@@ -182,6 +186,8 @@ class Compaction:
     def _survey(self, file: int) -> _Survey:
         """Which ids are done. A last line without its end may be half written: all of its id stays."""
         done: set[bytes] = set()
+        mark_at = max(os.fstat(file).st_size - _MARK, 0)
+        mark = os.pread(file, _MARK, mark_at)
         at = end = lines = unreadable = 0
         for line in lines_of(self._chunks(file)):
             entry = entry_of(line.raw)
@@ -196,7 +202,7 @@ class Compaction:
                 done.add(key)
             else:
                 done.discard(key)
-        return _Survey(end, lines, unreadable, frozenset(done))
+        return _Survey(end, lines, unreadable, frozenset(done), mark_at, mark)
 
     def _chunks(self, file: int, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         at = start
@@ -245,8 +251,11 @@ class Compaction:
     def _copy_rest(self, file: int, survey: _Survey, out: BinaryIO) -> int:
         """Copy what was appended since; where the file ends now."""
         size = os.fstat(file).st_size
-        if size < survey.end:
-            raise Failed(f"{self.shown} was cut short by somebody meanwhile; nothing was done, look who writes to it")
+        if size < survey.end or os.pread(file, len(survey.mark), survey.mark_at) != survey.mark:
+            raise Failed(
+                f"{self.shown} was rewritten by somebody meanwhile; nothing was done. Only an outbox that is appended "
+                "to, and nothing else, can be compacted: look who writes to it"
+            )
         for line in lines_of(self._chunks(file, survey.end, size)):
             if self._key_in(line) in survey.done:
                 raise _BeginAnew
@@ -264,15 +273,16 @@ class Compaction:
         try:
             self._refuse_another(file, second)
             os.fsync(self.folder)
+            self._refuse_another(file, self.name)  # once more: the disk may have taken its time
             os.rename(self._copy_name, self.name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
         except BaseException:
             os.unlink(second, dir_fd=self.folder)
             raise
         os.fsync(self.folder)
 
-    def _refuse_another(self, file: int, second: str) -> None:
-        linked = look(self.folder, second)
-        if linked is None or not same(linked, os.fstat(file)):
+    def _refuse_another(self, file: int, name: str) -> None:
+        named = look(self.folder, name)
+        if named is None or not same(named, os.fstat(file)):
             raise Failed(f"{self.shown} was replaced by somebody meanwhile; nothing was done, try again")
 
     # Old files that writers may have appended to after all

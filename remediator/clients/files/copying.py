@@ -24,6 +24,15 @@ def new_file(folder: int, name: str) -> Iterator[BinaryIO]:
         raise
 
 
+def rename_to_free(folder: int, old: str, new: str) -> None:
+    """Rename a file, never over another one. Raises FileExistsError where the name is taken.
+
+    Killed in between it has both names.
+    """
+    os.link(old, new, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+    os.unlink(old, dir_fd=folder)
+
+
 def as_like(old: int, new: int) -> None:
     """Give a file the owner, mode, times and attributes of another. Raises OSError where it cannot be had."""
     seen, own = os.fstat(old), os.fstat(new)

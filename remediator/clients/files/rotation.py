@@ -6,11 +6,13 @@ to a file that is not its own. Whatever moment it is killed at, what was in a fi
 1. `name` is compressed to `.name.gz.rotating`, which is synced, renamed to `name.gz`, and the folder synced. A lease on
    `name` tells before, meanwhile and after whether anybody wants to open it; then the compressed copy is removed again.
 2. `name` is renamed to `.name.rotated`, so that nobody finds it any more. One who found it just before still waits for
-   our lease: that is seen, and the file is put back. Else it is removed.
+   our lease: that is seen, and the file is put back, as is another file that had got the name just before; never over
+   one that has the name by now. Else it is removed.
 
 The next rotation finishes what one that was killed has left: a compressed copy that never got its name is removed
 (`name` is still there); `.name.rotated` gets its name back; and `name` beside its `name.gz` is removed only where the
 `.gz` decompresses to the same bytes. A `.gz` of which `name` is a continuation is made anew, any other is left alone.
+What keeps one file from being done (its owner, a flag, a bad block) is told, and the other files go on.
 
 What remains: an opener that had found `name` before step 2, and whose open has got no further in the kernel when the
 look after it is over, would write to a file that is removed. It would have to stand still for `_GRACE` at least.
@@ -24,16 +26,16 @@ import stat
 import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
 from typing import BinaryIO
 
 from remediator.clients.files import leases
-from remediator.clients.files.copying import as_like, new_file, synced
+from remediator.clients.files.copying import as_like, new_file, rename_to_free, synced
 from remediator.clients.files.walking import NO_SPACE, Stop, alone, look, names_in, open_file, same, shown_name, told
-from remediator.errors import Failed
+from remediator.errors import Failed, RemediatorError
 from remediator.kit.redaction import shorten
 
 _CHUNK = 256 * 1024
@@ -51,6 +53,8 @@ class Why(StrEnum):
     OTHER = "a .gz with other content is there already; move that away"
     NO_TIME = "the time was over"
     GONE = "it is not there any more"
+    LEFT = "an earlier rotation set this aside, and its .gz does not have all of it; merge it by hand, and remove it"
+    BEFORE = "an earlier rotation set another file of this name aside, as .NAME.rotated; see to that first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Rotation:
     _deleted: list[str] = field(default_factory=list)
     _skipped: list[tuple[str, str]] = field(default_factory=list)
     _freed: int = 0
+    _troubles: list[RemediatorError] = field(default_factory=list)
 
     def run(self) -> Rotated:
         """Do it. Raises Failed where nothing could be freed for want of space, or there are no leases."""
@@ -107,7 +112,8 @@ class Rotation:
             closed = sorted(live, key=lambda one: one.age)[:-1]
             self._delete_old(closed, generations, {one.name for one in live})
             for one in sorted(closed, key=lambda one: (one.stat.st_size, one.name)):
-                self._try_one(one)
+                with self._by_itself(one.name):
+                    self._rotate(one)
             os.fsync(self.folder)
         self._refuse_if_stuck(closed)
         skipped = tuple((shown_name(name), str(why)) for name, why in self._skipped)
@@ -135,28 +141,31 @@ class Rotation:
 
     def _put_back(self) -> None:
         for aside, name in self._left_by(_ASIDE):
-            if look(self.folder, name) is None:
-                os.rename(aside, name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
-                continue
-            try:
-                self._finish_aside(aside, name)
-            except _Kept as kept:
-                self._skipped.append((aside, kept.why))
+            with self._by_itself(aside):
+                try:
+                    rename_to_free(self.folder, aside, name)
+                except FileExistsError:
+                    self._finish_aside(aside, name)
 
     def _finish_aside(self, aside: str, name: str) -> None:
-        """A writer has begun a new file of this name: the old one may go where its `.gz` has all of it."""
+        """It has its name back already; or a new file has it: then it may go where its `.gz` has all of it."""
+        both = [look(self.folder, one) for one in (aside, name)]
+        if both[0] and both[1] and same(both[0], both[1]):
+            os.unlink(aside, dir_fd=self.folder)
+            return
         with open_file(self.folder, aside, f"{self.shown}/{aside}") as file, self._nobody_has(file, aside) as is_free:
             if not is_free:
                 raise _Kept(Why.OPEN)
             if self._compared(file, f"{name}.gz") is not _Compared.SAME:
-                raise _Kept(Why.OTHER)
+                raise _Kept(Why.LEFT)
             os.unlink(aside, dir_fd=self.folder)
             self._freed += _space(os.fstat(file), was=1)
 
     def _remove_unfinished(self) -> None:
         for unfinished, name in self._left_by(_UNFINISHED):
             if look(self.folder, name) is not None or look(self.folder, f"{name}.gz") is not None:
-                os.unlink(unfinished, dir_fd=self.folder)
+                with self._by_itself(unfinished):
+                    os.unlink(unfinished, dir_fd=self.folder)
 
     def _left_by(self, form: re.Pattern[str]) -> Iterator[tuple[str, str]]:
         for left in sorted(names_in(self.folder, self.shown, self.limit)):
@@ -176,20 +185,29 @@ class Rotation:
         whole = [one for one in compressed if one.name.removesuffix(".gz") not in live]
         newest_first = sorted([*closed, *whole], key=lambda one: one.age, reverse=True)
         for one in newest_first[self.keep :]:
-            if one in whole and one.stat.st_mtime < self.before.timestamp():
-                os.unlink(one.name, dir_fd=self.folder)
-                self._deleted.append(one.name)
-                self._freed += _space(one.stat)
+            is_whole = one.name.endswith(".gz")  # no file in use has such a name
+            if is_whole and one.stat.st_mtime < self.before.timestamp() and self.stop.left:
+                with self._by_itself(one.name):
+                    os.unlink(one.name, dir_fd=self.folder)
+                    self._deleted.append(one.name)
+                    self._freed += _space(one.stat)
 
-    def _try_one(self, one: _Seen) -> None:
+    @contextmanager
+    def _by_itself(self, name: str) -> Iterator[None]:
+        """What keeps this file from being done is told, and keeps no other from it."""
         try:
-            self._rotate(one)
+            with told(f"rotate {self.shown}/{name}"):
+                yield
         except _Kept as kept:
-            self._skipped.append((one.name, kept.why))
-        except OSError as error:
-            if error.errno not in NO_SPACE:
-                raise
-            self._skipped.append((one.name, Why.NO_ROOM))
+            self._skipped.append((name, kept.why))
+        except RemediatorError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno in NO_SPACE:
+                self._skipped.append((name, Why.NO_ROOM))
+                return
+            self._skipped.append((name, str(error)))
+            self._troubles.append(error)
+
+    # One file
 
     def _rotate(self, one: _Seen) -> None:
         packed = f"{one.name}.gz"
@@ -198,11 +216,14 @@ class Rotation:
         seen = look(self.folder, one.name)
         if seen is None or not same(seen, one.stat):
             raise _Kept(Why.GONE)
+        if look(self.folder, _aside(one.name)) is not None:
+            raise _Kept(Why.BEFORE)
         with open_file(self.folder, one.name, f"{self.shown}/{one.name}") as file:
             with self._nobody_has(file, one.name) as is_free:
                 if not is_free:
                     raise _Kept(Why.OPEN)
                 taken = self._pack(file, packed)
+                os.fsync(self.folder)
                 self._remove(file, one.name, packed)
             self._freed += _space(os.fstat(file), was=1) - taken
         self._compressed.append(one.name)
@@ -227,31 +248,34 @@ class Rotation:
             self._still_ours(file)
             taken = _space(os.fstat(out.fileno()))
             os.rename(unfinished, packed, src_dir_fd=self.folder, dst_dir_fd=self.folder)
-        os.fsync(self.folder)
         return taken
 
     def _compress(self, file: int, out: BinaryIO) -> None:
-        made = os.fstat(file)
-        with gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=int(made.st_mtime)) as packing:
+        # The `.gz` itself gets the time of the file; in it there is no room for all times.
+        with gzip.GzipFile(filename="", mode="wb", fileobj=out, mtime=0) as packing:
             for chunk in _chunks(file):
                 packing.write(chunk)
                 self._still_ours(file)
 
     def _remove(self, file: int, name: str, packed: str) -> None:
         """Remove the file, all of which is in the `.gz`; where somebody wants it, it stays and the `.gz` goes."""
-        aside = f".{name}.rotated"
-        seen = look(self.folder, name)
-        if seen is None or not same(seen, os.fstat(file)):
+        aside = _aside(name)
+        if not self._is_named(file, name):
             raise _Kept(Why.WANTED)  # another one has its name now
         os.rename(name, aside, src_dir_fd=self.folder, dst_dir_fd=self.folder)
         time.sleep(_GRACE)
-        if leases.is_wanted(file, leases.WHOLE):
-            if look(self.folder, name) is not None:
-                raise _Kept(Why.WANTED)  # the next rotation sees to what stands aside
-            os.rename(aside, name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
-            os.unlink(packed, dir_fd=self.folder)
+        is_it = self._is_named(file, aside)  # else another one had got the name just before
+        if not is_it or leases.is_wanted(file, leases.WHOLE):
+            with suppress(FileExistsError):  # the next rotation sees to what stands aside then
+                rename_to_free(self.folder, aside, name)
+                if is_it:
+                    os.unlink(packed, dir_fd=self.folder)
             raise _Kept(Why.WANTED)
         os.unlink(aside, dir_fd=self.folder)
+
+    def _is_named(self, file: int, name: str) -> bool:
+        seen = look(self.folder, name)
+        return seen is not None and same(seen, os.fstat(file))
 
     def _compared(self, file: int, packed: str) -> "_Compared":
         """What the `.gz` has of the file."""
@@ -266,7 +290,10 @@ class Rotation:
                 os.fdopen(os.dup(raw), "rb") as zipped,
                 gzip.GzipFile(fileobj=zipped) as unpacked,
             ):
-                return self._compared_bytes(file, unpacked)
+                found = self._compared_bytes(file, unpacked)
+                if found is _Compared.SAME:
+                    os.fsync(raw)  # whoever made it: it is about to be all that there is
+                return found
         except (gzip.BadGzipFile, EOFError, zlib.error):
             return _Compared.OTHER
 
@@ -291,8 +318,11 @@ class Rotation:
             yield granted
 
     def _refuse_if_stuck(self, closed: list[_Seen]) -> None:
-        is_stuck = Why.NO_ROOM in {why for _, why in self._skipped}
-        if not is_stuck or self._compressed or self._freed > 0:
+        if self._compressed or self._freed > 0:
+            return
+        if Why.NO_ROOM not in {why for _, why in self._skipped}:
+            if self._troubles and not self._deleted:
+                raise self._troubles[0]
             return
         system = os.fstatvfs(self.folder)
         sizes = [one.stat.st_size for one in closed]
@@ -309,6 +339,10 @@ class _Compared(Enum):
     START = 2
     OTHER = 3
     MISSING = 4
+
+
+def _aside(name: str) -> str:
+    return f".{name}.rotated"
 
 
 def _chunks(file: int) -> Iterator[bytes]:

@@ -220,12 +220,18 @@ def told(what: str) -> Iterator[None]:
     """Makes the system's errors ours, saying what was tried."""
     try:
         yield
-    except (FileNotFoundError, NotADirectoryError) as error:
+    except FileNotFoundError as error:
         raise TargetGone(f"{what}: it is not there") from error
+    except NotADirectoryError as error:
+        raise TargetGone(f"{what}: it is not a folder, or is beneath something that is none") from error
     except PermissionError as error:
-        raise Failed(f"{what}: not permitted; give the user that remediator runs as the right to do this") from error
+        flagged = ", and look with `lsattr` for a flag that forbids it to all" if error.errno == errno.EPERM else ""
+        raise Failed(
+            f"{what}: not permitted; give the user that remediator runs as the right to do this{flagged}"
+        ) from error
     except OSError as error:
         if error.errno in _FOR_NOW:
             raise Unavailable(f"{what}: {error.strerror}") from error
         hint = "; free some space first" if error.errno in NO_SPACE else ""
-        raise Failed(f"{what}: {error.strerror or error}{hint}") from error
+        about = f" ({shown_name(error.filename)})" if isinstance(error.filename, str) else ""
+        raise Failed(f"{what}: {error.strerror or error}{about}{hint}") from error

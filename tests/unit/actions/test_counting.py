@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from remediator.actions.counting import Counted, CountingParams, LineCounter
+from remediator.kit.redaction import Redactor
 
 
 def test_each_pattern_counts_its_lines_and_keeps_the_newest() -> None:
@@ -25,8 +26,21 @@ def test_long_and_broken_lines_do_no_harm() -> None:
     counter.feed(["a" * 1_000_000, "half \ud800 a"])
 
     assert {"a": 2} == counter.counts
-    counter.feed(["a" * 1_000_000])
-    assert 300 == len(counter.examples["a"][0])
+    counter.feed(["a b " * 1_000_000])
+    assert 280 < len(counter.examples["a"][0]) <= 300
+    assert counter.examples["a"][0].startswith("a b a b ")
+
+
+@pytest.mark.parametrize("before", range(200, 320, 7))
+def test_an_example_is_not_cut_within_a_secret(before: int) -> None:
+    """What is left of one is not known as one by whoever redacts it later, and would be told."""
+    configured, token = "S3cr3tValue" * 4, "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.SflKxwRJSMeKKF2QT4fwpM"
+    counter = LineCounter({"a": "error"}, 1)
+    for secret in (configured, token):
+        counter.feed([f"error {'y' * before} {secret} and so on {'z' * 300}"])
+        told = Redactor([configured]).text(counter.examples["a"][0])
+        assert secret[:5] not in told
+        assert told.startswith("error")
 
 
 def test_no_examples_where_none_are_wanted() -> None:

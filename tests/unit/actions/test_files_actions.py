@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from remediator.actions import files
 from remediator.actions.counting import Counted
 from remediator.clients import Clients
+from remediator.clients.files import Found
 from remediator.errors import Failed, NotAllowed, RemediatorError, TargetGone
 from remediator.kit.clock import SystemClock
 from remediator.model.ids import StepId
@@ -109,6 +110,7 @@ def test_a_path_that_could_lead_out_is_refused(path: str) -> None:
         (files.tail, {"path": ""}),
         (files.list_files, {"pattern": "a/*"}),
         (files.rotate, {"pattern": "*.gz"}),
+        (files.rotate, {"pattern": ".*"}),
         (files.rotate, {"pattern": "*", "keep": 0}),
         (files.compact, {"path": "a", "older_than": "200000w"}),
         (files.count, {"path": "a", "patterns": {"a": "a"}, "last_bytes": 0}),
@@ -231,6 +233,31 @@ async def test_files_are_listed_with_their_ages(clients: Clients, root: Path) ->
         listed = await act(clients, files.list_files, pattern="inbox-*.wal", order=order)
         assert f"inbox-{first}.wal" == listed.files[0].name
     assert "no files" == (await act(clients, files.list_files, pattern="none")).brief()
+
+
+@pytest.mark.parametrize(("seconds", "year"), [(1e15, 9999), (-1e15, 1), (-1.0, 1969)])
+async def test_a_file_may_be_of_a_time_that_no_calendar_has(
+    clients: Clients, monkeypatch: pytest.MonkeyPatch, seconds: float, year: int
+) -> None:
+    """Some file systems take any; whoever may write there would break the diagnosis."""
+
+    async def found(*_: object) -> list[Found]:
+        return [Found("a", "a", 1, seconds)]
+
+    monkeypatch.setattr(clients.files, "found", found)
+    listed = await act(clients, files.list_files)
+
+    assert year == listed.files[0].modified_at.year
+    assert listed.brief().startswith("1 file, 1 bytes, the oldest ")
+
+
+async def test_a_root_that_is_no_folder_is_said(tmp_path: Path) -> None:
+    """It is there, so "it is not there" would send people the wrong way."""
+    (tmp_path / "file").write_text("x")
+    clients = Clients(Settings(files=FileSettings(roots={"wal": tmp_path / "file"})))
+    with pytest.raises(TargetGone, match=r"open the folder of files\.roots\.wal: it is not a folder"):
+        await act(clients, files.disk)
+    await clients.close()
 
 
 async def test_a_folder_with_too_many_entries_is_a_failure(clients: Clients, root: Path) -> None:
@@ -404,6 +431,10 @@ async def test_acknowledged_old_entries_go_and_everything_else_stays(clients: Cl
             '{"id": true, "ts": 5, "acked": true}',
             '{"id": null, "ts": 5, "acked": true}',
             '{"id": ["x"], "ts": 5, "acked": true}',
+            '{"id": "", "ts": 5, "open": "its id is left out"}',
+            '{"id": "", "ts": 5, "acked": true}',
+            '{"id": 0, "ts": 5}',
+            '{"id": 0, "ts": 5, "acked": true}',
             '{"id": "far", "ts": 1e300, "acked": true}',
             '{"id": "nan", "ts": NaN, "acked": true}',
             '{"id": "twice", "id": "twice", "ts": 5, "acked": true}',
@@ -429,14 +460,14 @@ async def test_acknowledged_old_entries_go_and_everything_else_stays(clients: Cl
     found = await act(clients, files.compact, path="outbox.wal")
 
     assert keep + torn == outbox.read_bytes()
-    assert (21, 4, len(gone)) == (found.kept, found.dropped, found.bytes_freed)
+    assert (25, 4, len(gone)) == (found.kept, found.dropped, found.bytes_freed)
     assert 4 == found.unreadable
     assert 0o100604 == outbox.stat().st_mode
     assert b"kept" == os.getxattr(outbox, "user.tag")
     assert {"outbox.wal"} == names_in(root)
     again = await act(clients, files.compact, path="outbox.wal")
-    assert (21, 0, 0) == (again.kept, again.dropped, again.bytes_freed)
-    assert "0 lines dropped, 21 kept, 0 bytes freed, 4 that cannot be read" == again.brief()
+    assert (25, 0, 0) == (again.kept, again.dropped, again.bytes_freed)
+    assert "0 lines dropped, 25 kept, 0 bytes freed, 4 that cannot be read" == again.brief()
 
 
 async def test_the_names_of_the_fields_are_the_users(clients: Clients, root: Path) -> None:

@@ -1,13 +1,17 @@
 """What the files client does where others are in the way: openers, other users, the time, late writers."""
 
+import errno
+import fcntl
 import gzip
 import os
 import random
+import signal
 import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import ValidationError
@@ -88,6 +92,177 @@ def test_a_generation_is_all_of_the_file(tmp_path: Path) -> None:
     assert content == gzip.decompress((tmp_path / "a.wal.gz").read_bytes())
 
 
+def names_with_content(folder: Path) -> dict[str, bytes]:
+    return {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
+
+
+def test_what_stands_aside_is_not_lost_to_a_new_file_of_its_name(tmp_path: Path) -> None:
+    """A writer got hold of it before an earlier rotation was killed, so the `.gz`, moved away since, lacks some."""
+    (tmp_path / ".a.wal.rotated").write_bytes(b"only here")
+    (tmp_path / "a.wal").write_bytes(b"anew")
+    os.utime(tmp_path / "a.wal", (1, 1))
+    (tmp_path / "b.wal").write_bytes(b"newest")
+    before = names_with_content(tmp_path)
+
+    why = dict(rotation_of(tmp_path).skipped)
+
+    assert before == names_with_content(tmp_path)
+    assert why[".a.wal.rotated"].startswith("an earlier rotation set this aside, and its .gz does not have all of it")
+    assert why["a.wal"].startswith("an earlier rotation set another file of this name aside")
+
+
+def right_before(monkeypatch: pytest.MonkeyPatch, call: str, name: str, do: Callable[[], None]) -> None:
+    """Lets something happen once, right before a call to the system about a file."""
+    real, is_due = getattr(os, call), [True]
+
+    def called(*args: Any, **kwargs: Any) -> Any:
+        if is_due and name in args:
+            is_due.clear()
+            do()
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(os, call, called)
+
+
+def test_a_file_that_its_writer_renames_at_this_moment_is_not_mistaken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new file of this name is nobody's copy: it must not go as if it were the old one."""
+    content = a_large_closed_file(tmp_path)
+
+    def roll() -> None:
+        os.replace(tmp_path / "a.wal", tmp_path / "a.1")  # noqa: PTH105 - `rename` is the one that is watched
+        (tmp_path / "a.wal").write_bytes(b"anew")
+
+    right_before(monkeypatch, "rename", ".a.wal.rotated", roll)
+
+    assert (("a.wal", "somebody wanted to open it meanwhile"),) == rotation_of(tmp_path).skipped
+    assert b"anew" == (tmp_path / "a.wal").read_bytes()
+    assert content == (tmp_path / "a.1").read_bytes()
+
+
+@pytest.mark.parametrize("packed", [b"old", b"other"], ids=["all of it is compressed", "not all of it is"])
+def test_what_is_put_back_never_takes_the_place_of_a_new_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, packed: bytes
+) -> None:
+    """A writer may begin one at the very moment."""
+    (tmp_path / ".a.wal.rotated").write_bytes(b"old")
+    (tmp_path / "a.wal.gz").write_bytes(gzip.compress(packed))
+
+    def begin() -> None:
+        (tmp_path / "a.wal").write_bytes(b"anew")
+
+    for call in ("rename", "link"):
+        right_before(monkeypatch, call, ".a.wal.rotated", begin)
+    rotation_of(tmp_path)
+
+    assert b"anew" == (tmp_path / "a.wal").read_bytes()
+    assert packed == gzip.decompress((tmp_path / "a.wal.gz").read_bytes())
+    assert (packed == b"other") is (tmp_path / ".a.wal.rotated").exists()
+
+
+def test_a_file_that_has_its_name_back_loses_the_hidden_one(tmp_path: Path) -> None:
+    """Killed while it was put back, it has both."""
+    (tmp_path / "a.wal").write_bytes(b"all")
+    os.link(tmp_path / "a.wal", tmp_path / ".a.wal.rotated")
+
+    assert () == rotation_of(tmp_path).skipped
+    assert {"a.wal": b"all"} == names_with_content(tmp_path)
+
+
+def test_a_compressed_copy_of_somebody_else_is_on_the_disk_before_the_file_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is about to be all that there is, and a machine can lose its power."""
+    a_large_closed_file(tmp_path)
+    (tmp_path / "a.wal.gz").write_bytes(gzip.compress((tmp_path / "a.wal").read_bytes(), 1))
+    synced: list[int] = []
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        synced.append(os.fstat(file).st_ino)
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    assert ("a.wal",) == rotation_of(tmp_path).compressed
+    assert [(tmp_path / "a.wal.gz").stat().st_ino, tmp_path.stat().st_ino] == synced[:2]
+
+
+@pytest.mark.parametrize("bad", ["a directory of its copy's name", "another's lease"])
+def test_one_file_that_cannot_be_done_does_not_keep_the_others(tmp_path: Path, bad: str) -> None:
+    """Anybody who may write to the folder could stop all rotation, until the disk is full."""
+    for name in ("a.wal", "aa.wal"):
+        (tmp_path / name).write_bytes(b"x" * len(name))
+        os.utime(tmp_path / name, (1, 1))
+    (tmp_path / "b.wal").write_bytes(b"newest")
+    held = os.open(tmp_path / "a.wal", os.O_RDONLY)
+    if bad == "another's lease":
+        fcntl.fcntl(held, fcntl.F_SETSIG, signal.SIGURG)
+        fcntl.fcntl(held, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        said = "rotate wal/a.wal"
+    else:
+        (tmp_path / ".a.wal.gz.rotating").mkdir()
+        os.close(held)
+        said = "rotate wal/a.wal: File exists (.a.wal.gz.rotating)"
+
+    found = rotation_of(tmp_path)
+    if bad == "another's lease":
+        os.close(held)
+
+    assert ("aa.wal",) == found.compressed
+    assert ["a.wal"] == [name for name, _ in found.skipped]
+    assert said in found.skipped[0][1] or "open wal/a.wal" in found.skipped[0][1]
+
+
+def test_a_generation_that_cannot_be_deleted_does_not_keep_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One with a flag that forbids it, such as `chattr +i`."""
+    a_large_closed_file(tmp_path)
+    for n in range(16):
+        (tmp_path / f"{n:02}.wal.gz").write_bytes(gzip.compress(b""))
+        os.utime(tmp_path / f"{n:02}.wal.gz", (n, n))
+
+    def forbid() -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    right_before(monkeypatch, "unlink", "00.wal.gz", forbid)
+    found = rotation_of(tmp_path)
+
+    assert ("01.wal.gz",) == found.deleted
+    assert ("a.wal",) == found.compressed
+    assert ["00.wal.gz"] == [name for name, _ in found.skipped]
+    assert "look with `lsattr` for a flag" in found.skipped[0][1]
+
+
+def test_many_generations_are_gone_through_soon(tmp_path: Path) -> None:
+    """Hourly logs of two years: each was compared with each, for a minute and more."""
+    for n in range(6000):
+        (tmp_path / f"{n:05}.wal.gz").touch()
+        os.utime(tmp_path / f"{n:05}.wal.gz", (n, n))
+    opened = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    rotation = Rotation(opened, "wal", "*.wal", 14, _NOW, Stop(60), 10_000)
+    before = time.thread_time()
+    found = rotation.run()
+    spent = time.thread_time() - before
+    os.close(opened)
+
+    assert 5986 == len(found.deleted)
+    assert spent < 1.5
+
+
+@pytest.mark.parametrize("seconds", [-5, 2**33])
+def test_a_file_may_be_of_any_time(tmp_path: Path, seconds: int) -> None:
+    """Whoever may write to a file can say when that was."""
+    a_large_closed_file(tmp_path)
+    os.utime(tmp_path / "a.wal", (seconds, seconds))
+    os.utime(tmp_path / "b.wal", (seconds + 9, seconds + 9))
+
+    assert ("a.wal",) == rotation_of(tmp_path).compressed
+    assert seconds == (tmp_path / "a.wal.gz").stat().st_mtime
+
+
 @pytest.mark.parametrize("kind", ["rotate", "compact"])
 def test_without_leases_nothing_is_done(tmp_path: Path, kind: str) -> None:
     """Another user's files: whether they are open cannot be known, so they stay, and the text says what to do."""
@@ -151,9 +326,12 @@ class Meanwhile(Stop):
     def check(self, what: str) -> None:
         super().check(what)
         if self._appended and (self._folder / ".o.compacting").exists():
-            appended, self._appended = self._appended, b""
-            with (self._folder / "o").open("ab") as out:
-                out.write(appended)
+            self.append()
+            self._appended = b""
+
+    def append(self) -> None:
+        with (self._folder / "o").open("ab") as out:
+            out.write(self._appended)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +352,48 @@ def test_what_is_appended_meanwhile_stays(
     assert counts == compaction_of(tmp_path, Meanwhile(tmp_path, appended))
     assert stays == (tmp_path / "o").read_bytes()
     assert ["o"] == names_in(tmp_path)
+
+
+def test_an_outbox_that_is_rewritten_meanwhile_stays(tmp_path: Path) -> None:
+    """A writer that does more than append is not what this is made for; its new entries are not lost all the same."""
+    (tmp_path / "o").write_bytes(b'{"id": 7, "ts": 5, "acked": true}\n{"id": 8, "ts": 6}\n')
+    anew = b'{"id": 1001, "ts": 6}\n{"id": 1002, "ts": 6}\n{"id": 1003, "ts": 6}\n{"id": 1004, "ts": 6}\n'
+
+    class Rewritten(Meanwhile):
+        def append(self) -> None:
+            (tmp_path / "o").write_bytes(anew)
+
+    with pytest.raises(Failed, match="was rewritten by somebody meanwhile; nothing was done"):
+        compaction_of(tmp_path, Rewritten(tmp_path, b"something"))
+
+    assert {"o": anew} == names_with_content(tmp_path)
+
+
+def test_an_outbox_that_is_replaced_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even while the folder is synced, which takes a while on a busy disk."""
+    (tmp_path / "o").write_bytes(b'{"id": 7, "ts": 5, "acked": true}\n')
+    real, folder = os.fsync, tmp_path.stat().st_ino
+
+    def fsync(file: int) -> None:
+        if os.fstat(file).st_ino == folder:
+            (tmp_path / "made").write_bytes(b'{"id": 9}\n')
+            (tmp_path / "made").replace(tmp_path / "o")
+        real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+
+    with pytest.raises(Failed, match="was replaced by somebody meanwhile"):
+        compaction_of(tmp_path)
+
+    assert {"o": b'{"id": 9}\n'} == names_with_content(tmp_path)
+
+
+def test_a_hidden_file_with_numbers_beyond_reason_is_not_ours(tmp_path: Path) -> None:
+    """Anybody may put one there; it must not break the step."""
+    (tmp_path / "o").write_bytes(b"line\n")
+    (tmp_path / f".o.compacted-0-{'9' * 30}-1").write_bytes(b"x\n")
+
+    assert (1, 0) == compaction_of(tmp_path)
 
 
 def test_leftovers_of_a_compaction_that_was_killed_are_cleared(tmp_path: Path) -> None:
@@ -240,6 +460,21 @@ async def test_work_that_is_given_up_ends(tmp_path: Path) -> None:
         await files.tail(Place("wal", ("log",)), 10)
 
     await files.close()
+
+
+async def test_entries_that_are_huge_do_not_fill_the_memory(tmp_path: Path) -> None:
+    """Read, a line of brackets takes 30 times its size; and who sends something to a service writes its lines."""
+    small = b'{"id": 1}\n'
+    (tmp_path / "a.wal").write_bytes(small + b'{"pad": "%s"}\n' % (b"x" * 100_000) * 6)
+    (tmp_path / "b.wal").write_bytes(b'{"a": [%s]}\n' % b",".join([b"[]"] * 200_000) + small)
+    os.utime(tmp_path / "a.wal", (1, 1))
+    files = Files(FileSettings(roots={"wal": tmp_path}))
+
+    found = await files.entries(Place("wal", ()), "*.wal", 100)
+    await files.close()
+
+    assert ["pad"] * 5 + ["id"] == [next(iter(entry)) for entry in found.entries]
+    assert 1 == found.unreadable
 
 
 async def test_a_place_that_is_no_file_is_refused(tmp_path: Path) -> None:
