@@ -183,10 +183,7 @@ def _actions() -> Iterator[str]:
         yield f"## `{action.name}`\n\n{flat(action.sentence)}\n\n" + "\n".join(f"- {fact}" for fact in _nature(action))
         yield "**Parameters**\n\n" + _table(
             ("name", "type", "default"),
-            (
-                (name, say_bounded(f), say_default(f), f)
-                for name, f in action.params.model_fields.items()
-            ),
+            ((name, say_bounded(f), say_default(f), f) for name, f in action.params.model_fields.items()),
         )
         yield "**Result**\n\n" + _table(
             ("field", "type"), ((name, say_kind(f.annotation), f) for name, f in with_items(action.result.model_fields))

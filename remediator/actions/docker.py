@@ -22,6 +22,7 @@ from remediator.actions.containers import (
 )
 from remediator.clients import Clients
 from remediator.errors import Failed, Unavailable
+from remediator.kit.wording import counted
 from remediator.model.duration import Duration, say_duration
 from remediator.plugins import ActionContext, Effect, Nature, Result, action
 
@@ -108,7 +109,7 @@ class Inspected(Result):
         if self.oom_killed:
             said.append("ran out of memory")
         if self.restarts:
-            said.append(f"restarted {self.restarts} times by its policy")
+            said.append(f"restarted {counted(self.restarts, 'time')} by its policy")
         if self.error:
             said.append(self.error)
         return ", ".join(said)

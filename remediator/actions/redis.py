@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from remediator.kit.redaction import shorten
+from remediator.kit.wording import counted
 from remediator.plugins import ActionContext, Effect, Params, Result, action
 
 _MEBIBYTE = 1024 * 1024
@@ -46,7 +47,7 @@ class Pinged(Result):
         if self.used_memory is not None:
             said.append(f"{self.used_memory / _MEBIBYTE:.1f} MiB used")
         if self.connected_clients is not None:
-            said.append(f"{self.connected_clients} clients")
+            said.append(counted(self.connected_clients, "client"))
         return ", ".join(said)
 
 

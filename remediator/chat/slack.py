@@ -15,6 +15,7 @@ from remediator.chat.chat import REPEATED, CannotTell, Found, Landed, NotLanded,
 from remediator.chat.text import clip, clip_middle, one_line, paragraph, units
 from remediator.clients.slack import Listed, MessageRef, Page, SlackClient, is_channel_id
 from remediator.errors import Failed
+from remediator.kit.wording import counted
 from remediator.model.message import Excerpt, Fields, Message, Part, Text, Tone
 
 Block = dict[str, Any]
@@ -156,7 +157,7 @@ def _render(message: Message, *, is_parent: bool, repeated: bool, budget: int) -
     blocks = [_header(message) if is_parent else _rich(_headline(message))]
     blocks += [_rich(*_elements(part, room)) for part, room in zip(shown, allowed, strict=True)]
     if len(parts) > len(shown):
-        blocks.append(_note(f"… {len(parts) - len(shown)} more parts are left out"))
+        blocks.append(_note(f"… {counted(len(parts) - len(shown), 'more part is', 'more parts are')} left out"))
     if repeated:
         blocks.append(_note(REPEATED))
     return blocks

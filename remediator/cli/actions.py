@@ -1,12 +1,13 @@
 """`remediator actions`: what rules may use."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
+from remediator.cli.fields import flat, say_bounded, say_default, say_kind, with_items
 from remediator.cli.loading import installed_actions
 from remediator.cli.service import USAGE, fail, plain
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     del ctx, param
     known = installed_actions().values()
-    return [CompletionItem(a.name, help=_flat(a.sentence)) for a in known if a.name.startswith(incomplete)]
+    return [CompletionItem(a.name, help=flat(a.sentence)) for a in known if a.name.startswith(incomplete)]
 
 
 @click.command
@@ -34,15 +35,27 @@ def actions(name: str | None, output: str) -> None:
         click.echo(json.dumps([_as_json(action) for action in installed.values()], indent=2))
         return
     for action in installed.values():
-        click.echo(f"{action.name:<20} {action.effect:<8} {_flat(action.sentence)}")
+        click.echo(f"{action.name:<20} {action.effect:<8} {flat(action.sentence)}")
 
 
 def _refuse(name: str, installed: "Actions") -> "Action":
+    near = _meant(name, list(installed))
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    fail(f"there is no action {plain(name)}; {meant}See all: remediator actions", USAGE)
+
+
+def _meant(name: str, known: Sequence[str]) -> list[str]:
+    """The actions that are likely meant: by what stands after the dot, by the whole name, or by what is like it."""
     from difflib import get_close_matches
 
-    near = get_close_matches(name, installed, n=1)
-    meant = f"did you mean {near[0]}? " if near else ""
-    fail(f"there is no action {plain(name)}; {meant}See all: remediator actions", USAGE)
+    word = name.rpartition(".")[2]
+    tails = {one: one.rpartition(".")[2] for one in known}
+    if "." not in name and (named := [one for one in known if word in (tails[one], one.partition(".")[0])]):
+        return named
+    if near := get_close_matches(name, known, n=1):
+        return near
+    alike = get_close_matches(word, set(tails.values()), n=1)
+    return [one for one in known if tails[one] in alike]
 
 
 def _as_json(action: "Action") -> dict[str, Any]:
@@ -57,15 +70,11 @@ def _as_json(action: "Action") -> dict[str, Any]:
 
 
 def _page(action: "Action") -> Iterator[str]:
-    yield f"{action.name} ({'at most ' if action.nature else ''}{action.effect}): {_flat(action.sentence)}"
+    yield f"{action.name} ({'at most ' if action.nature else ''}{action.effect}): {flat(action.sentence)}"
     yield "\nParameters:"
     for name, field in action.params.model_fields.items():
-        needed = " (needed)" if field.is_required() else ""
-        yield f"  {name}{needed}: {_flat(field.description)}"
+        default = "needed" if field.is_required() else f"default: {say_default(field)}"
+        yield f"  {name} ({say_bounded(field)}; {default}): {flat(field.description)}"
     yield "\nResult:"
-    for name, field in action.result.model_fields.items():
-        yield f"  {name}: {_flat(field.description)}"
-
-
-def _flat(text: str | None) -> str:
-    return " ".join((text or "").split())
+    for name, field in with_items(action.result.model_fields):
+        yield f"  {name} ({say_kind(field.annotation)}): {flat(field.description)}"

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from remediator.cli.service import URL_HELP, Service, plain
-from remediator.cli.telling import clock_time
+from remediator.cli.telling import clock_time, table
 
 
 @click.command
@@ -28,16 +28,17 @@ def alerts(
     if output == "json":
         click.echo(json.dumps(found, indent=2))
         return
-    for alert in found["alerts"]:
-        click.echo(_line(alert))
-    if not found["alerts"]:
+    if found["alerts"]:
+        head = ("FINGERPRINT", "SINCE", "STANDS", "ALERT", "LABELS")
+        click.echo("\n".join(table(head, [_row(alert) for alert in found["alerts"]])))
+    else:
         none = "no open alerts" if only_open else "no alerts yet"
         click.echo(f"{none}; to try one, send it with: remediator send ALERTNAME -l name=value")
 
 
-def _line(alert: dict[str, Any]) -> str:
+def _row(alert: dict[str, Any]) -> tuple[str, ...]:
     labels = {name: value for name, value in alert["labels"].items() if name != "alertname"}
     said = plain(" ".join(f"{name}={value}" for name, value in sorted(labels.items())))
     stands = "resolved" if alert["closed_at"] else "open"
     name = plain(alert["labels"].get("alertname", "(no name)"))
-    return f"{plain(alert['fingerprint'])}  {clock_time(alert['startsAt'])}  {stands:<8}  {name}  {said}".rstrip()
+    return plain(alert["fingerprint"]), clock_time(alert["startsAt"]), stands, name, said

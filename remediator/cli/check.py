@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from remediator.cli.loading import installed_actions
-from remediator.cli.service import say_missing_rules, settings_of
+from remediator.cli.service import plain, say_missing_rules, settings_of
+from remediator.kit.wording import counted
 
 if TYPE_CHECKING:
     from remediator.documents import Mistake
     from remediator.rules.book import Book
     from remediator.settings import Settings
 
-Held = Sequence[tuple[str, str]]
-"""What this version does not carry out yet: a rule, and a sentence on it."""
+Notes = Sequence[tuple[str, str]]
+"""What is no mistake: a rule, and a sentence on it."""
 
 
 @click.command
@@ -30,7 +31,11 @@ Held = Sequence[tuple[str, str]]
 )
 @click.pass_context
 def check(ctx: click.Context, paths: tuple[Path, ...], output: str) -> None:
-    """Check the settings, and the rule files PATHS (those of the settings, if none are named)."""
+    """Check the settings, and the rule files PATHS (those of the settings, if none are named).
+
+    Where all is well, notes tell what of the rules is not carried out yet, and which names they use that the settings
+    do not have. A note is no mistake: with notes alone it ends with 0.
+    """
     settings = settings_of(ctx)
     from remediator.documents import Mistake
     from remediator.rules.loading import check_files
@@ -39,16 +44,16 @@ def check(ctx: click.Context, paths: tuple[Path, ...], output: str) -> None:
     refusal = settings.open_door()
     if refusal is not None:
         mistakes = [Mistake("settings", 0, 0, refusal), *mistakes]
-    held, count = _held(book), len(book) if book else 0
+    held, notes, count = _held(book), _notes(settings, book), len(book) if book else 0
     match output:
         case "json":
-            click.echo(_as_json(mistakes, held, count))
+            click.echo(_as_json(mistakes, held, notes, count))
         case "github":
-            click.echo("".join(f"{line}\n" for line in _for_github(mistakes, held)), nl=False)
+            click.echo("".join(f"{line}\n" for line in _for_github(mistakes, [*held, *notes])), nl=False)
         case _:
-            click.echo("\n".join(_as_text(mistakes, held, count)))
+            click.echo("\n".join(_as_text(mistakes, [*held, *notes], count)))
     if mistakes and output != "json":
-        click.echo(f"{len(mistakes)} mistake{'s' if len(mistakes) != 1 else ''}", err=True)
+        click.echo(counted(len(mistakes), "mistake"), err=True)
         if hint := _what_to_do(paths, settings):
             click.echo(hint, err=True)
     raise SystemExit(1 if mistakes else 0)
@@ -62,32 +67,43 @@ def _what_to_do(paths: Sequence[Path], settings: "Settings") -> str:
     return f"name rule files, or folders of them; they are sought from {Path.cwd()}" if missing else ""
 
 
-def _held(book: "Book | None") -> Held:
+def _held(book: "Book | None") -> Notes:
     from remediator.rules.held import held
 
     return [(rule.id, sentence) for rule in book or () for sentence in held(rule)]
 
 
-def _as_json(mistakes: "Sequence[Mistake]", held: Held, count: int) -> str:
+def _notes(settings: "Settings", book: "Book | None") -> Notes:
+    """What rules ask for by a name that the settings do not have: the service starts, and these steps would fail."""
+    from remediator.doctor.local import unknown_names
+    from remediator.doctor.needs import needs_of
+
+    return () if book is None else sorted(unknown_names(settings, needs_of(book)))
+
+
+def _as_json(mistakes: "Sequence[Mistake]", held: Notes, notes: Notes, count: int) -> str:
     found = [{"file": m.file, "line": m.line, "column": m.column, "what": m.what} for m in mistakes]
-    notes = [{"rule": rule, "what": sentence} for rule, sentence in held]
-    return json.dumps({"mistakes": found, "rules": count, "held": notes}, indent=2)
+    said = {
+        kind: [{"rule": rule, "what": sentence} for rule, sentence in some]
+        for kind, some in (("held", held), ("notes", notes))
+    }
+    return json.dumps({"mistakes": found, "rules": count, **said}, indent=2)
 
 
-def _as_text(mistakes: "Sequence[Mistake]", held: Held, count: int) -> list[str]:
+def _as_text(mistakes: "Sequence[Mistake]", notes: Notes, count: int) -> list[str]:
     if mistakes:
         return [str(mistake) for mistake in mistakes]
-    return [f"ok: {count} rules", *(f"note: {rule}: {sentence}" for rule, sentence in held)]
+    return [f"ok: {counted(count, 'rule')}", *(f"note: {rule}: {plain(sentence)}" for rule, sentence in notes)]
 
 
-def _for_github(mistakes: "Sequence[Mistake]", held: Held) -> Iterator[str]:
+def _for_github(mistakes: "Sequence[Mistake]", notes: Notes) -> Iterator[str]:
     """Workflow commands, which GitHub shows at the lines that they name."""
     for mistake in mistakes:
         place = {"line": str(mistake.line), "col": str(mistake.column)} if mistake.line else {}
         file = {"file": _within(mistake.file)} if mistake.line or Path(mistake.file).exists() else {}
         what = mistake.what if file else f"{mistake.file}: {mistake.what}"
         yield _command("error", {**file, **place, "title": "remediator"}, what)
-    for rule, sentence in held if not mistakes else ():
+    for rule, sentence in notes if not mistakes else ():
         yield _command("notice", {"title": rule}, sentence)
 
 

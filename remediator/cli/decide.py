@@ -9,7 +9,7 @@ from urllib.parse import quote
 import click
 
 from remediator.cli.service import URL_HELP, Service, fail, find_run, plain
-from remediator.cli.telling import clock_time, state_of
+from remediator.cli.telling import clock_time, say_hold, state_of
 
 _LEAST_DIGEST = 8  # characters; fewer are a typing mistake rather than a plan
 
@@ -60,6 +60,9 @@ def _how_it_went(run: Mapping[str, Any]) -> str:
     """Who has decided and when, if anybody has, and how the run stands or ended."""
     decisions = [signal for signal in run["signals"] if signal["kind"] == "decision"]
     said = [f"it was {plain(signal['text'])} at {clock_time(signal['at'])}" for signal in decisions[-1:]]
+    if run.get("held"):
+        why, then = say_hold(run["held"])
+        return ", and ".join([*said, f"it is held, because {why} ({then}); end it with: remediator cancel {run['id']}"])
     stands = f"it ended: {run['outcome']}" if run["outcome"] else f"it is {state_of(run)}"
     return ", and ".join([*said, stands])
 

@@ -7,7 +7,8 @@ from dataclasses import asdict
 import click
 
 from remediator.cli.loading import installed_actions
-from remediator.cli.service import FINDINGS, settings_of
+from remediator.cli.service import FINDINGS, plain, settings_of
+from remediator.kit.wording import counted
 
 
 @click.command
@@ -29,10 +30,10 @@ def doctor(ctx: click.Context, output: str, *, show_all: bool) -> None:
     else:
         for finding in findings:
             if show_all or finding.verdict is not Verdict.OK:
-                click.echo(f"{finding.verdict:8} {finding.what}: {finding.detail}")
+                click.echo(f"{finding.verdict:8} {plain(f'{finding.what}: {finding.detail}')}")
                 if finding.remedy:
-                    click.echo(f"         → {finding.remedy}")
+                    click.echo(f"         → {plain(finding.remedy)}")
         well = sum(finding.verdict is Verdict.OK for finding in findings)
         warnings = len(findings) - well - len(problems)
-        click.echo(f"{well} ok, {warnings} warnings, {len(problems)} problems")
+        click.echo(f"{well} ok, {counted(warnings, 'warning')}, {counted(len(problems), 'problem')}")
     raise SystemExit(FINDINGS if problems else 0)

@@ -68,6 +68,7 @@ def explain(
     """Say what the rules here make of an alert: which match or why not, and the plan. Nothing is done.
 
     SOURCE is a file with the payload of Alertmanager's webhook (`-` reads standard input), or an alert's name.
+    Ends with 0 if every alert has a rule that matches it, and with 1 if any alert of a payload has none.
     """
     if sum(given is not None for given in (source, fingerprint, run)) != 1:
         raise click.UsageError(_WAYS, ctx)
@@ -196,6 +197,8 @@ def _stored(service: Service, fingerprint: str | None, run: str | None) -> Alert
         path = f"/api/v1/alerts/{quote(str(fingerprint), safe='')}"
         shown = service.get(path, has="labels")
     said = {name: shown.get(name) for name in ("labels", "annotations", "startsAt")}
-    body = json.dumps({"alerts": [{**said, "status": "resolved" if shown.get("closed_at") else "firing"}]})
+    closed = shown.get("closed_at")
+    ended = {"status": "resolved", "endsAt": closed} if closed else {"status": "firing"}
+    body = json.dumps({"alerts": [{**said, **ended}]})
     (alert,) = _parsed(body.encode(), f"what {service.url} answers", datetime.now(UTC))
     return replace(alert, fingerprint=Fingerprint(str(shown["fingerprint"])))

@@ -11,6 +11,7 @@ from typing import Any
 from remediator.cli.service import plain
 from remediator.cli.telling import clock_time, excerpt
 from remediator.kit.redaction import Redactor
+from remediator.kit.wording import counted
 from remediator.model.alert import Alert, AlertStatus
 from remediator.model.duration import say_duration
 from remediator.model.facts import Evidence
@@ -23,6 +24,7 @@ from remediator.pipeline.rehearsal import Rehearsed
 Gathered = Mapping[RuleId, Rehearsed]
 
 _SHORT = 12  # characters of a digest, as it is shown everywhere
+_LONGEST_LINE = 4000  # a label can be as long as a body; JSON has all of it
 
 
 def say_failure(seen: Seen) -> str:
@@ -59,14 +61,14 @@ class Text:
             yield from (f"  {self._safe(_why_not(view))}" for view in shown)
         if len(shown) < len(others):
             more = len(others) - len(shown)
-            yield f"({more} more rule{'s do' if more != 1 else ' does'} not match; --all shows every one)"
+            yield f"({counted(more, 'more rule does', 'more rules do')} not match; --all shows every one)"
 
     def _safe(self, line: str) -> str:
         kept = line.lstrip(" ")
-        return line[: len(line) - len(kept)] + plain(self._redactor.text(kept))
+        return line[: len(line) - len(kept)] + plain(self._redactor.start(kept, _LONGEST_LINE))
 
     def _alert(self, alert: Alert) -> Iterator[str]:
-        yield f"Alert {alert.name or '(no name)'}, {alert.status} since {clock_time(alert.starts_at.isoformat())}"
+        yield f"Alert {alert.name or '(no name)'}, {_lasted(alert)}"
         labels = [f"{name}={value}" for name, value in sorted(alert.labels.items()) if name != "alertname"]
         yield f"  labels: {', '.join(labels) or '(none)'}"
         if alert.status is AlertStatus.RESOLVED:
@@ -117,6 +119,16 @@ class Text:
         until = say_duration(gate.timeout) if gate.timeout is not None else self._approval_timeout
         why = ", ".join(gate.reasons)
         return f"{gate.quorum} {people}{who} must approve it within {until} (else: {gate.on_timeout}): {why}"
+
+
+def _lasted(alert: Alert) -> str:
+    """Since when it fires, or from when to when it did; a sender may leave either time out."""
+    start, end = (clock_time(at.isoformat()) if at is not None else "" for at in (alert.starts_at, alert.ends_at))
+    if alert.status is not AlertStatus.RESOLVED:
+        return f"firing since {start}"
+    if not end:
+        return f"resolved; it was firing from {start}" if alert.is_start_known else "resolved"
+    return f"firing from {start} to {end}, resolved" if alert.is_start_known else f"resolved at {end}"
 
 
 def _why_not(view: RuleView) -> str:

@@ -7,7 +7,7 @@ import click
 
 from remediator.cli import Suggesting
 from remediator.cli.service import URL_HELP, Service, find_run, plain
-from remediator.cli.telling import state_of, tell_run
+from remediator.cli.telling import clock_time, state_of, table, tell_run
 from remediator.model.outcome import Outcome
 
 _output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
@@ -56,12 +56,13 @@ def list_(
     if output == "json":
         click.echo(json.dumps(found, indent=2))
         return
-    for run in found["runs"]:
-        click.echo(
-            f"{run['id']}  {run['created_at'][:19]}Z  {state_of(run):<20} "
-            f"{plain(run['rule'])}  {plain(run['alertname'])}"
-        )
-    if not found["runs"]:
+    rows = [
+        (run["id"], clock_time(run["created_at"]), state_of(run), plain(run["rule"]), plain(run["alertname"]))
+        for run in found["runs"]
+    ]
+    if rows:
+        click.echo("\n".join(table(("RUN", "BEGAN", "STANDS", "RULE", "ALERT"), rows)))
+    else:
         click.echo("no runs that ended so" if outcome else "no active runs" if active else "no runs yet")
 
 

@@ -1,6 +1,8 @@
 """`remediator send`: an alert as Alertmanager would send it, to see what a rule makes of it."""
 
+import shlex
 from base64 import b64encode
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -64,6 +66,14 @@ def _authorization(settings: Settings, *, is_ours: bool) -> str:
     return f"Bearer {settings.client_token}" if settings.client_token else ""
 
 
+def _explaining(ctx: click.Context, alertname: str, labels: Mapping[str, str]) -> str:
+    """The command that tells what the rules make of this alert, for a shell."""
+    settings_file = ctx.find_root().obj
+    words = ["remediator", *(["-c", str(settings_file)] if settings_file else []), "explain", alertname]
+    given = [word for name, value in labels.items() if name != "alertname" for word in ("-l", f"{name}={value}")]
+    return shlex.join([*words, *given])
+
+
 @click.command
 @click.argument("alertname")
 @click.option(
@@ -108,5 +118,5 @@ def send(
         return
     click.echo(
         f"accepted: {alertname} firing. If no run appears in `remediator runs list`, no rule matches it; "
-        "check your rules with: remediator check"
+        f"why not, says: {_explaining(ctx, alertname, given)}"
     )

@@ -4,17 +4,21 @@ Whatever comes of the outside goes through `plain`: one line, without control ch
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.cli.service import plain
+from remediator.kit.wording import counted
+from remediator.model.duration import say_duration
 
 _EXCERPT_LINES = 10
+_NAMES_SHOWN = 5  # of alerts that have joined
 _STATES = {
     "fresh": "gathering evidence",
     "diagnosed": "gathering evidence",
     "drafted": "planned",
+    "held": "held",
     "needs_a_person": "needs a person",
     "underway": "acting",
     "in_doubt": "acting",
@@ -26,13 +30,32 @@ _STATES = {
 
 def state_of(run: Mapping[str, Any]) -> str:
     """How a run stands, in words; of a line of the list or of a whole run."""
-    stage = "needs_a_person" if run.get("waiting") else run["stage"]
+    stage = "needs_a_person" if run.get("waiting") else "held" if run.get("held") else run["stage"]
     return str(run["outcome"] or _STATES.get(stage, "under way"))
 
 
 def clock_time(at: str) -> str:
     """A time of the API's to the second."""
     return f"{at[:10]} {at[11:19]} UTC"
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Columns below their heads, as wide as their widest cell."""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    for row in (head, *rows):
+        yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+
+
+def say_hold(held: Mapping[str, Any]) -> tuple[str, str]:
+    """Why a plan is held, and what comes of that."""
+    why = f"{held['reason']}: {held['detail']}" if held["detail"] else str(held["reason"])
+    again = f"at {clock_time(held['until'])}" if held["until"] else f"every {_seconds(held['every'])}"
+    expires = f"it ends as expired if it is still held at {clock_time(held['expires'])} (pipeline.hold_timeout)"
+    return plain(why), f"it is looked at again {again}; {expires}"
+
+
+def _seconds(number: float) -> str:
+    return say_duration(timedelta(seconds=number))
 
 
 def tell_run(run: Mapping[str, Any]) -> list[str]:
@@ -46,19 +69,40 @@ def tell_run(run: Mapping[str, Any]) -> list[str]:
         *(f"{'Labels' if not n else '':<8} {plain(f'{k}={v}')}" for n, (k, v) in enumerate(sorted(labels.items()))),
         f"Summary  {plain(run['summary'])}",
         f"Stands   {state_of(run)}",
+        *(f"         {line}" for line in (say_hold(run["held"]) if run.get("held") else ())),
         "",
     ]
-    sentences = _sentences(run)
-    for event in sorted([*run["timeline"], *run["signals"]], key=lambda e: datetime.fromisoformat(e["at"])):
-        lines.append(f"{clock_time(event['at'])}  {_headline(event, sentences)}")
+    sentences, proof = _sentences(run), ""
+    for event in _events(run):
+        is_joined = event["kind"] == "joined"
+        said = _joined(event, alert["labels"]) if is_joined else _headline(event, sentences, proof)
+        lines.append(f"{clock_time(event['at'])}  {said}")
         lines += (f"    {line}" for line in _details(event))
-    return lines + _how_to_decide(run)
+        proof = str(event["text"]) if event["kind"] == "verified" else proof
+    return lines + _how_to_go_on(run)
 
 
-def _how_to_decide(run: Mapping[str, Any]) -> list[str]:
+def _events(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Facts and signals in the order of time; alerts that join one after another are one event."""
+    told: list[Mapping[str, Any]] = []
+    for event in sorted([*run["timeline"], *run["signals"]], key=lambda e: datetime.fromisoformat(e["at"])):
+        if told and told[-1]["kind"] == event["kind"] == "joined":
+            labels = [*told[-1].get("labels", ()), *event.get("labels", ())]
+            count = told[-1]["count"] + event["count"]
+            told[-1] = {**told[-1], "until": event["at"], "count": count, "labels": labels}
+        else:
+            told.append(event)
+    return told
+
+
+def _how_to_go_on(run: Mapping[str, Any]) -> list[str]:
     waiting = run["waiting"]
     if not waiting:
-        return []
+        return (
+            ["", f"Nobody is asked while it is held. End it with: remediator cancel {run['id']}"]
+            if run.get("held")
+            else []
+        )
     return [
         "",
         f"Waits for a person with plan {waiting['digest'][:12]}, until {clock_time(waiting['until'])}:",
@@ -73,12 +117,28 @@ def _sentences(run: Mapping[str, Any]) -> dict[str, str]:
     return {step["id"]: step["sentence"] for plan in plans for step in plan["steps"]}
 
 
-def _headline(event: Mapping[str, Any], sentences: Mapping[str, str]) -> str:
+def _headline(event: Mapping[str, Any], sentences: Mapping[str, str], proof: str) -> str:
+    if event["kind"] == "ended" and proof and event["text"].startswith(proof):  # it has just been told
+        return plain(f"ended as {event['outcome']}{event['text'].removeprefix(proof)}")
     text, step = str(event["text"]), str(event.get("step"))
     if step in sentences:
         text = text.replace(step, f"“{sentences[step]}”", 1)
     why = f": {event['reason']}" if event["kind"] in ("decision", "cancel") and event["reason"] else ""
     return plain(text + why)
+
+
+def _joined(event: Mapping[str, Any], first: Mapping[str, str]) -> str:
+    """How many alerts have joined, the first few by the labels in which they differ from the run's first."""
+    differing = (
+        " ".join(f"{name}={value}" for name, value in sorted(labels.items()) if first.get(name) != value)
+        for labels in event.get("labels", ())
+    )
+    shown = list(dict.fromkeys(filter(None, differing)))[:_NAMES_SHOWN]
+    more = event["count"] - len(shown)
+    names = [*shown, *([f"and {more} more"] if more > 0 else [])] if shown else []
+    until = f" until {clock_time(event['until'])}" if "until" in event else ""
+    said = f"{counted(event['count'], 'more alert')} of the group joined{until}"
+    return plain(": ".join([said, *(["; ".join(names)] if names else [])]))
 
 
 def _details(event: Mapping[str, Any]) -> Iterator[str]:
@@ -98,7 +158,7 @@ def _details(event: Mapping[str, Any]) -> Iterator[str]:
         case "finished":
             yield from excerpt(event["detail"])
         case "verified":
-            yield f"{event['samples']} samples"
+            yield counted(event["samples"], "sample")
         case _:
             return
 
@@ -117,5 +177,5 @@ def excerpt(text: str) -> Iterator[str]:
     """The last lines: the newest ones are worth reading."""
     lines = text.strip("\n").splitlines()
     if len(lines) > _EXCERPT_LINES:
-        yield f"  | … {len(lines) - _EXCERPT_LINES} lines before"
+        yield f"  | … {counted(len(lines) - _EXCERPT_LINES, 'line')} before"
     yield from (f"  | {plain(line)}" for line in lines[-_EXCERPT_LINES:])

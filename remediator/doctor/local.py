@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from remediator.doctor.finding import Finding, ok, problem, warning
@@ -72,7 +72,8 @@ def _door(settings: Settings) -> Finding:
             f"any program on this machine can post alerts to {settings.listen}",
             "add webhook.tokens, and the same token to Alertmanager's http_config",
         )
-    return ok("webhook", f"{settings.listen}, with {counted(len(settings.webhook.tokens) + len(settings.webhook.users), 'key')}")
+    keys = counted(len(settings.webhook.tokens) + len(settings.webhook.users), "key")
+    return ok("webhook", f"{settings.listen}, with {keys}")
 
 
 def _folders(settings: Settings, needs: Needs) -> Iterator[Finding]:
@@ -116,6 +117,21 @@ def _networks(settings: Settings, needs: Needs) -> Iterator[Finding]:
             )
         elif allowed:
             yield ok(family, f"may reach {', '.join(map(str, allowed))}")
+
+
+def unknown_names(settings: Settings, needs: Needs) -> Iterator[tuple[str, str]]:
+    """Each rule that needs what the settings do not name, with a sentence on it; nothing is looked at."""
+    kinds: Mapping[str, tuple[str, Collection[str]]] = {
+        "docker": ("Docker engine", settings.docker.engines),
+        "redis": ("Redis server", settings.redis),
+        "postgres": ("PostgreSQL server", settings.postgres),
+        "files": ("files root", settings.files.roots),
+        "command": ("command", settings.commands),
+    }
+    for family, (kind, known) in kinds.items():
+        for name in needs.names(family):
+            for rule in needs.by_name[family, name] if name not in known else ():
+                yield rule, f"the settings name no {kind} `{name}`; remediator doctor tells more"
 
 
 def unnamed(family: str, known: Collection[str], needs: Needs, remedy: str) -> Iterator[Finding]:

@@ -19,6 +19,7 @@ from remediator.errors import StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor
+from remediator.kit.wording import counted
 from remediator.model.message import Excerpt, Message, Text, Tone
 from remediator.pipeline.dispatch import wait_for_event
 from remediator.pipeline.rulebook import Rulebook
@@ -95,12 +96,12 @@ def trouble_of(mistakes: Sequence[Mistake], redactor: Redactor) -> Trouble:
     where = f", the first in {place}" if len(mistakes) > 1 else f" in {place}"
     details = tuple(redactor.start(str(mistake), _LONGEST) for mistake in mistakes[:_SHOWN])
     more = (f"… and {len(mistakes) - _SHOWN} more",) if len(mistakes) > _SHOWN else ()
-    return Trouble(Result.MISTAKES, redactor.text(f"{_count(len(mistakes), 'mistake')}{where}"), (*details, *more))
+    return Trouble(Result.MISTAKES, redactor.text(f"{counted(len(mistakes), 'mistake')}{where}"), (*details, *more))
 
 
 def tell_trouble(trouble: Trouble, in_force: int) -> Message:
     """What people read while rule files cannot be put in force."""
-    staying = f"The rules from before stay in force: {_count(in_force, 'rule')}."
+    staying = f"The rules from before stay in force: {counted(in_force, 'rule')}."
     if not trouble.details:
         return Message(Tone.BAD, f"the rule files could not be taken: {trouble.why}", (Text(staying),))
     listed = Excerpt("mistakes", "\n".join(trouble.details))
@@ -111,7 +112,7 @@ def tell_good(in_force: int, changes: Changes) -> Message:
     """What it becomes when they are in force again."""
     said = "; ".join(f"{kind}: {names}" for kind, names in changes.said().items())
     text = f"Compared with the rules from before: {said}." if said else "They are the rules from before."
-    return Message(Tone.GOOD, f"the rule files are good again: {_count(in_force, 'rule')}", (Text(text),))
+    return Message(Tone.GOOD, f"the rule files are good again: {counted(in_force, 'rule')}", (Text(text),))
 
 
 class Reloader:
@@ -260,7 +261,3 @@ class Reloader:
 def _first_of(names: Sequence[str]) -> str:
     shown = ", ".join(names[:_SHOWN])
     return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import assert_never
 
 from remediator.kit.redaction import Redactor, shorten
+from remediator.kit.wording import counted
 from remediator.model.alert import Alert
 from remediator.model.duration import say_duration
 from remediator.model.facts import (
@@ -208,7 +209,7 @@ def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - o
             yield Message(Tone.NEUTRAL, title, _texts(fact.brief))
         case Verified():
             if fact.proof is Proof.NOT_HEALED:
-                yield Message(Tone.BAD, "It did not help", _texts(fact.brief, f"{fact.samples} samples."))
+                yield Message(Tone.BAD, "It did not help", _texts(fact.brief, f"{counted(fact.samples, 'sample')}."))
         case Ended():
             yield _ended(run, fact)
         case Closed():

@@ -215,5 +215,5 @@ class Store(Protocol):
         ...
 
     async def list_occurrences(self, *, limit: int, only_open: bool = False) -> tuple[Occurrence, ...]:
-        """The newest occurrences first; with `only_open` those that have not closed."""
+        """The newest occurrences first; with `only_open` those that have not closed. Very long labels are cut."""
         ...

@@ -7,13 +7,14 @@ run's owner checks everything again before it starts a step. Nothing here writes
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar, assert_never
 
 from aiohttp import web
 
 from remediator.kit.clock import Clock
 from remediator.kit.redaction import Redactor
+from remediator.kit.wording import counted
 from remediator.model.duration import say_duration
 from remediator.model.facts import (
     Asked,
@@ -33,7 +34,7 @@ from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Outcome
 from remediator.model.plan import Plan
 from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary, Signal
-from remediator.model.stage import Drafted, Over, stage_of
+from remediator.model.stage import Drafted, Over, Underway, stage_of
 from remediator.web.body import Bodies
 from remediator.web.webhook import read_json
 
@@ -108,10 +109,11 @@ class AlertPages:
 class RunPages:
     """Answers `/api/v1/runs` and what is below it."""
 
-    def __init__(self, runs: RunReader, clock: Clock, bodies: Bodies) -> None:
+    def __init__(self, runs: RunReader, clock: Clock, bodies: Bodies, *, hold_timeout: timedelta) -> None:
         self._runs = runs
         self._clock = clock
         self._bodies = bodies
+        self._hold_timeout = hold_timeout
 
     async def list(self, request: web.Request) -> web.Response:
         """`?limit=` at most 500, `?outcome=` one of the outcomes, `?active=true` what has not ended."""
@@ -129,12 +131,16 @@ class RunPages:
         if run is None:
             stage = "over" if summary.ended_at is not None else "unknown"
         else:
-            stage = "needs_a_person" if waiting_plan(run) is not None else stage_name(run)
+            held = "held" if held_plan(run) is not None else stage_name(run)
+            stage = "needs_a_person" if waiting_plan(run) is not None else held
         return {**show_summary(summary), "stage": stage}
 
     async def show(self, request: web.Request) -> web.Response:
         """Everything known of one run."""
-        return web.json_response(show_run(await self._find(request)))
+        run = await self._find(request)
+        held = held_plan(run)
+        shown = None if held is None else show_hold(*held, at=self._clock.now(), timeout=self._hold_timeout)
+        return web.json_response({**show_run(run), "held": shown})
 
     async def decide(self, request: web.Request) -> web.Response:
         """Store a person's decision on the plan that waits; 409 when another plan waits, or none."""
@@ -265,6 +271,30 @@ def waiting_plan(run: Run) -> Drafted | None:
     return stage if waits and isinstance(stage, Drafted) else None
 
 
+def held_plan(run: Run) -> tuple[Planned, Held] | None:
+    """The plan that a guard holds, with the newest hold, unless a person is waited for as well.
+
+    That it is free again is not written down: the next step is.
+    """
+    stage = stage_of(run)
+    if waiting_plan(run) is not None or not isinstance(stage, Drafted | Underway) or stage.held is None:
+        return None
+    newest = next(fact for fact in reversed(run.facts) if isinstance(fact, Held | Finished))
+    return (stage.planned, stage.held) if isinstance(newest, Held) else None
+
+
+def show_hold(planned: Planned, held: Held, *, at: datetime, timeout: timedelta) -> dict[str, Any]:
+    """A hold for JSON: it is written down once, so `until` is None where it was looked at again since then."""
+    return {
+        "reason": held.reason.value,
+        "detail": held.detail,
+        "since": _say(held.at),
+        "until": _say(held.until) if held.until > at else None,
+        "every": max(1, round((held.until - held.at).total_seconds())),
+        "expires": _say(planned.at + timeout),
+    }
+
+
 def show_summary(summary: RunSummary) -> dict[str, Any]:
     """A line of the list, for JSON."""
     return {
@@ -363,7 +393,7 @@ def _words_of(fact: Fact) -> tuple[str, dict[str, Any]]:
     match fact:
         case Examined():
             failed = sum(not evidence.ok for evidence in fact.evidence.values())
-            return f"gathered evidence: {len(fact.evidence)} steps, {failed} failed", _evidence(fact)
+            return f"gathered evidence: {counted(len(fact.evidence), 'step')}, {failed} failed", _evidence(fact)
         case Planned():
             fields = {"round": fact.round, "revision": fact.revision, "plan": show_plan(fact.plan)}
             return f"planned: {fact.plan.name}", fields
@@ -433,7 +463,8 @@ def show_signal(signal: Signal) -> dict[str, Any]:
             return {**shown, "text": text, "missed": signal.missed}
         case Joined():
             alerts = "one more alert" if signal.count == 1 else f"{signal.count} more alerts"
-            return {**shown, "text": f"{alerts} of the group joined", "count": signal.count}
+            fields = {"count": signal.count, "labels": [dict(labels) for labels in signal.labels]}
+            return {**shown, "text": f"{alerts} of the group joined", **fields}
         case Decision():
             verb = "approved" if signal.approved else "denied"
             fields = {

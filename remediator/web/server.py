@@ -49,7 +49,7 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
     max_bytes = parts.settings.webhook.max_body_mib * 1024 * 1024
     bodies = Bodies(limits, largest=max_bytes)
     receiver = Receiver(parts, callers, bodies, max_bytes=max_bytes)
-    runs = RunPages(parts.runs, parts.clock, bodies)
+    runs = RunPages(parts.runs, parts.clock, bodies, hold_timeout=parts.settings.pipeline.hold_timeout)
     alerts = AlertPages(parts.alerts)
     pages = HealthPages(parts.health, parts.metrics)
     # Bodies are decompressed by `body.py`, within its bounds. A request whose sender has hung up is ended: aiohttp

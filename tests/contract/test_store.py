@@ -673,6 +673,21 @@ async def test_occurrences_are_listed_newest_first_with_what_their_alerts_said(s
     assert ["r3"] == [found.fingerprint for found in await store.list_occurrences(limit=1)]
 
 
+async def test_a_list_of_alerts_cuts_what_is_very_long(store: Store) -> None:
+    """A label can be as long as a body: a list of hundreds of those would fill the memory. By itself it is whole."""
+    long = {"alertname": "Long", "a": "x" * 100_000, **{f"l{n}": "y" * 999 for n in range(100)}}
+    noted = dataclasses.replace(alert("r1"), labels=long, annotations={"note": "z" * 100_000})
+    opening = Opening(OccurrenceId("o-r1"), ())
+    await store.accept(Delivery((noted,), received_at=T0), lambda _a, _k: Verdict(Ruling.OPENED, open=opening), ME)
+    (listed,) = await store.list_occurrences(limit=10)
+    whole = await store.newest_occurrence(noted.fingerprint)
+
+    assert whole is not None
+    assert (long, noted.annotations) == (whole.labels, whole.annotations)
+    assert "Long" == listed.labels["alertname"]
+    assert len(str((listed.labels, listed.annotations))) < 12_000
+
+
 async def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
     """The point of a store."""
     first = SqliteStore(tmp_path, clock=VirtualClock(T0), metrics=Metrics())

@@ -1,13 +1,18 @@
 """The doctor asks real services, and says what to do where one is not as it has to be."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from click.testing import CliRunner
 
+from remediator.cli import main
 from remediator.doctor import Finding, Verdict, examine
 from remediator.plugins import Actions
 from remediator.settings import Settings, load_settings
@@ -45,6 +50,19 @@ def doctor(folder: Path, **settings: Any) -> dict[str, Finding]:
     loaded: Settings = load_settings(folder / "remediator.yaml")
     findings = asyncio.run(examine(loaded, Actions.installed()))
     return {finding.what: finding for finding in findings}
+
+
+@asynccontextmanager
+async def alertmanager_with(configuration: str) -> AsyncIterator[str]:
+    """Where something answers like an Alertmanager that has this configuration."""
+
+    async def status(_: web.Request) -> web.Response:
+        return web.json_response({"config": {"original": configuration}})
+
+    app = web.Application()
+    app.router.add_get("/api/v2/status", status)
+    async with TestServer(app) as server:
+        yield str(server.make_url(""))
 
 
 @pytest.fixture
@@ -99,6 +117,32 @@ def test_an_alertmanager_that_does_not_send_to_us_is_told(tmp_path: Path) -> Non
 
     assert Verdict.PROBLEM is lost["alertmanager receiver"].verdict
     assert Verdict.OK is found["alertmanager receiver"].verdict
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [
+        "receivers: 5",
+        "receivers: [5, {name: x, webhook_configs: 5}]",
+        "receivers: [{name: x, webhook_configs: [5, {url: 'http://[x/api/v1/alerts'}]}]",
+    ],
+)
+async def test_an_answer_of_another_shape_ends_nothing(tmp_path: Path, configuration: str) -> None:
+    """What answers at an address need not be what the settings say that it is."""
+    async with alertmanager_with(configuration) as url:
+        found = await asyncio.to_thread(doctor, tmp_path, alertmanager={"url": url})
+
+    assert Verdict.PROBLEM is found["alertmanager receiver"].verdict
+
+
+async def test_an_answer_does_not_take_over_the_terminal(tmp_path: Path) -> None:
+    """Names and errors come from whatever answers; control characters of theirs are not printed."""
+    async with alertmanager_with('receivers: [{name: "a\\u202eb", webhook_configs: [{url: /api/v1/alerts}]}]') as url:
+        await asyncio.to_thread(doctor, tmp_path, alertmanager={"url": url})
+        arguments = ["-c", str(tmp_path / "remediator.yaml"), "doctor", "--all"]
+        told = (await asyncio.to_thread(CliRunner().invoke, main, arguments)).stdout
+
+    assert "alertmanager receiver: a\ufffdb leads to" in told
 
 
 def test_a_service_that_is_away_is_a_problem_and_delays_no_other(tmp_path: Path) -> None:

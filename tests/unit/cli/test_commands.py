@@ -114,6 +114,10 @@ def test_wrong_usage_ends_with_two(arguments: list[str]) -> None:
             ["actions", "docker.restrat"],
             "there is no action docker.restrat; did you mean docker.restart? See all: remed",
         ),
+        (["actions", "disk"], "there is no action disk; did you mean files.disk? See all: remediator actions"),
+        (["actions", "system.disk"], "did you mean files.disk? See all"),
+        (["actions", "redis"], "did you mean redis.ping? See all"),
+        (["actions", "ping"], "did you mean redis.ping? See all"),
         (["actions", "xyzzy"], "there is no action xyzzy; See all: remediator actions"),
         (["schema", "rule"], "'rules', 'settings'"),
         (["completion", "tcsh"], "'bash', 'zsh', 'fish'"),
@@ -155,8 +159,8 @@ def test_good_rules_check_out(tmp_path: Path) -> None:
     (tmp_path / "good.yaml").write_text(GOOD)
     as_text, as_json = call("check", "good.yaml"), call("check", "-o", "json", "good.yaml")
 
-    assert (0, ["ok: 1 rules"]) == told(as_text)
-    assert (0, {"mistakes": [], "rules": 1, "held": []}) == (as_json.exit_code, json.loads(as_json.output))
+    assert (0, ["ok: 1 rule"]) == told(as_text)
+    assert (0, {"mistakes": [], "rules": 1, "held": [], "notes": []}) == (as_json.exit_code, json.loads(as_json.output))
 
 
 def test_bad_rules_are_told_with_their_places(tmp_path: Path) -> None:
@@ -238,10 +242,37 @@ def test_what_is_not_carried_out_yet_is_noted_and_no_mistake(tmp_path: Path) -> 
     (held,) = json.loads(as_json.stdout)["held"]
 
     assert [0, 0, 0] == [result.exit_code for result in (as_text, as_json, as_github)]
-    assert "ok: 1 rules" == ok
+    assert "ok: 1 rule" == ok
     assert "`cooldown`" in held["what"]
     assert f"note: web/down: {held['what']}" == note
     assert [f"::notice title=web/down::{held['what']}"] == as_github.stdout.splitlines()
+
+
+NAMES = """
+    diagnose:
+      ping: {redis.ping: {server: other}}
+      known: {redis.ping: {server: main}}
+      late: {redis.ping: {server: "{{ labels.server }}"}}
+      logs: {docker.logs: {engine: far, container: a}}
+      disk: {files.disk: {root: data}}
+      look: {command.run: {command: look}}
+"""
+
+
+def test_names_that_the_settings_do_not_have_are_noted_and_no_mistake(tmp_path: Path) -> None:
+    """A rule whose server is misspelt loads, and its steps would fail at night."""
+    (tmp_path / "remediator.yaml").write_text("redis: {main: {}}\n")
+    (tmp_path / "named.yaml").write_text(GOOD.partition("    diagnose:")[0] + NAMES.removeprefix("\n"))
+    as_text, as_json, as_github = (call("check", "named.yaml", "-o", form) for form in ("text", "json", "github"))
+    said = [
+        f"the settings name no {what}; remediator doctor tells more"
+        for what in ("Docker engine `far`", "Redis server `other`", "command `look`", "files root `data`")
+    ]
+
+    assert [0, 0, 0] == [result.exit_code for result in (as_text, as_json, as_github)], as_text.output
+    assert ["ok: 1 rule", *(f"note: web/down: {what}" for what in said)] == as_text.stdout.splitlines()
+    assert [{"rule": "web/down", "what": what} for what in said] == json.loads(as_json.stdout)["notes"]
+    assert [f"::notice title=web/down::{what}" for what in said] == as_github.stdout.splitlines()
 
 
 def test_nothing_to_tell_is_nothing_in_a_workflow(tmp_path: Path) -> None:
@@ -291,9 +322,12 @@ def test_one_action_is_shown_with_its_parameters_and_result() -> None:
     lines = as_text.output.splitlines()
 
     assert "docker.logs (read): The last lines that a container wrote." == lines[0]
-    assert "  container (needed): Its name, or its id." in lines
-    assert "  tail: How many lines, counted from the end." in lines
-    assert "  count: How many there are." in lines
+    assert "  container (text; needed): Its name, or its id." in lines
+    assert (
+        "  tail (whole number, at least 1 and at most 1000; default: `100`): How many lines, counted from the end."
+        in lines
+    )
+    assert "  count (whole number): How many there are." in lines
     assert "docker.logs" == json.loads(as_json.output)["name"]
 
 
@@ -390,7 +424,10 @@ def test_send_posts_one_alert_with_its_labels() -> None:
     (alert,) = json.loads(body)["alerts"]
 
     assert (0, 1) == (result.exit_code, len(result.output.splitlines()))
-    assert "accepted: Down firing. If no run appears in `remediator runs list`, no rule matches it" in result.output
+    assert (
+        "accepted: Down firing. If no run appears in `remediator runs list`, no rule matches it; why not, says: "
+        "remediator explain Down -l service=web\n"
+    ) == result.output
     assert ("POST", "/api/v1/alerts") == (verb, path)
     assert {"alertname": "Down", "service": "web"} == alert["labels"]
     assert ("firing", {"s": "t"}, fingerprint_of(alert["labels"])) == (
@@ -398,6 +435,15 @@ def test_send_posts_one_alert_with_its_labels() -> None:
         alert["annotations"],
         alert["fingerprint"],
     )
+
+
+def test_send_names_the_command_that_explains_the_alert_to_a_shell(tmp_path: Path) -> None:
+    """It is copied as it stands: with the same settings, and quoted where a shell would read it otherwise."""
+    (tmp_path / "my own.yaml").write_text("{}\n".replace("{}", "mode_ceiling: suggest"))
+    with answering() as (url, _):
+        result = call("-c", "my own.yaml", "send", "Down now", "-l", "path=$(x) y", "-l", "e=", "--url", url)
+
+    assert result.output.endswith(": remediator -c 'my own.yaml' explain 'Down now' -l 'path=$(x) y'\n")
 
 
 @pytest.mark.parametrize(
@@ -602,7 +648,8 @@ def test_labels_cannot_command_the_terminal() -> None:
     with answering(200, json.dumps({"runs": [run]}).encode()) as (url, _):
         result = call("runs", "list", "--url", url)
 
-    assert 1 == len(result.output.splitlines())
+    head, _ = result.output.splitlines()
+    assert ["RUN", "BEGAN", "STANDS", "RULE", "ALERT"] == head.split()
     assert not {"\x1b", "\x07"} & set(result.output)
 
 

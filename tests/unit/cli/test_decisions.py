@@ -52,13 +52,19 @@ class Running:
 
 
 @pytest.fixture
-def running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    """A service whose settings are the ones of this folder."""
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """A service that has not started, whose settings are the ones of this folder."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.upper().startswith("REMEDIATOR_")]:
         monkeypatch.delenv(name)
     served = Served(tmp_path)
     served.configure()
+    return served
+
+
+@pytest.fixture
+def running(served: Served) -> Iterator[Running]:
+    """The service, started."""
     served.start()
     yield Running(served)
     served.end()
@@ -86,8 +92,10 @@ def test_an_approved_plan_is_done_and_proven(running: Running) -> None:
     assert ["approved", "started", "healed"] == sorted(
         ("approved", "started", "healed"), key=lambda word: after.index(f"UTC  {word}")
     )
-    (line,) = running.call("runs", "list").output.splitlines()
-    assert ["healed", "web/down", "Down"] == line.split()[2:]
+    head, line = running.call("runs", "list").output.splitlines()
+    assert ["RUN", "BEGAN", "STANDS", "RULE", "ALERT"] == head.split()
+    assert ["UTC", "healed", "web/down", "Down"] == line.split()[3:]
+    assert head.index("STANDS") == line.index("healed")
 
 
 def test_a_denied_plan_is_not_done(running: Running) -> None:
@@ -132,6 +140,41 @@ def test_a_decision_is_refused_where_nothing_waits_for_it(running: Running) -> N
     assert " UTC, and it ended: denied; see: " in late.stderr
     assert still
     assert not running.mended
+
+
+@pytest.fixture
+def holding(served: Served) -> Iterator[Running]:
+    """A service whose one rule has a limit that is not kept yet, so its plans are held."""
+    rules = served.folder / "rules.yaml"
+    rules.write_text(rules.read_text().replace("    remediate:", "    limits: {cooldown: 10m}\n    remediate:"))
+    served.start()
+    yield Running(served)
+    served.end()
+
+
+def test_a_held_plan_is_told_as_held_and_can_be_cancelled(holding: Running) -> None:
+    """Nobody can approve what a guard holds: whoever tries learns why, for how long, and what he can do."""
+    assert 0 == holding.call("send", "Down", "-l", "service=web").exit_code
+    services.wait_until(lambda: ["held"] == [run["stage"] for run in holding.runs()], "the plan to be held")
+    run = str(holding.runs()[0]["id"])
+    held = holding.show(run)["held"]
+    shown, approved = holding.call("runs", "show", run).output, holding.call("approve", run)
+    denied = holding.call("deny", run, "--reason", "no")
+    listed = holding.call("runs", "list").output.splitlines()
+
+    assert "held" == listed[1].split()[4]
+    assert "Stands   held\n         the rule asks for what this version cannot do yet: " in shown
+    assert f"End it with: remediator cancel {run}" in shown.splitlines()[-1]
+    assert (1, 1) == (approved.exit_code, denied.exit_code)
+    assert approved.stderr == denied.stderr
+    assert f"run {run} waits for nobody: it is held, because {held['reason']}: " in approved.stderr
+    assert "it is looked at again at 20" in approved.stderr
+    assert " UTC (pipeline.hold_timeout)" in approved.stderr
+    assert f"end it with: remediator cancel {run}" in approved.stderr
+    assert 0 == holding.call("cancel", run).exit_code
+    assert "cancelled" == holding.ended(run)
+    assert holding.show(run)["held"] is None
+    assert not holding.mended
 
 
 def test_a_wrong_token_ends_with_five(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:

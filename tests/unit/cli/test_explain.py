@@ -216,6 +216,16 @@ def test_rule_files_may_be_named(tmp_path: Path) -> None:
     assert "new/r matches: Zzz" in result.stdout.splitlines()
 
 
+def test_a_label_as_long_as_a_body_does_not_flood_the_terminal() -> None:
+    """Whoever sends alerts decides how long a label is; JSON shows all of it."""
+    body = {"alerts": [{"labels": {"alertname": "Down", "service": "mail" * 500_000}}]}
+    as_text, whole = (call("explain", "-", *form, given=json.dumps(body).encode()) for form in ((), ("-o", "json")))
+
+    assert (0, 0) == (as_text.exit_code, whole.exit_code)
+    assert 4100 >= max(map(len, as_text.stdout.splitlines()))
+    assert "mail" * 500_000 == json.loads(whole.stdout)["alerts"][0]["labels"]["service"]
+
+
 def test_labels_cannot_command_the_terminal_and_secrets_are_not_told(tmp_path: Path) -> None:
     """An alert is anybody's, and a settings file has secrets."""
     (tmp_path / "remediator.yaml").write_text(SETTINGS + "token: hunter2hunter2\n")
@@ -346,6 +356,38 @@ def test_a_stored_alert_that_has_resolved_is_told_so() -> None:
         result = call("explain", "--url", url, "--fingerprint", "f")
 
     assert "A resolved alert starts no run" in result.stdout
+    assert (
+        "Alert Down, firing from 2026-01-31 12:00:00 UTC to 2026-01-31 12:05:00 UTC, resolved"
+        == result.stdout.splitlines()[0]
+    )
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        (
+            {"startsAt": "2026-01-31T09:00:00Z", "endsAt": "2026-01-31T11:30:00+02:00"},
+            "firing from 2026-01-31 09:00:00 UTC to 2026-01-31 09:30:00 UTC, resolved",
+        ),
+        ({"endsAt": "2026-01-31T09:30:00Z"}, "resolved at 2026-01-31 09:30:00 UTC"),
+        ({"startsAt": "2026-01-31T09:00:00Z"}, "resolved; it was firing from 2026-01-31 09:00:00 UTC"),
+        ({}, "resolved"),
+    ],
+    ids=["both", "end", "start", "none"],
+)
+def test_a_resolved_alert_is_told_with_the_times_that_it_has(times: dict[str, str], said: str) -> None:
+    """Its start is not when it resolved."""
+    body = json.dumps({"alerts": [{"labels": {"alertname": "Up"}, "status": "resolved", **times}]}).encode()
+
+    assert f"Alert Up, {said}" == call("explain", "-", given=body).stdout.splitlines()[0]
+
+
+def test_a_payload_of_which_one_alert_has_no_rule_ends_with_one() -> None:
+    """A script learns that somebody would hear nothing; the help says so."""
+    body = json.dumps({"alerts": [{"labels": {"alertname": "Up"}}, {"labels": {"alertname": "Zzz"}}]}).encode()
+
+    assert 1 == call("explain", "-", given=body).exit_code
+    assert "with 1 if any alert of a payload has none" in " ".join(call("explain", "--help").output.split())
 
 
 @pytest.mark.parametrize(
@@ -371,7 +413,8 @@ def test_alerts_are_listed_with_their_fingerprints() -> None:
         listed = json.loads(call("alerts", "--url", url, "-o", "json").stdout)
 
     assert [
-        "own-2fc4c353ef13c5b1  2026-01-31 12:00:00 UTC  open      Down  service=db",
+        "FINGERPRINT           SINCE                    STANDS    ALERT      LABELS",
+        "own-2fc4c353ef13c5b1  2026-01-31 12:00:00 UTC  open      Down       service=db",
         "own-2fc4c353ef13c5b1  2026-01-31 12:00:00 UTC  resolved  (no name)  a=\N{REPLACEMENT CHARACTER}[2J b",
     ] == result.stdout.splitlines()
     assert [STORED, odd] == listed["alerts"]

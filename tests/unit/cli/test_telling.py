@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from remediator.cli.telling import state_of, tell_run
+from remediator.cli.telling import state_of, table, tell_run
 
 STEP = {
     "id": "remediate.0.0",
@@ -93,6 +93,7 @@ def test_a_run_is_told_with_everything_in_the_order_of_time() -> None:
         ("drafted", None, "planned"),
         ("drafted", PLAN, "needs a person"),
         ("needs_a_person", None, "needs a person"),
+        ("held", None, "held"),
         ("in_doubt", None, "acting"),
         ("not_helped", None, "being checked"),
         ("unknown", None, "under way"),
@@ -101,3 +102,87 @@ def test_a_run_is_told_with_everything_in_the_order_of_time() -> None:
 def test_how_a_run_stands_is_said_in_peoples_words(stage: str, waiting: Any, state: str) -> None:
     """The list and the run say the same."""
     assert state == state_of({"stage": stage, "outcome": None, "waiting": waiting})
+
+
+HELD = {
+    "reason": "another run is acting on this target",
+    "detail": "web",
+    "since": "2026-01-31T12:00:02Z",
+    "until": "2026-01-31T12:00:07Z",
+    "every": 5,
+    "expires": "2026-01-31T13:00:02Z",
+}
+
+
+@pytest.mark.parametrize(
+    ("until", "again"), [("2026-01-31T12:00:07Z", "at 2026-01-31 12:00:07 UTC"), (None, "every 5s")]
+)
+def test_a_held_run_says_why_and_what_comes_of_it(until: str | None, again: str) -> None:
+    """A hold is written down once: a time that is over must not be told as the next look."""
+    run = {**RUN, "stage": "drafted", "outcome": None, "held": {**HELD, "until": until}, "timeline": [], "signals": []}
+    expires = "it ends as expired if it is still held at 2026-01-31 13:00:02 UTC (pipeline.hold_timeout)"
+
+    assert [
+        "Stands   held",
+        "         another run is acting on this target: web",
+        f"         it is looked at again {again}; {expires}",
+        "",
+        "",
+        "Nobody is asked while it is held. End it with: remediator cancel d1m0k2s3abcdefgh",
+    ] == tell_run(run)[6:]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "text", "said"),
+    [
+        ("healed", "healed: every check held", "ended as healed"),
+        ("healed", "healed: every check held; our step is in doubt", "ended as healed; our step is in doubt"),
+        ("inconclusive", "inconclusive: every check held", "inconclusive: every check held"),
+    ],
+)
+def test_the_proof_is_told_once(outcome: str, text: str, said: str) -> None:
+    """The end repeats what was proven, and only what it adds is news."""
+    ended = {"at": "2026-01-31T12:00:06Z", "kind": "ended", "outcome": outcome, "text": text}
+    told = tell_run({**RUN, "timeline": [*RUN["timeline"], ended]})
+
+    assert [
+        "2026-01-31 12:00:05 UTC  healed: every check held",
+        "    3 samples",
+        f"2026-01-31 12:00:06 UTC  {said}",
+    ] == told[-3:]
+
+
+def joins(*services: str, at: int, count: int = 0) -> dict[str, Any]:
+    labels = [{"alertname": "Down", "service": service, "b": "x y"} for service in services]
+    return {
+        "at": f"2026-01-31T12:01:{at:02}Z",
+        "kind": "joined",
+        "text": "x",
+        "count": count or len(labels),
+        "labels": labels,
+    }
+
+
+def test_alerts_that_joined_are_named_and_a_storm_is_one_line() -> None:
+    """By what tells them from the first; a thousand of them must not hide the rest of the story."""
+    asked = {"at": "2026-01-31T12:01:05Z", "kind": "asked", "text": "asked", "until": "2026-01-31T12:16:05Z"}
+    storm = [joins("a", "b", "\x1b[2J", at=10), *(joins(at=at, count=10) for at in range(11, 51))]
+    several = [joins("c", "d", "e", "f", "g", "h", at=55)]
+    resolved = {"at": "2026-01-31T12:01:52Z", "kind": "resolved", "text": "the alert resolved"}
+    run = {**RUN, "timeline": [asked], "signals": [joins("db", at=1), *storm, resolved, *several]}
+
+    assert [
+        "2026-01-31 12:01:01 UTC  1 more alert of the group joined: service=db",
+        "2026-01-31 12:01:05 UTC  asked",
+        "    until 2026-01-31 12:16:05 UTC",
+        "2026-01-31 12:01:10 UTC  403 more alerts of the group joined until 2026-01-31 12:01:50 UTC: "
+        "service=a; service=b; service=\N{REPLACEMENT CHARACTER}[2J; and 400 more",
+        "2026-01-31 12:01:52 UTC  the alert resolved",
+        "2026-01-31 12:01:55 UTC  6 more alerts of the group joined: "
+        "service=c; service=d; service=e; service=f; service=g; and 1 more",
+    ] == tell_run(run)[8:]
+
+
+def test_columns_are_as_wide_as_their_widest_cell() -> None:
+    """Also where a head is the widest, and nothing trails."""
+    assert ["RUN  RULE", "a    bcdefg", "b"] == list(table(("RUN", "RULE"), [("a", "bcdefg"), ("b", "")]))

@@ -37,7 +37,7 @@ from remediator.model.plan import Effect, Plan, PlannedCheck, PlannedStep, Verif
 from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary
 from remediator.model.target import Target
 from remediator.settings import Settings
-from remediator.web.api import show_occurrence, show_plan, show_run
+from remediator.web.api import held_plan, show_hold, show_occurrence, show_plan, show_run
 from remediator.web.health import Health
 from remediator.web.server import Parts, build_app
 
@@ -254,6 +254,56 @@ def test_evidence_is_shown_also_where_it_failed() -> None:
     } == line["evidence"]["logs"]
 
 
+def test_one_step_is_told_as_one() -> None:
+    """Not as `1 steps`."""
+    one = replace(EXAMINED, evidence={"state": EXAMINED.evidence["state"]})
+
+    assert "gathered evidence: 1 step, 0 failed" == show_run(run_with(one))["timeline"][0]["text"]
+
+
+def test_alerts_that_joined_are_shown_with_their_labels() -> None:
+    """As many as are stored of them."""
+    (shown,) = show_run(run_with(signals=(Joined(at=NOW, count=9, labels=({"a": "b"},)),)))["signals"]
+
+    assert (9, [{"a": "b"}]) == (shown["count"], shown["labels"])
+
+
+HELD = Held(
+    at=NOW + SECOND,
+    round=1,
+    count=1,
+    reason=Reason.TARGET_BUSY,
+    detail="run x",
+    until=NOW + 6 * SECOND,
+)
+APPROVED_HELD = run_with(EXAMINED, PLANNED, ASKED, HELD, signals=(DECISION,))
+TWO_STEPS = replace(PLANNED, plan=replace(PLAN, steps=(STEP, replace(STEP, id=StepId("remediate.0.1")))))
+HOLDS: dict[str, tuple[Run, bool]] = {
+    "held": (run_with(EXAMINED, PLANNED, HELD), True),
+    "approved, then held": (APPROVED_HELD, True),
+    "replaced and still held": (run_with(EXAMINED, PLANNED, HELD, replace(PLANNED, revision=2)), True),
+    "held between two steps": (run_with(EXAMINED, TWO_STEPS, STARTED, FINISHED, HELD), True),
+    "held before its first step": (run_with(EXAMINED, TWO_STEPS, HELD, STARTED, FINISHED), False),
+    "a person is asked": (run_with(EXAMINED, PLANNED, HELD, ASKED), False),
+    "never held": (run_with(EXAMINED, PLANNED), False),
+    "it has started": (run_with(EXAMINED, PLANNED, HELD, STARTED), False),
+    "over": (run_with(EXAMINED, PLANNED, HELD, ENDED), False),
+}
+
+
+@pytest.mark.parametrize(("run", "is_held"), HOLDS.values(), ids=HOLDS.keys())
+def test_a_plan_is_held_while_a_guard_says_so(run: Run, is_held: bool) -> None:
+    """What is held stands otherwise than what is about to be done, or than what a person can decide on."""
+    assert is_held == (held_plan(run) is not None)
+
+
+def test_the_next_look_at_a_held_plan_is_told_while_it_is_to_come() -> None:
+    """Afterwards only how often it is looked at is known."""
+    until = [show_hold(PLANNED, HELD, at=at, timeout=SECOND)["until"] for at in (NOW, HELD.until)]
+
+    assert ["2026-01-31T12:00:06Z", None] == until
+
+
 def test_signals_are_told_in_words() -> None:
     """Who decided what is part of the story."""
     signals = (
@@ -429,9 +479,27 @@ async def test_a_list_that_was_asked_wrongly_is_refused(client: Client, runs: Ru
     assert body["error"].startswith(what)
 
 
+async def test_a_held_run_is_listed_and_shown_as_held(client: Client, runs: Runs) -> None:
+    """With the reason and the end of it; the time of a look that is over is not told as the next one."""
+    runs.known[RUN.id] = run_with(EXAMINED, PLANNED, HELD)
+    _, shown = await get(client, f"/api/v1/runs/{RUN.id}")
+    _, listed = await get(client, "/api/v1/runs")
+
+    assert "held" == listed["runs"][0]["stage"]
+    assert ("drafted", None) == (shown["stage"], shown["waiting"])
+    assert {
+        "reason": "another run is acting on this target",
+        "detail": "run x",
+        "since": "2026-01-31T12:00:01Z",
+        "until": None,
+        "every": 5,
+        "expires": "2026-01-31T13:00:00Z",
+    } == shown["held"]
+
+
 async def test_a_run_is_shown(client: Client) -> None:
     """The command line's `runs show`."""
-    assert (200, show_run(WAITING)) == await get(client, f"/api/v1/runs/{WAITING.id}")
+    assert (200, {**show_run(WAITING), "held": None}) == await get(client, f"/api/v1/runs/{WAITING.id}")
 
 
 @pytest.mark.parametrize(

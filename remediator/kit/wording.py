@@ -1,0 +1,6 @@
+"""Words that depend on numbers. Used wherever a count is told to people; pure."""
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun: `1 step`, `2 steps`; `plural` where that is not the noun with an `s`."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
