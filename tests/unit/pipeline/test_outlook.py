@@ -61,7 +61,7 @@ async def number(ctx: ActionContext, params: Much) -> Found:
     raise AssertionError("explaining must not look anything up")
 
 
-@action("test.vary", effect=Effect.DESTROY, targets=_targets, nature=_nature)
+@action("test.vary", effect=Effect.DESTROY, targets=_targets, nature=_nature, may_only_read=True)
 async def vary(ctx: ActionContext, params: Much) -> Found:
     """Does what its parameters say."""
     raise AssertionError("explaining must do nothing")
@@ -251,7 +251,7 @@ def test_advice_is_told_as_far_as_it_is_known(tmp_path: Path) -> None:
 
 def test_what_a_digest_needs_is_named(tmp_path: Path) -> None:
     """Targets are part of it, and nobody looks them up to explain; nothing is needed where all is said already."""
-    check = {"test.check": {"name": "{{ steps.more.looks }}"}, "expect": "true"}
+    check = {"test.check": {"name": "{{ steps.more.looks }}"}, "expect": "not result.sick"}
     more = {"diagnose": {**LOOK, "more": {"test.look": {"name": "a"}}}, "verify": {"checks": [check]}}
     act = {"test.act": {"name": "{{ steps.state.looks }}"}}
     rung = rung_of(tmp_path, {"do": [{"test.find": {"name": "a"}}, act]}, **more)

@@ -44,7 +44,7 @@ async def test_advice_after_a_remedy_that_did_not_help_is_told_as_not_healed(tmp
 
 async def test_advice_that_cannot_be_worked_out_says_so(tmp_path: Path) -> None:
     """The evidence is away: people must still hear which cause was found."""
-    advice = {"name": "cause", "tell": "looked {{ steps.state.looks }}"}
+    advice = {"name": "cause", "when": "labels.service == 'web'", "tell": "looked {{ steps.state.looks }}"}
     async with Harness(tmp_path, rule(remediate=[advice, ACT])) as it:
         it.world.fail_look = Unavailable("it is away")
         await it.deliver(alert())

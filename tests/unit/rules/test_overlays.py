@@ -104,9 +104,11 @@ def test_a_file_cannot_be_pack_and_overlay(tmp_path: Path) -> None:
 
 def test_a_rule_without_a_name_is_told_under_an_overlay_as_well(tmp_path: Path) -> None:
     """A mistake in a pack must not keep all the others from being told."""
-    (tmp_path / "o.yaml").write_text("overlay: p\nmodes: {x: auto}\n")
+    (tmp_path / "o.yaml").write_text("overlay: p\nmodes: {x: auto, '': auto}\n")
     (tmp_path / "p.yaml").write_text("pack: p\nrules:\n  - {name: [x], match: [a=b]}\n  - {name: x, match: [a=b]}\n")
 
     mistakes, _ = check_files([tmp_path], ACTIONS)
 
-    assert [(3, 12, "`name` takes text")] == [(m.line, m.column, m.what.partition(";")[0]) for m in mistakes]
+    assert [(2, 18, "the pack has no rule ``"), (3, 12, "`name` takes text")] == [
+        (m.line, m.column, m.what.partition(";")[0]) for m in mistakes
+    ]

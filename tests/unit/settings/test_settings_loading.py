@@ -257,3 +257,10 @@ def test_secrets_in_a_commands_environment_are_known_by_their_names() -> None:
     command = CommandSettings(argv=("true",), effect=Effect.READ, environment=environment)
 
     assert {"hunter2", "abcdef"} == set(Settings(commands={"c": command}).secrets())
+
+
+def test_the_password_in_an_address_is_a_secret() -> None:
+    """What answers there may repeat it in an error, without the address around it."""
+    found = Settings.model_validate({"prometheus": {"url": "http://monitor:hunt%40er2@127.0.0.1:9090"}})
+
+    assert {"hunt@er2"} == set(found.secrets())
