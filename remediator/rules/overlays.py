@@ -95,7 +95,8 @@ def _with_modes(rules: Any, overlay: Document, mistakes: list[Mistake]) -> Any:
         if name not in names:
             what = f"the pack has no rule `{name}`{did_you_mean(name, names)}"
             mistakes.append(overlay.mistake(("modes", name), what, key=True))
-    return [{**rule, "mode": modes[rule["name"]]} if _name_of(rule) in modes else rule for rule in rules]
+    wanted = {name: mode for name, mode in modes.items() if name in names}
+    return [{**rule, "mode": wanted[rule["name"]]} if _name_of(rule) in wanted else rule for rule in rules]
 
 
 def _name_of(rule: Any) -> str:

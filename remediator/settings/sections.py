@@ -446,6 +446,8 @@ class Settings(BaseSettings):
 def _secrets_in(value: Any) -> Iterator[str]:
     if isinstance(value, SecretStr):
         yield value.get_secret_value()
+    elif isinstance(value, str) and "://" in value and (password := _password_in(value)):
+        yield password
     elif isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from _secrets_in(getattr(value, name))
@@ -455,3 +457,11 @@ def _secrets_in(value: Any) -> Iterator[str]:
     elif isinstance(value, tuple):
         for item in value:
             yield from _secrets_in(item)
+
+
+def _password_in(url: str) -> str | None:
+    """The password of an address, as it is sent; None where it has none."""
+    try:
+        return unquote(urlsplit(url).password or "") or None
+    except ValueError:
+        return None

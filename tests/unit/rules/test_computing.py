@@ -22,7 +22,7 @@ from remediator.model.facts import Evidence, Examined, StepStatus
 from remediator.model.ids import StepId
 from remediator.pipeline.calls import Answer, Calls
 from remediator.plugins import ActionContext, Result
-from remediator.rules.computing import ComputeStep, Computing, compile_compute
+from remediator.rules.computing import ComputeStep, Computing, Counted, compile_compute
 from remediator.rules.expressions import Names, Scope
 from remediator.rules.reporting import Report
 from remediator.settings import Settings
@@ -323,3 +323,10 @@ def test_whatever_the_items_are_each_is_counted_or_told(entries: list[Any]) -> N
         json.dumps(dict(found.result), allow_nan=False)
     else:
         assert "not one of" in found.brief or "cannot be worked out" in found.brief
+
+
+def test_nearly_all_is_told_as_less_than_all() -> None:
+    """Rounded, 997 of 1000 would be a hundred per cent, and was written as `1e+02 %`."""
+    found = Counted(total=1000, left_out=0, failed=0, counts={"odd": 997}, examples={}, errors=())
+
+    assert "1000 items: odd 997 (99 %)" == found.brief()
