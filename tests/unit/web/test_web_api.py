@@ -37,9 +37,9 @@ from remediator.model.plan import Effect, Plan, PlannedCheck, PlannedStep, Verif
 from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary
 from remediator.model.target import Target
 from remediator.settings import Settings
-from remediator.web.api import held_plan, show_hold, show_occurrence, show_plan, show_run
 from remediator.web.health import Health
 from remediator.web.server import Parts, build_app
+from remediator.web.shown import held_plan, show_hold, show_occurrence, show_plan, show_run
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)

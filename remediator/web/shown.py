@@ -1,0 +1,252 @@
+"""Runs, plans, facts and alerts as plain JSON, as the API shows them. Pure; secrets are taken out once more.
+
+Called by the API's pages. Texts that people read are worded here, so that every client says the same.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, assert_never
+
+from remediator.kit.redaction import Redactor
+from remediator.kit.wording import counted
+from remediator.model.duration import say_duration
+from remediator.model.facts import (
+    Asked,
+    Closed,
+    Ended,
+    Examined,
+    Fact,
+    Finished,
+    Held,
+    LateFinished,
+    Planned,
+    Started,
+    Verified,
+)
+from remediator.model.occurrence import Occurrence
+from remediator.model.plan import Plan
+from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary, Signal
+from remediator.model.stage import Drafted, Over, Underway, stage_of
+
+_REDACTOR = Redactor()
+_CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+
+
+def waiting_plan(run: Run) -> Drafted | None:
+    """The plan that a person was asked about and has not decided on, if there is one."""
+    stage = stage_of(run)
+    waits = isinstance(stage, Drafted) and stage.asked is not None and stage.decision is None
+    return stage if waits and isinstance(stage, Drafted) else None
+
+
+def held_plan(run: Run) -> tuple[Planned, Held] | None:
+    """The plan that a guard holds, with the newest hold, unless a person is waited for as well.
+
+    That it is free again is not written down: the next step is.
+    """
+    stage = stage_of(run)
+    if waiting_plan(run) is not None or not isinstance(stage, Drafted | Underway) or stage.held is None:
+        return None
+    newest = next(fact for fact in reversed(run.facts) if isinstance(fact, Held | Finished))
+    return (stage.planned, stage.held) if isinstance(newest, Held) else None
+
+
+def show_hold(planned: Planned, held: Held, *, at: datetime, timeout: timedelta) -> dict[str, Any]:
+    """A hold for JSON: it is written down once, so `until` is None where it was looked at again since then."""
+    return {
+        "reason": held.reason.value,
+        "detail": held.detail,
+        "since": _say(held.at),
+        "until": _say(held.until) if held.until > at else None,
+        "every": max(1, round((held.until - held.at).total_seconds())),
+        "expires": _say(planned.at + timeout),
+    }
+
+
+def show_summary(summary: RunSummary) -> dict[str, Any]:
+    """A line of the list, for JSON."""
+    return {
+        "id": summary.id,
+        "rule": summary.rule,
+        "alertname": summary.alertname,
+        "created_at": _say(summary.created_at),
+        "ended_at": _say(summary.ended_at),
+        "outcome": summary.outcome,
+        "wake_at": _say(summary.wake_at),
+    }
+
+
+def show_occurrence(occurrence: Occurrence) -> dict[str, Any]:
+    """An alert for JSON, as it was when it was heard of last."""
+    return {
+        "fingerprint": occurrence.fingerprint,
+        "labels": dict(occurrence.labels),
+        "annotations": dict(occurrence.annotations),
+        "startsAt": _say(occurrence.starts_at),
+        "opened_at": _say(occurrence.opened_at),
+        "heard_at": _say(occurrence.heard_at),
+        "closed_at": _say(occurrence.closed_at),
+        "doubtful": occurrence.doubt is not None,
+    }
+
+
+def stage_name(run: Run) -> str:
+    """Where a run stands, in snake case."""
+    return _CAPITAL.sub("_", type(stage_of(run)).__name__).lower()
+
+
+def show_run(run: Run) -> dict[str, Any]:
+    """A run for JSON. Facts were redacted when they were stored; times are RFC 3339 in UTC."""
+    stage = stage_of(run)
+    waiting = waiting_plan(run)
+    return {
+        "id": run.id,
+        "rule": run.rule,
+        "summary": run.summary,
+        "alert": {
+            "fingerprint": run.alert.fingerprint,
+            "labels": dict(run.alert.labels),
+            "annotations": dict(run.alert.annotations),
+            "startsAt": _say(run.alert.starts_at),
+        },
+        "created_at": _say(run.created_at),
+        "stage": stage_name(run),
+        "outcome": stage.ended.outcome.value if isinstance(stage, Over) else None,
+        "waiting": None if waiting is None else {"until": _say(_until(waiting)), **show_plan(waiting.planned.plan)},
+        "timeline": [show_fact(fact) for fact in run.facts],
+        "signals": [show_signal(signal) for signal in run.signals],
+    }
+
+
+def _until(waiting: Drafted) -> datetime | None:
+    return waiting.asked.until if waiting.asked is not None else None
+
+
+def show_plan(plan: Plan) -> dict[str, Any]:
+    """A plan for JSON, with the digest that a decision has to name, and all that its steps would be given."""
+    return {
+        "name": plan.name,
+        "digest": plan.digest,
+        "targets": [str(target) for target in plan.targets],
+        "steps": [
+            {
+                "id": step.id,
+                "action": step.action,
+                "effect": step.effect.value,
+                "sentence": step.sentence,
+                "params": _REDACTOR.value(dict(step.params)),
+                "timeout": step.timeout.total_seconds(),
+                "targets": [str(target) for target in step.targets],
+            }
+            for step in plan.steps
+        ],
+        "checks": [check.sentence for check in plan.verification.checks],
+        "proof": _REDACTOR.text(_proof(plan)),
+    }
+
+
+def _proof(plan: Plan) -> str:
+    """What has to be seen, and within what time, as the thread tells it."""
+    checks = "; ".join(f"{check.sentence}, expecting {check.expect}" for check in plan.verification.checks)
+    return f"{checks or 'the alert resolves'}, within {say_duration(plan.verification.within)}"
+
+
+def show_fact(fact: Fact) -> dict[str, Any]:
+    """One line of the timeline: when, what kind, in words, and the fields that belong to the kind."""
+    text, fields = _words_of(fact)
+    return {"at": _say(fact.at), "kind": fact.kind, "text": text, **fields}
+
+
+def _words_of(fact: Fact) -> tuple[str, dict[str, Any]]:
+    match fact:
+        case Examined():
+            failed = sum(not evidence.ok for evidence in fact.evidence.values())
+            return f"gathered evidence: {counted(len(fact.evidence), 'step')}, {failed} failed", _evidence(fact)
+        case Planned():
+            fields = {"round": fact.round, "revision": fact.revision, "plan": show_plan(fact.plan)}
+            return f"planned: {fact.plan.name}", fields
+        case Asked():
+            return "asked for a decision", {"round": fact.round, "until": _say(fact.until)}
+        case Held():
+            fields = {"round": fact.round, "reason": fact.reason.value, "detail": fact.detail}
+            return f"held: {fact.reason.value}", {**fields, "until": _say(fact.until)}
+        case done:
+            return _words_of_deed(done)
+
+
+def _words_of_deed(
+    fact: Started | Finished | LateFinished | Verified | Ended | Closed,
+) -> tuple[str, dict[str, Any]]:
+    match fact:
+        case Started():
+            fields = {**_step(fact), "round": fact.round, "deadline": _say(fact.deadline)}
+            return f"started {fact.step}", fields
+        case Finished():
+            fields = {**_step(fact), "round": fact.round, "status": fact.status.value, "detail": fact.detail}
+            return f"{fact.step} {fact.status.value} after {fact.seconds:.1f} s: {fact.brief}", fields
+        case LateFinished():
+            fields = {**_step(fact), "status": fact.status.value}
+            return f"{fact.step} ended late, {fact.status.value}: {fact.brief}", fields
+        case Verified():
+            fields = {"round": fact.round, "proof": fact.proof.value, "samples": fact.samples}
+            return f"{fact.proof.value}: {fact.brief}", fields
+        case Ended():
+            return f"{fact.outcome.value}: {fact.brief}", {"outcome": fact.outcome.value}
+        case Closed():
+            return fact.brief, {}
+        case other:
+            assert_never(other)
+
+
+def _step(fact: Started | Finished | LateFinished) -> dict[str, Any]:
+    return {"step": fact.step, "attempt": fact.attempt}
+
+
+def _evidence(fact: Examined) -> dict[str, Any]:
+    return {
+        "round": fact.round,
+        "evidence": {
+            step: {
+                "action": evidence.action,
+                "ok": evidence.ok,
+                "brief": evidence.brief,
+                "detail": evidence.detail,
+                "seconds": evidence.seconds,
+            }
+            for step, evidence in fact.evidence.items()
+        },
+    }
+
+
+def show_signal(signal: Signal) -> dict[str, Any]:
+    """What came from outside, in words and fields."""
+    shown: dict[str, Any] = {"at": _say(signal.at), "kind": signal.kind}
+    match signal:
+        case Resolved():
+            text = (
+                "nothing was heard of the alert for too long; it counts as resolved"
+                if signal.missed
+                else "the alert resolved"
+            )
+            return {**shown, "text": text, "missed": signal.missed}
+        case Joined():
+            alerts = "one more alert" if signal.count == 1 else f"{signal.count} more alerts"
+            fields = {"count": signal.count, "labels": [dict(labels) for labels in signal.labels]}
+            return {**shown, "text": f"{alerts} of the group joined", **fields}
+        case Decision():
+            verb = "approved" if signal.approved else "denied"
+            fields = {
+                "approved": signal.approved,
+                "digest": signal.digest,
+                "by": signal.by,
+                "reason": signal.reason,
+            }
+            return {**shown, "text": f"{verb} by {signal.by}", **fields}
+        case Cancel():
+            return {**shown, "text": f"cancelled by {signal.by}", "by": signal.by, "reason": signal.reason}
+        case other:
+            assert_never(other)
+
+
+def _say(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat().replace("+00:00", "Z")
