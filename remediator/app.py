@@ -26,13 +26,15 @@ from remediator.kit.redaction import Redactor, shorten
 from remediator.kit.tasks import Background
 from remediator.model.alert import Delivery
 from remediator.model.ids import OwnerId, RunId, new_owner_id
-from remediator.model.run import Cancel, Decision, Run, RunSummary, Signal
+from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Signal
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.dispatch import Dispatcher, HeapDispatcher
 from remediator.pipeline.execution import Execution
 from remediator.pipeline.flow import Flow, Stages
 from remediator.pipeline.guards import Conflicts, Guards, Targets, Unbuilt
+from remediator.pipeline.heartbeat import Heartbeat
+from remediator.pipeline.housekeeping import Housekeeping
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.outbox import Outbox
 from remediator.pipeline.planning import Planner
@@ -45,7 +47,7 @@ from remediator.plugins import Actions
 from remediator.rules.book import Book
 from remediator.rules.loading import load_book
 from remediator.rules.watching import Look, RuleFiles, look_at
-from remediator.settings import Settings
+from remediator.settings import Settings, StoreSettings
 from remediator.storage.sqlite import SqliteStore
 from remediator.storage.store import Store
 from remediator.web.auth import admin_token, refuse_open_door
@@ -81,6 +83,10 @@ class Runs:
         """Store the wish, then wake the run's owner."""
         return await self._say(run, wish)
 
+    async def settle(self, run: RunId, word: Settle, /) -> bool:
+        """Store what a person knows, then wake the run's owner."""
+        return await self._say(run, word)
+
     async def _say(self, run: RunId, signal: Signal) -> bool:
         stored = await self.store.signal(run, signal)
         if stored:
@@ -110,7 +116,7 @@ class App:
         self.owner: OwnerId = new_owner_id(self.clock.now())
         self.clients = Clients(settings)
         self.reach = Reach(self.clients, self.redactor)
-        self.store: Store = SqliteStore(settings.store.directory, clock=self.clock, metrics=self.metrics)
+        self.store = _store_of(settings.store, self.clock, self.metrics)
         self.rulebook = Rulebook(book, actions, self.store)
         self.dispatcher = HeapDispatcher(self.clock)
         self.chat = chat or _chat_of(settings)
@@ -122,6 +128,7 @@ class App:
         self._runner: web.AppRunner | None = None
         self._is_open = False
         self._is_started = False
+        self.heartbeat = self._listen_for_heartbeat()
         self.intake, self.worker, self.outbox, self.doubts = self._wire()
         self.rule_files = RuleFiles(settings.rules, self.clock, seen=seen)
         self.reloader = Reloader(
@@ -145,6 +152,22 @@ class App:
         actions = Actions.installed()
         seen = look_at(settings.rules)  # before they are read, so that no change between the two is missed
         return cls(settings, actions=actions, book=load_book(settings.rules, actions), on_death=on_death, seen=seen)
+
+    def _listen_for_heartbeat(self) -> Heartbeat | None:
+        if self.settings.heartbeat.alertname is None:
+            return None
+        return Heartbeat(
+            self.settings.heartbeat.alertname,
+            self.settings.heartbeat.silence,
+            store=self.store,
+            clock=self.clock,
+            metrics=self.metrics,
+            channel=self._channel,
+            on_message=self._nudge,  # the outbox is made after it
+        )
+
+    def _nudge(self) -> None:
+        self.outbox.nudge()
 
     def _wire(self) -> tuple[Intake, Worker, Outbox, Doubts]:
         calls = Calls(self.clients, self.clock, self.redactor, self.metrics)
@@ -176,6 +199,7 @@ class App:
             redactor=self.redactor,
             settings=self.settings.occurrences,
             channel=self._channel,
+            heartbeat=self.heartbeat,
         )
         worker = Worker(
             store=self.store,
@@ -204,6 +228,8 @@ class App:
         await self.rulebook.remember()
         self.reloader.note_start()
         resumed = await resume(self.store, self.dispatcher)
+        if self.heartbeat is not None:
+            await self.heartbeat.recall()
         await self._listen()  # first, so that a service that cannot listen has not begun to act
         self._background.start(self.worker.work(), name="worker")
         self._background.start(self.outbox.work(), name="outbox")
@@ -212,6 +238,9 @@ class App:
         self._background.start(completion.work(), name="completion")
         self._background.start(self._watch_health(), name="health")
         self._background.start(self.reloader.work(), name="rules")
+        self._background.start(self._housekeeping().work(), name="housekeeping")
+        if self.heartbeat is not None:
+            self._background.start(self.heartbeat.work(), name="heartbeat")
         if self.settings.rules_watch:
             self._background.start(self.rule_files.watch(self.reloader.ask), name="rules-watch")
         else:
@@ -229,6 +258,16 @@ class App:
         )
         for what, remedy in not_configured(self.settings):
             log.warning("not_configured", what=what, remedy=remedy)
+
+    def _housekeeping(self) -> Housekeeping:
+        return Housekeeping(
+            store=self.store,
+            rulebook=self.rulebook,
+            clock=self.clock,
+            metrics=self.metrics,
+            settings=self.settings.store,
+            occurrences=self.settings.occurrences,
+        )
 
     def reload_rules(self) -> None:
         """Have the rule files read again, as SIGHUP asks for; while the service starts, once it has."""
@@ -297,7 +336,14 @@ class App:
         )
         ready = all(check.ok for check in checks)
         self.metrics.ready.set(ready)
-        return Health(ready, (*checks, *degraded, *self._check_reach()))
+        return Health(ready, (*checks, *self._check_heartbeat(), *degraded, *self._check_reach()))
+
+    def _check_heartbeat(self) -> tuple[HealthCheck, ...]:
+        """That alerts have stopped coming keeps none out."""
+        if self.heartbeat is None:
+            return ()
+        late = self.heartbeat.trouble is not None
+        return (HealthCheck("heartbeat", ok=True, degraded=late, detail=self.heartbeat.state),)
 
     def _check_reach(self) -> tuple[HealthCheck, ...]:
         """What the last look found, so that readiness itself waits for no other service."""
@@ -372,6 +418,14 @@ def _reason(error: OSError) -> str:
     if error.errno is None or isinstance(error, socket.gaierror):
         return error.strerror or str(error)
     return os.strerror(error.errno).lower()
+
+
+def _store_of(settings: StoreSettings, clock: Clock, metrics: Metrics) -> Store:
+    if settings.url is None:
+        return SqliteStore(settings.directory, clock=clock, metrics=metrics)
+    from remediator.storage.postgres import PostgresStore  # its library takes a quarter of a second to import
+
+    return PostgresStore(settings, clock=clock, metrics=metrics)
 
 
 def _chat_of(settings: Settings) -> Chat:

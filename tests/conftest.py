@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
+from itertools import count
 
 import pytest
 
@@ -43,3 +44,23 @@ def alertmanager_url() -> Iterator[str]:
     services.requires("prometheus-alertmanager")
     with services.alertmanager(route={"group_by": ["alertname"]}) as running:
         yield running.address
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[services.Postgres]:
+    """A private PostgreSQL that trusts everybody, for tests that leave it as it is."""
+    services.requires("postgres", "initdb", "pg_isready", "psql")
+    with services.postgresql() as running:
+        running.sql("CREATE ROLE remediator LOGIN")
+        yield running
+
+
+_databases = count(1)
+
+
+@pytest.fixture
+def new_database(postgres_server: services.Postgres) -> str:
+    """The URL of an empty database of the test's own, whose owner is not the superuser."""
+    name = f"store_{next(_databases)}"
+    postgres_server.sql(f"CREATE DATABASE {name} OWNER remediator")
+    return f"postgresql://remediator@{postgres_server.address}/{name}"

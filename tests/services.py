@@ -239,11 +239,12 @@ def prometheus(
     alertmanagers: Sequence[str] = (),
     scrape: Sequence[str] = (),
     labels: Mapping[str, str] | None = None,
+    arguments: Sequence[str] = (),
 ) -> Iterator[Service]:
     """A Prometheus that scrapes itself, and the `host:port` of `scrape`, every second; `address` is its URL.
 
     `labels` are given to what `scrape` names. `rules` is the content of a rule file; `alertmanagers` are the
-    `host:port` of those to alert.
+    `host:port` of those to alert; `arguments` are added to its own.
     """
     with _folder("prometheus") as folder:
         port = free_port()
@@ -270,6 +271,7 @@ def prometheus(
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
             "--web.enable-lifecycle",
+            *arguments,
         ]
         url = f"http://127.0.0.1:{port}"
         with _running(argv, address=url, answers=lambda: _is_ready(url), log=folder / "log") as service:
@@ -354,24 +356,38 @@ def postgresql(*, password: str = "", arguments: Sequence[str] = (), rejecting: 
     that is `rejecting` never gets done with starting up: it waits for a primary that is not there.
     """
     with data_folder("postgres") as folder:
-        data, port = folder / "data", free_port()
-        init_postgres(data, password=password)
+        init_postgres(folder / "data", password=password)
         if rejecting:
-            (data / "standby.signal").touch()
-        argv = [
-            *as_postgres(),
-            postgres_program("postgres"),
-            *("-D", str(data), "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1"),
-            *("-c", "fsync=off", "-c", "autovacuum=off", "-c", f"hot_standby={'off' if rejecting else 'on'}"),
-            *arguments,
-        ]
+            (folder / "data" / "standby.signal").touch()
+        with _postgres_on(folder, free_port(), arguments, rejecting=rejecting) as server:
+            yield server
 
-        def answers() -> bool:
-            return pg_isready(port) == (1 if rejecting else 0)
 
-        place, fast = f"127.0.0.1:{port}", signal.SIGINT
-        with _running(argv, address=place, answers=answers, log=folder / "log", ending=fast) as service:
-            yield Postgres(place, service.process, port, folder, ending=fast)
+@contextmanager
+def postgresql_again(stopped: Postgres) -> Iterator[Postgres]:
+    """The same PostgreSQL once more, on its data and its port, after it was stopped."""
+    with _postgres_on(stopped.folder, stopped.port) as server:
+        yield server
+
+
+@contextmanager
+def _postgres_on(
+    folder: Path, port: int, arguments: Sequence[str] = (), *, rejecting: bool = False
+) -> Iterator[Postgres]:
+    argv = [
+        *as_postgres(),
+        postgres_program("postgres"),
+        *("-D", str(folder / "data"), "-p", str(port), "-k", str(folder), "-c", "listen_addresses=127.0.0.1"),
+        *("-c", "fsync=off", "-c", "autovacuum=off", "-c", f"hot_standby={'off' if rejecting else 'on'}"),
+        *arguments,
+    ]
+
+    def answers() -> bool:
+        return pg_isready(port) == (1 if rejecting else 0)
+
+    place, fast = f"127.0.0.1:{port}", signal.SIGINT
+    with _running(argv, address=place, answers=answers, log=folder / "log", ending=fast) as service:
+        yield Postgres(place, service.process, port, folder, ending=fast)
 
 
 @contextmanager

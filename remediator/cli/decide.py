@@ -32,7 +32,7 @@ _plan = click.option(
 )
 
 
-def _who() -> str:
+def who() -> str:
     """The user's name; in a container there may be a number only."""
     try:
         return getpass.getuser()
@@ -51,7 +51,7 @@ def _decide(ctx: click.Context, run: str, url: str | None, digest: str | None, *
     if digest and not plan["digest"].startswith(digest):
         given = plain(digest[:12]) + ("…" if len(digest) > 12 else "")  # noqa: PLR2004 - as digests are shown
         fail(f"the plan is {plan['digest'][:12]}, not {given}; look at it first: remediator runs show {run}", 1)
-    body = {"approved": approved, "digest": plan["digest"], "by": _who(), "reason": reason}
+    body = {"approved": approved, "digest": plan["digest"], "by": who(), "reason": reason}
     service.post(f"{path}/decision", body)
     click.echo(f"{'approved' if approved else 'denied'}: plan {plan['digest'][:12]} of run {run}")
 
@@ -97,5 +97,5 @@ def cancel(ctx: click.Context, run: str, reason: str, url: str | None) -> None:
     """Stop the run RUN (the end of its id is enough); a step that is acting right now is let to its end."""
     service = Service.of(ctx, url)
     run = find_run(service, run)
-    service.post(f"/api/v1/runs/{quote(run, safe='')}/cancel", {"by": _who(), "reason": reason})
+    service.post(f"/api/v1/runs/{quote(run, safe='')}/cancel", {"by": who(), "reason": reason})
     click.echo(f"cancelled: run {run} (see: remediator runs show {run})")

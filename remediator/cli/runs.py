@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from remediator.cli import Suggesting
+from remediator.cli.decide import who
 from remediator.cli.service import URL_HELP, Service, find_run, plain
 from remediator.cli.telling import clock_time, state_of, table, tell_run
 from remediator.model.outcome import Outcome
@@ -26,7 +27,7 @@ class _Outcomes(click.Choice[str]):
 
 @click.group(cls=Suggesting)
 def runs() -> None:
-    """List runs, or show one."""
+    """List runs, show one, or settle what became of it."""
 
 
 @runs.command("list")
@@ -78,3 +79,23 @@ def show(ctx: click.Context, run: str, output: str, url: str | None) -> None:
     service = Service.of(ctx, url)
     found = service.get(f"/api/v1/runs/{quote(find_run(service, run), safe='')}", has="timeline")
     click.echo(json.dumps(found, indent=2) if output == "json" else "\n".join(tell_run(found)))
+
+
+@runs.command("settle")
+@click.argument("run")
+@click.argument("what", type=click.Choice(["done", "not-done"]))
+@click.option("--reason", default="", help="How you know; it is told in the thread.")
+@_url
+@click.pass_context
+def settle(ctx: click.Context, run: str, what: str, reason: str, url: str | None) -> None:
+    """Say whether the step of the run RUN was done that nobody saw the end of; it frees the target and starts nothing.
+
+    The end of the run's id is enough. Refused where no step is unknown, or where it was settled already.
+    """
+    from urllib.parse import quote
+
+    service = Service.of(ctx, url)
+    run = find_run(service, run)
+    body = {"done": what == "done", "by": who(), "reason": reason}
+    service.post(f"/api/v1/runs/{quote(run, safe='')}/settle", body)
+    click.echo(f"settled as {what}: run {run} (see: remediator runs show {run})")

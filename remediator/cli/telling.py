@@ -83,9 +83,14 @@ def tell_run(run: Mapping[str, Any]) -> list[str]:
 
 
 def _events(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Facts and signals in the order of time; alerts that join one after another are one event."""
+    """Facts and signals in the order of time; alerts that join one after another are one event.
+
+    A person's word on an unknown step is told once: as the fact that it becomes.
+    """
     told: list[Mapping[str, Any]] = []
-    for event in sorted([*run["timeline"], *run["signals"]], key=lambda e: datetime.fromisoformat(e["at"])):
+    settled = {(fact["step"], fact["attempt"]) for fact in run["timeline"] if fact["kind"] == "settled"}
+    signals = (s for s in run["signals"] if s["kind"] != "settle" or (s["step"], s["attempt"]) not in settled)
+    for event in sorted([*run["timeline"], *signals], key=lambda e: datetime.fromisoformat(e["at"])):
         if told and told[-1]["kind"] == event["kind"] == "joined":
             labels = [*told[-1].get("labels", ()), *event.get("labels", ())]
             count = told[-1]["count"] + event["count"]
@@ -96,7 +101,13 @@ def _events(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def _how_to_go_on(run: Mapping[str, Any]) -> list[str]:
-    waiting = run["waiting"]
+    waiting, unknown = run["waiting"], run.get("unsettled")
+    if unknown:
+        return [
+            "",
+            f"Nobody saw the end of “{plain(unknown['sentence'])}”. Look at its target; once you know, say:",
+            f"remediator runs settle {run['id']} done, or: remediator runs settle {run['id']} not-done",
+        ]
     if not waiting:
         return (
             ["", f"Nobody is asked while it is held. End it with: remediator cancel {run['id']}"]

@@ -67,6 +67,16 @@ class Metrics:
         self.store_writes = Counter(
             "remediator_store_writes", "Writes that shared those commits", registry=self.registry
         )
+        self.store_bytes = Gauge(
+            "remediator_store_bytes",
+            "What the store takes on disk, with what is free in it for new runs; looked at every minute",
+            registry=self.registry,
+        )
+        self.runs_forgotten = Counter(
+            "remediator_runs_forgotten",
+            "Runs deleted because they were old (`store.keep_runs`) or too many (`store.keep_runs_at_most`)",
+            registry=self.registry,
+        )
         self.rules_loaded = Gauge("remediator_rules_loaded", "Rules in the book", registry=self.registry)
         self.rules_reloads = Counter(
             "remediator_rules_reloads",
@@ -82,6 +92,16 @@ class Metrics:
         self.rules_reload_timestamp = Gauge(
             "remediator_rules_last_reload_success_timestamp_seconds",
             "When the rule files were last read and found good, in Unix time",
+            registry=self.registry,
+        )
+        self.heartbeat_last = Gauge(
+            "remediator_heartbeat_last_seconds",
+            "When the heartbeat was heard last, in Unix time; 0 if it never was, or none is expected",
+            registry=self.registry,
+        )
+        self.heartbeat_late = Gauge(
+            "remediator_heartbeat_late",
+            "1 while the heartbeat has not been heard for longer than `heartbeat.silence`, else 0",
             registry=self.registry,
         )
         self.ready = Gauge("remediator_ready", "1 while the service can accept alerts, else 0", registry=self.registry)

@@ -147,6 +147,23 @@ class LateFinished:
         return self.step, self.attempt
 
 
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """A person has said whether an unknown step was done. It settles what happened and starts nothing."""
+
+    at: datetime
+    step: StepId
+    attempt: int
+    done: bool
+    by: str
+    reason: str
+    kind: Literal["settled"] = "settled"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.step, self.attempt
+
+
 class Proof(StrEnum):
     """What verification found."""
 
@@ -198,4 +215,4 @@ class Closed:
         return "", 1
 
 
-Fact = Examined | Planned | Asked | Held | Started | Finished | LateFinished | Verified | Ended | Closed
+Fact = Examined | Planned | Asked | Held | Started | Finished | LateFinished | Settled | Verified | Ended | Closed

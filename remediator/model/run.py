@@ -7,7 +7,7 @@ from typing import Literal
 
 from remediator.model.alert import Alert
 from remediator.model.facts import Fact
-from remediator.model.ids import Digest, OccurrenceId, OwnerId, RuleId, RunId
+from remediator.model.ids import Digest, OccurrenceId, OwnerId, RuleId, RunId, StepId
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,24 @@ class Cancel:
     kind: Literal["cancel"] = "cancel"
 
 
-Signal = Joined | Resolved | Decision | Cancel
+@dataclass(frozen=True, slots=True)
+class Settle:
+    """A person has looked whether a step whose end nobody saw was done. It starts nothing."""
+
+    at: datetime
+    step: StepId
+    attempt: int
+    done: bool
+    by: str
+    reason: str = ""
+    kind: Literal["settle"] = "settle"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.step, self.attempt
+
+
+Signal = Joined | Resolved | Decision | Cancel | Settle
 """What comes to a run from outside. It is a row of its own and never conflicts with the owner's writes."""
 
 

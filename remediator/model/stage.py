@@ -14,11 +14,12 @@ from remediator.model.facts import (
     LateFinished,
     Planned,
     Proof,
+    Settled,
     Started,
     StepStatus,
     Verified,
 )
-from remediator.model.run import Cancel, Decision, Joined, Resolved, Run
+from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, Settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class _Round:
                 self.ended = fact
             case Closed():
                 self.closed = True
-            case LateFinished():
+            case LateFinished() | Settled():
                 pass
             case other:
                 assert_never(other)
@@ -209,3 +210,17 @@ def cancelled(run: Run) -> Cancel | None:
 def joined(run: Run) -> tuple[Joined, ...]:
     """The words of alerts that have joined the run."""
     return tuple(s for s in run.signals if isinstance(s, Joined))
+
+
+def settlement(run: Run) -> Settle | None:
+    """The first word of a person on an unknown step that is not among the facts yet, if there is one."""
+    noted = {fact.key for fact in run.facts if isinstance(fact, Settled)}
+    return next((s for s in run.signals if isinstance(s, Settle) and s.key not in noted), None)
+
+
+def unsettled(run: Run) -> Finished | None:
+    """The step that nobody knows the end of: neither was its late end recorded, nor has a person said."""
+    known = {fact.key for fact in run.facts if isinstance(fact, LateFinished | Settled)}
+    known |= {signal.key for signal in run.signals if isinstance(signal, Settle)}
+    unknown = (f for f in run.facts if isinstance(f, Finished) and f.status is StepStatus.UNKNOWN)
+    return next((fact for fact in unknown if fact.key not in known), None)

@@ -22,7 +22,9 @@ from remediator.model.facts import (
     Examined,
     Finished,
     Held,
+    LateFinished,
     Planned,
+    Settled,
     Started,
     StepStatus,
     Verified,
@@ -43,6 +45,7 @@ from remediator.model.stage import (
     approval_of,
     cancelled,
     resolved,
+    settlement,
     stage_of,
 )
 from remediator.pipeline import approval, outcome, planning
@@ -159,7 +162,7 @@ class Flow:
             case Proven() as stage:
                 return outcome.proven(self._clock.now(), stage)
             case Over() as stage:
-                return self._epilogue(ledger, stage)
+                return await self._epilogue(ledger, stage)
             case other:
                 assert_never(other)
 
@@ -317,6 +320,8 @@ class Flow:
     async def _verify(self, ledger: Ledger, rule: Rule, stage: Acted, resting: Resting) -> None:
         async def is_resolved() -> bool:
             await ledger.read_signals()
+            if self._note_settlement(ledger):  # told now: a proof can take its time
+                await ledger.save()
             return resolved(ledger.run) is not None
 
         policy = stage.planned.plan.verification
@@ -341,11 +346,21 @@ class Flow:
         await ledger.read_signals()
         return None
 
-    def _epilogue(self, ledger: Ledger, stage: Over) -> Parked:
-        """News of a run that has ended: the alert's own end is told once."""
+    async def _epilogue(self, ledger: Ledger, stage: Over) -> Parked:
+        """News of a run that has ended: the alert's own end is told once, and so is what a person has settled."""
         if not stage.closed:
             self._note_end_of_alert(ledger, stage.ended)
+        if self._note_settlement(ledger):
+            await ledger.end(stage.ended, keep_locks_until=_locked_until(ledger.run))  # the target may be free now
         return Parked(None)
+
+    def _note_settlement(self, ledger: Ledger) -> bool:
+        """Whether a person has settled what was unknown."""
+        word = settlement(ledger.run)
+        if word is not None:
+            ledger.note(Settled(word.at, word.step, word.attempt, word.done, word.by, word.reason))
+            log.info("step_settled", step=word.step, done=word.done, by=word.by)
+        return word is not None
 
     def _note_end_of_alert(self, ledger: Ledger, ended: Ended) -> None:
         word = resolved(ledger.run)
@@ -354,6 +369,7 @@ class Flow:
             ledger.note(Closed(self._clock.now(), brief))
 
     async def _end(self, ledger: Ledger, ended: Ended) -> bool:
+        self._note_settlement(ledger)
         ledger.note(ended)
         self._note_end_of_alert(ledger, ended)
         rests = await ledger.end(ended, keep_locks_until=_locked_until(ledger.run))
@@ -369,4 +385,5 @@ def _hold_of(refusal: Refusal, now: datetime) -> Hold:
 def _locked_until(run: Run) -> datetime | None:
     """Until when the targets stay locked after the end: a step that is unknown may be under way for so long."""
     seen = {f.key for f in run.facts if isinstance(f, Finished) and f.status is not StepStatus.UNKNOWN}
+    seen |= {f.key for f in run.facts if isinstance(f, LateFinished | Settled)}
     return max((f.deadline + MARGIN for f in run.facts if isinstance(f, Started) and f.key not in seen), default=None)

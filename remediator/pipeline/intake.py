@@ -28,6 +28,7 @@ from remediator.model.occurrence import (
 )
 from remediator.pipeline import matching, story
 from remediator.pipeline.dispatch import Dispatcher
+from remediator.pipeline.heartbeat import Heartbeat, judge_beat
 from remediator.pipeline.incomplete import Incomplete
 from remediator.pipeline.rulebook import Rulebook, scope_of
 from remediator.rules.book import Rule
@@ -121,6 +122,7 @@ class Intake:
         redactor: Redactor,
         settings: OccurrenceSettings,
         channel: str,
+        heartbeat: Heartbeat | None = None,
     ) -> None:
         self._store = store
         self._rulebook = rulebook
@@ -131,16 +133,24 @@ class Intake:
         self._redactor = redactor
         self._settings = settings
         self._channel = channel
+        self._heartbeat = heartbeat
         self.truncated = Incomplete()
 
     async def accept(self, delivery: Delivery) -> None:
         """Have a delivery on disk. Raises StoreUnavailable when that cannot be done now."""
 
+        beats = self._heartbeat
+        delivery = beats.mark(delivery) if beats else delivery
+
         def judge(alert: Alert, known: Occurrence | None) -> Verdict:
+            if beats and beats.is_beat(alert):
+                return judge_beat(alert, known, now)
             return judge_alert(alert, known, lambda: self._opening(alert, now), now, self._settings)
 
         now = delivery.received_at
         await self._store_and_wake(delivery, judge)
+        if beats:
+            beats.note(delivery)
         if delivery.truncated:
             self._metrics.truncated.inc(delivery.truncated)
             self.truncated.put(delivery)
@@ -167,7 +177,8 @@ class Intake:
 
         def noting(alert: Alert, known: Occurrence | None) -> Verdict:
             verdict = judge(alert, known)
-            if verdict.open is not None and not verdict.open.runs:
+            is_beat = self._heartbeat is not None and self._heartbeat.is_beat(alert)
+            if verdict.open is not None and not verdict.open.runs and not is_beat:
                 unmatched[alert.fingerprint] = alert.name
             return verdict
 

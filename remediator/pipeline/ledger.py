@@ -9,7 +9,18 @@ from dataclasses import replace
 from datetime import datetime
 
 from remediator.kit.redaction import Redactor
-from remediator.model.facts import Ended, Examined, Fact, Finished, Held, LateFinished, Planned, Started, Verified
+from remediator.model.facts import (
+    Ended,
+    Examined,
+    Fact,
+    Finished,
+    Held,
+    LateFinished,
+    Planned,
+    Settled,
+    Started,
+    Verified,
+)
 from remediator.model.run import Run
 from remediator.pipeline import story
 from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
@@ -93,5 +104,7 @@ def redacted(fact: Fact, redactor: Redactor) -> Fact:
             return replace(fact, detail=redactor.text(fact.detail))
         case Finished() | Verified() | Ended():
             return replace(fact, brief=redactor.text(fact.brief))
+        case Settled():
+            return replace(fact, reason=redactor.text(fact.reason))
         case _:
             return fact

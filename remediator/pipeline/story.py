@@ -24,6 +24,7 @@ from remediator.model.facts import (
     LateFinished,
     Planned,
     Proof,
+    Settled,
     Started,
     StepStatus,
     Verified,
@@ -207,6 +208,10 @@ def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - o
         case LateFinished():
             title = f"Late news of “{_sentence(run, fact.step)}”: {fact.status}"
             yield Message(Tone.NEUTRAL, title, _texts(fact.brief))
+        case Settled():
+            title = f"Settled: “{_sentence(run, fact.step)}” {'was done' if fact.done else 'was not done'}"
+            said = f"{fact.by} says so. Nothing is done because of it."
+            yield Message(Tone.NEUTRAL, title, _texts(said, fact.reason))
         case Verified():
             if fact.proof is Proof.NOT_HEALED:
                 yield Message(Tone.BAD, "It did not help", _texts(fact.brief, f"{counted(fact.samples, 'sample')}."))
@@ -269,6 +274,9 @@ def _finished(run: Run, fact: Finished) -> Message:
             why = "It is not repeated. What follows looks whether it helped."
             tone, title, texts = Tone.BAD, f"Not known whether it was done: {sentence}", (fact.brief, why)
     parts: tuple[Part, ...] = _texts(*texts)
+    if fact.status is StepStatus.UNKNOWN:
+        how = f"remediator runs settle {run.id} done\nremediator runs settle {run.id} not-done"
+        parts = (*parts, Excerpt("Once you know", how))
     if fact.detail:
         parts = (*parts, Excerpt("Output", _tail(fact.detail, _EXCERPT_LIMIT)))
     return Message(tone, title, parts)

@@ -111,6 +111,17 @@ class OccurrenceSettings(Section):
     next firing is a new occurrence. Above Alertmanager's repeat interval of 4 h."""
 
 
+class HeartbeatSettings(Section):
+    """The alert that always fires, by which it is known that alerts still come. Off until it is named."""
+
+    alertname: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    """The name of that alert, such as `Watchdog`: it starts no run, and is expected from the start on. There is no
+    default, because one that comes by an ordinary route comes every 4 h only, and would be late all day: give it a
+    route of its own with `group_interval: 30s` and `repeat_interval: 1m`, as in `alertmanager-example.yml`."""
+    silence: Annotated[Duration, Field(ge=timedelta(seconds=1))] = timedelta(minutes=10)
+    """For how long it may not be heard before that is told; some times Alertmanager's `repeat_interval` for it."""
+
+
 class PipelineSettings(Section):
     """How runs are worked on."""
 
@@ -130,9 +141,43 @@ class PipelineSettings(Section):
 class StoreSettings(Section):
     """Where everything is kept."""
 
+    secret_files = ("password",)
+
     directory: Path = Path("remediator-data")
     """The folder of the embedded SQLite store and of the local admin token; a relative one in a settings file is taken
     from its folder."""
+    url: Annotated[str | None, AfterValidator(postgres_address)] = None
+    """A PostgreSQL database to keep everything in instead, `postgresql://user@host:port/database`, without a password;
+    user and database are `remediator` where it names none. It takes version 13 or later, a connection that no pooler
+    shares, and one `remediator` alone. The local admin token stays in `directory`."""
+    password: SecretStr | None = None
+    """The password for it, or `password_file` for a file with it."""
+    sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
+    """Whether the connection to it is encrypted, as PostgreSQL's own programs understand it."""
+    timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=5)
+    """How long one statement, or connecting, may take there before it counts as away; no longer than a sender waits."""
+    keep_runs: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=90)
+    """How long a run is kept after it has ended, with all that it tells; so are alerts after their resolve, and rules
+    that are no longer in force. Afterwards they are deleted, unless something still needs them. A quarter of a
+    year, because that is how far reviews look back."""
+    keep_runs_at_most: Annotated[int, Field(ge=1)] = 100_000
+    """How many runs are kept after they have ended, and how many alerts after their resolve; the oldest go first. What
+    ended a few minutes ago stays in any case. Some kilobytes each: this many take about a gigabyte."""
+
+    @model_validator(mode="after")
+    def _password_of_what(self) -> Self:
+        if self.password is not None and self.url is None:
+            raise ValueError("a password needs the database that asks for it; give `url`, or leave the password out")
+        return self
+
+    @property
+    def place(self) -> "Place":
+        """Where the database is and as whom to log in; only where there is one."""
+        parts = urlsplit(self.url or "")
+        database = unquote(parts.path.removeprefix("/")) or "remediator"
+        return Place(
+            parts.hostname or "127.0.0.1", parts.port or 5432, database, unquote(parts.username or "") or "remediator"
+        )
 
 
 class SlackSettings(Section):
@@ -369,6 +414,8 @@ class Settings(BaseSettings):
     """How Alertmanager reaches us."""
     occurrences: OccurrenceSettings = OccurrenceSettings()
     """When an alert that fires again is a new occurrence."""
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
+    """The alert that always fires, by which it is known that alerts still come. Off until it is named."""
     pipeline: PipelineSettings = PipelineSettings()
     """How runs are worked on."""
     store: StoreSettings = StoreSettings()

@@ -64,6 +64,39 @@ class OutboxState:
     oldest: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What is old enough to be forgotten: what ended before a time, and all but so many of the newest.
+
+    What ended at `settled` or later stays, however much of it there is: intake still judges repeats by it.
+    """
+
+    before: datetime
+    at_most: int
+    settled: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """How much was deleted."""
+
+    runs: int = 0
+    occurrences: int = 0
+    rules: int = 0
+    notices: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.runs or self.occurrences or self.rules or self.notices)
+
+    def __add__(self, other: "Forgotten") -> "Forgotten":
+        return Forgotten(
+            self.runs + other.runs,
+            self.occurrences + other.occurrences,
+            self.rules + other.rules,
+            self.notices + other.notices,
+        )
+
+
 class Store(Protocol):
     """Keeps everything; see the module's docstring for what holds of every method."""
 
@@ -82,7 +115,10 @@ class Store(Protocol):
     # Rules
 
     async def remember_rules(self, documents: Mapping[Digest, Mapping[str, Any]]) -> None:
-        """Keep rules as they are now, so that a run can be carried on with the rule that it started with."""
+        """Keep rules as they are now, so that a run can be carried on with the rule that it started with.
+
+        Those that are kept already are noted as in force now: `forget` goes by that.
+        """
         ...
 
     async def rule_document(self, digest: Digest) -> Mapping[str, Any] | None:
@@ -147,7 +183,7 @@ class Store(Protocol):
         ...
 
     async def settle_late(self, run: RunId, fact: LateFinished, posts: Sequence[Post]) -> None:
-        """Record the late end of a call, whoever owns the run now."""
+        """Record the late end of a call, whoever owns the run now; nothing where the run was forgotten."""
         ...
 
     async def signal(self, run: RunId, signal: Signal) -> bool:
@@ -162,6 +198,10 @@ class Store(Protocol):
         People are not alerted to an edit: what they are to notice anew needs a new key. What stands in the message is
         stored and shown as it is: who calls this has taken secrets out of it.
         """
+        ...
+
+    async def has_notice(self, channel: str, key: str) -> bool:
+        """Whether a message that belongs to no run was queued under that key, sent or not."""
         ...
 
     async def waiting_posts(self, limit: int) -> tuple[QueuedPost, ...]:
@@ -216,4 +256,27 @@ class Store(Protocol):
 
     async def list_occurrences(self, *, limit: int, only_open: bool = False) -> tuple[Occurrence, ...]:
         """The newest occurrences first; with `only_open` those that have not closed. Very long labels are cut."""
+        ...
+
+    # Housekeeping
+
+    async def forget(self, old: Retention, *, limit: int) -> Forgotten:
+        """Delete what is old, the oldest first, at most `limit` of each kind, holding up no other write for long.
+
+        A run is finished when it has ended, has nothing to do (no wake-up), and none of its occurrences is open. It is
+        old if it ended before `old.before`, or if at least `old.at_most` finished runs ended later; ids break ties. An
+        old run goes with its facts, signals, posts, members and lapsed locks, unless it ended at `old.settled` or
+        later, a post of it is not sent, or it holds a lock now. What stays for these reasons counts, all the same.
+
+        A closed occurrence without a doubt is old in the same way by the time when it closed; it goes unless that was
+        at `old.settled` or later, or a run has it as a member or began with it. A rule goes that no run was started
+        with and that was last remembered before `old.before` and `old.settled`: whoever calls this remembers the rules
+        in force far more often than that. A notice goes that is sent, and was queued before `old.before`.
+
+        It is called again until nothing was deleted.
+        """
+        ...
+
+    async def size(self) -> int:
+        """How many bytes everything takes where it is kept, with what is free for new rows."""
         ...

@@ -12,14 +12,12 @@ from typing import Any, Protocol, TypeVar
 from aiohttp import web
 
 from remediator.kit.clock import Clock
-from remediator.model.facts import (
-    Planned,
-)
+from remediator.model.facts import LateFinished, Planned
 from remediator.model.ids import Digest, Fingerprint, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Outcome
-from remediator.model.run import Cancel, Decision, Run, RunSummary
-from remediator.model.stage import Over, stage_of
+from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle
+from remediator.model.stage import Over, stage_of, unsettled
 from remediator.web.body import Bodies
 from remediator.web.shown import held_plan, show_hold, show_occurrence, show_run, show_summary, stage_name, waiting_plan
 from remediator.web.webhook import read_json
@@ -50,6 +48,10 @@ class RunReader(Protocol):
 
     async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
         """Store the wish to stop for the run's owner; False where there is no such run. Raises StoreUnavailable."""
+        ...
+
+    async def settle(self, run: RunId, word: Settle, /) -> bool:
+        """Store what a person knows of an unknown step; False where there is no such run. Raises StoreUnavailable."""
         ...
 
 
@@ -151,6 +153,21 @@ class RunPages:
             raise _conflict("the run has ended already")
         return web.json_response({}, status=202)
 
+    async def settle(self, request: web.Request) -> web.Response:
+        """Store whether a step that nobody saw the end of was done; 409 where none is unknown, or not any more."""
+        async with self._bodies.hold() as hold:
+            body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
+        done, by, reason = _settlement(read_json(body))
+        run = await self._find(request)
+        unknown = unsettled(run)
+        if unknown is None:
+            is_settled = any(isinstance(word, LateFinished | Settle) for word in (*run.facts, *run.signals))
+            raise _conflict("it was settled already" if is_settled else "nothing of this run is unknown")
+        word = Settle(self._clock.now(), unknown.step, unknown.attempt, done, by, reason)
+        if not await self._runs.settle(run.id, word):
+            raise web.HTTPNotFound(text="the run is gone")
+        return web.json_response({}, status=202)
+
     async def _find(self, request: web.Request) -> Run:
         name = request.match_info["id"]
         fit = len(name) <= _MAX_ID and name.isascii() and name.isalnum()
@@ -231,6 +248,18 @@ def _cancel(given: Any, at: datetime) -> Cancel:
     if not by:
         raise _bad("by is needed: who cancels")
     return Cancel(at=at, by=by, reason=reason)
+
+
+def _settlement(given: Any) -> tuple[bool, str, str]:
+    """Whether it was done, who says so, and why."""
+    if type(given) is not dict or set(given) - {"done", "by", "reason"}:
+        raise _bad("a settlement is a JSON object: done, by, reason")
+    if type(given.get("done")) is not bool:
+        raise _bad("done is not true or false")
+    by, reason = _words(given, "by"), _words(given, "reason")
+    if not by:
+        raise _bad("by is needed: who settles it")
+    return given["done"], by, reason
 
 
 def _words(given: Mapping[str, Any], name: str) -> str:

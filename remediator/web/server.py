@@ -63,6 +63,7 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
     app.router.add_get("/api/v1/runs/{id}", _for_admins(callers, runs.show))
     app.router.add_post("/api/v1/runs/{id}/decision", _for_admins(callers, runs.decide))
     app.router.add_post("/api/v1/runs/{id}/cancel", _for_admins(callers, runs.cancel))
+    app.router.add_post("/api/v1/runs/{id}/settle", _for_admins(callers, runs.settle))
     app.router.add_get("/healthz", pages.alive)
     app.router.add_get("/readyz", pages.ready)
     app.router.add_get("/metrics", pages.metrics)

@@ -20,13 +20,14 @@ from remediator.model.facts import (
     Held,
     LateFinished,
     Planned,
+    Settled,
     Started,
     Verified,
 )
 from remediator.model.occurrence import Occurrence
 from remediator.model.plan import Plan
-from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary, Signal
-from remediator.model.stage import Drafted, Over, Underway, stage_of
+from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary, Settle, Signal
+from remediator.model.stage import Drafted, Over, Underway, stage_of, unsettled
 
 _REDACTOR = Redactor()
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -113,9 +114,20 @@ def show_run(run: Run) -> dict[str, Any]:
         "stage": stage_name(run),
         "outcome": stage.ended.outcome.value if isinstance(stage, Over) else None,
         "waiting": None if waiting is None else {"until": _say(_until(waiting)), **show_plan(waiting.planned.plan)},
+        "unsettled": _show_unsettled(run),
         "timeline": [show_fact(fact) for fact in run.facts],
         "signals": [show_signal(signal) for signal in run.signals],
     }
+
+
+def _show_unsettled(run: Run) -> dict[str, Any] | None:
+    """The step that nobody knows the end of, for a person to settle."""
+    unknown = unsettled(run)
+    if unknown is None:
+        return None
+    plans = (fact.plan for fact in run.facts if isinstance(fact, Planned))
+    sentence = next((s.sentence for plan in plans for s in plan.steps if s.id == unknown.step), unknown.step)
+    return {**_step(unknown), "sentence": sentence, "since": _say(unknown.at)}
 
 
 def _until(waiting: Drafted) -> datetime | None:
@@ -175,7 +187,7 @@ def _words_of(fact: Fact) -> tuple[str, dict[str, Any]]:
 
 
 def _words_of_deed(
-    fact: Started | Finished | LateFinished | Verified | Ended | Closed,
+    fact: Started | Finished | LateFinished | Settled | Verified | Ended | Closed,
 ) -> tuple[str, dict[str, Any]]:
     match fact:
         case Started():
@@ -187,6 +199,10 @@ def _words_of_deed(
         case LateFinished():
             fields = {**_step(fact), "status": fact.status.value}
             return f"{fact.step} ended late, {fact.status.value}: {fact.brief}", fields
+        case Settled():
+            fields = {**_step(fact), "done": fact.done, "by": fact.by, "reason": fact.reason}
+            why = f": {fact.reason}" if fact.reason else ""
+            return f"{fact.step} {_settled(done=fact.done)}, says {fact.by}{why}", fields
         case Verified():
             fields = {"round": fact.round, "proof": fact.proof.value, "samples": fact.samples}
             return f"{fact.proof.value}: {fact.brief}", fields
@@ -198,7 +214,11 @@ def _words_of_deed(
             assert_never(other)
 
 
-def _step(fact: Started | Finished | LateFinished) -> dict[str, Any]:
+def _settled(*, done: bool) -> str:
+    return "was done" if done else "was not done"
+
+
+def _step(fact: Started | Finished | LateFinished | Settled | Settle) -> dict[str, Any]:
     return {"step": fact.step, "attempt": fact.attempt}
 
 
@@ -244,6 +264,9 @@ def show_signal(signal: Signal) -> dict[str, Any]:
             return {**shown, "text": f"{verb} by {signal.by}", **fields}
         case Cancel():
             return {**shown, "text": f"cancelled by {signal.by}", "by": signal.by, "reason": signal.reason}
+        case Settle():
+            fields = {**_step(signal), "done": signal.done, "by": signal.by, "reason": signal.reason}
+            return {**shown, "text": f"settled by {signal.by}: {signal.step} {_settled(done=signal.done)}", **fields}
         case other:
             assert_never(other)
 

@@ -12,7 +12,7 @@ import pytest
 from remediator.errors import BadSettings, Fenced
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
-from remediator.model.facts import Ended, Examined, Held, LateFinished, Started, StepStatus
+from remediator.model.facts import Ended, Examined, Held, LateFinished, Settled, Started, StepStatus
 from remediator.model.ids import (
     Digest,
     Fingerprint,
@@ -25,7 +25,9 @@ from remediator.model.ids import (
 from remediator.model.message import Message, Post, Tone
 from remediator.model.occurrence import Accepted, Closing, Doubt, Judge, NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome, Reason
-from remediator.model.run import Cancel, Joined, Resolved
+from remediator.model.run import Cancel, Joined, Resolved, Settle
+from remediator.settings import StoreSettings
+from remediator.storage.postgres import PostgresStore
 from remediator.storage.sqlite import SqliteStore
 from remediator.storage.store import Claim, Entry, Lock, OutboxState, Refusal, Store
 from remediator.testing.clock import VirtualClock
@@ -35,10 +37,15 @@ RULE = Digest("d" * 64)
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
 
-@pytest.fixture(params=["sqlite", "memory"])
+@pytest.fixture(params=["sqlite", "memory", "postgresql"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    directory = tmp_path / "store" if request.param == "sqlite" else None
-    made = SqliteStore(directory, clock=VirtualClock(T0), metrics=Metrics())
+    made: Store
+    if request.param == "postgresql":
+        settings = StoreSettings(url=request.getfixturevalue("new_database"))
+        made = PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics())
+    else:
+        directory = tmp_path / "store" if request.param == "sqlite" else None
+        made = SqliteStore(directory, clock=VirtualClock(T0), metrics=Metrics())
     await made.open()
     await made.remember_rules({RULE: {"pack": "p"}})
     yield made
@@ -740,3 +747,37 @@ async def test_the_store_is_readable_by_its_owner_alone(tmp_path: Path) -> None:
     await store.close()
 
     assert {0} == set(modes.values())
+
+
+async def test_whether_a_notice_was_ever_queued_is_known(store: Store) -> None:
+    """Whoever tells of a trouble has to know after a restart whether it was told."""
+    claim = await open_run(store)
+    await store.learn(claim, Entry(posts=[Post("disk", Message(Tone.BAD, "a reply of a run"))]))
+    await store.notify("#c", "rules", Message(Tone.BAD, "wrong"), T0)
+    (notice,) = (post for post in await store.waiting_posts(10) if post.run is None)
+    await store.note_sent(notice.seq, notice.version, "C1:1.0")
+    asked = [("#c", "rules"), ("#d", "rules"), ("#c", "disk")]
+
+    assert [True, False, False] == [await store.has_notice(channel, key) for channel, key in asked]
+
+
+async def test_a_run_that_has_ended_gives_its_locks_back_when_its_end_is_written_again(store: Store) -> None:
+    """What a step's unknown end kept locked is free as soon as a person has settled it."""
+    first, second = await open_run(store, "r1"), await open_run(store, "r2")
+    await store.start(first, Entry(), started(), [Lock("a")])
+    await store.end(first, Entry([ENDED]), ENDED, keep_locks_until=T0 + timedelta(hours=1))
+    word = Settle(T0, StepId("remediate.0.0"), 1, done=True, by="ann")
+    await store.signal(first.run, word)
+    busy = await store.start(second, Entry(), started(), [Lock("a")])
+    again = Claim(first.run, ME, 1, 1)
+    settled = Settled(T0, word.step, 1, done=True, by="ann", reason="")
+    rests = await store.end(again, Entry([settled]), ENDED, keep_locks_until=None)
+    run = await store.read_run(first.run)
+
+    assert busy is not None
+    assert rests
+    assert await store.start(second, Entry(), started(), [Lock("a")]) is None
+    assert run is not None
+    assert ([word], ["started", "ended", "settled"]) == (list(run.signals), [fact.kind for fact in run.facts])
+    assert [("r2", None), ("r1", T0)] == [(line.id, line.ended_at) for line in await store.list_runs(limit=5)]
+    assert [second.run] == [wake for wake, _ in await store.wakes()]

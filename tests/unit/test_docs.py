@@ -209,7 +209,7 @@ def test_the_rule_that_the_readme_explains_is_the_shipped_one() -> None:
 def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder without settings of its own, with the secrets that the examples name."""
     (tmp_path / "secrets").mkdir()
-    for name in ("slack-token", "webhook-token", "redis", "postgres"):
+    for name in ("slack-token", "webhook-token", "redis", "postgres", "store-password"):
         (tmp_path / "secrets" / name).write_text(f"a-{name}\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path

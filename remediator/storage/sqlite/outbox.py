@@ -33,6 +33,11 @@ def notify(db: sqlite3.Connection, *, channel: str, key: str, message: Message, 
     )
 
 
+def has_notice(db: sqlite3.Connection, *, channel: str, key: str) -> bool:
+    found = db.execute("SELECT 1 FROM post WHERE run IS NULL AND channel = ? AND key = ?", (channel, key))
+    return found.fetchone() is not None
+
+
 _POST = """
     SELECT p.*, parent.ref AS thread FROM post AS p
     LEFT JOIN post AS parent ON parent.run = p.run AND parent.key = :parent AND p.key <> parent.key

@@ -1,17 +1,13 @@
 """What is read from the tables, as the model's values. Shared by the reading thread and by writes that look first."""
 
 import sqlite3
-from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime
 
-from remediator.kit.redaction import shorten
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.storage import codec
-
-_ROOM, _LONGEST_VALUE = 10_000, 1_000  # characters of one alert's labels, or annotations, and of one of them in a list
+from remediator.storage.brief import in_short
 
 
 def when(us: int | None) -> datetime | None:
@@ -91,32 +87,7 @@ def list_occurrences(db: sqlite3.Connection, *, limit: int, only_open: bool) -> 
     # The plus keeps SQLite from going back through all that has closed: it takes the index of what is open, and sorts.
     choice = "WHERE o.closed_at IS NULL ORDER BY +o.rowid" if only_open else "ORDER BY o.rowid"
     rows = db.execute(f"{_OCCURRENCE} {choice} DESC LIMIT ?", (limit,))
-    return tuple(_in_short(_occurrence(row)) for row in rows)
-
-
-def _in_short(whole: Occurrence) -> Occurrence:
-    """What a list keeps of one: an alert can be as long as a body, and hundreds of those would fill the memory."""
-    doubt = whole.doubt
-    if doubt is not None:
-        alert = replace(
-            doubt.alert, labels=_first_of(doubt.alert.labels), annotations=_first_of(doubt.alert.annotations)
-        )
-        doubt = replace(doubt, alert=alert)
-    return replace(whole, labels=_first_of(whole.labels), annotations=_first_of(whole.annotations), doubt=doubt)
-
-
-def _first_of(values: Mapping[str, str]) -> Mapping[str, str]:
-    """As much of labels or annotations as there is room for; almost always all of them."""
-    if sum(map(len, values)) + sum(map(len, values.values())) <= _ROOM:
-        return values
-    kept, room = {}, _ROOM
-    for name, value in sorted(values.items(), key=lambda pair: pair[0] != "alertname"):
-        short = shorten(value, _LONGEST_VALUE)
-        room -= len(name) + len(short)
-        if room < 0:
-            break
-        kept[name] = short
-    return kept
+    return tuple(in_short(_occurrence(row)) for row in rows)
 
 
 def due_doubts(db: sqlite3.Connection, *, at: datetime, limit: int, sent_again: bool) -> tuple[Occurrence, ...]:

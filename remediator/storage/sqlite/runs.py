@@ -94,6 +94,8 @@ def end(
 def settle_late(
     db: sqlite3.Connection, *, run: RunId, fact: LateFinished, posts: Sequence[Post], now: datetime
 ) -> None:
+    if db.execute("SELECT 1 FROM run WHERE id = ?", (run,)).fetchone() is None:
+        return
     _add_facts(db, run, [fact])
     _queue(db, run, posts, now)
 

@@ -18,11 +18,13 @@ CREATE TABLE occurrence (
 CREATE UNIQUE INDEX occurrence_open ON occurrence (fingerprint) WHERE closed_at IS NULL;
 CREATE INDEX occurrence_newest ON occurrence (fingerprint);  -- the newest has the highest rowid, whatever the clock did
 CREATE INDEX occurrence_doubt ON occurrence (doubt_until) WHERE doubt_until IS NOT NULL;
+CREATE INDEX occurrence_closed ON occurrence (closed_at, id) WHERE closed_at IS NOT NULL AND doubt_until IS NULL;
 
 -- A rule as it was when a run started with it.
 CREATE TABLE rule (
-    digest   TEXT PRIMARY KEY,
-    document TEXT NOT NULL
+    digest        TEXT PRIMARY KEY,
+    document      TEXT NOT NULL,
+    remembered_at INTEGER NOT NULL  -- when it was last in force
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE run (
@@ -47,6 +49,10 @@ CREATE TABLE run (
 CREATE INDEX run_due ON run (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX run_newest ON run (created_at DESC);
 CREATE UNIQUE INDEX run_open_group ON run (rule, open_group) WHERE open_group IS NOT NULL;
+-- What may be forgotten, and what keeps a rule or an occurrence from that (and makes its removal cheap).
+CREATE INDEX run_finished ON run (ended_at) WHERE ended_at IS NOT NULL AND wake_at IS NULL AND open_alerts = 0;
+CREATE INDEX run_of_rule ON run (rule_digest);
+CREATE INDEX run_of_occurrence ON run (occurrence);
 
 -- Whose run is which: an occurrence is in at most one run of a rule. `run.occurrence` is the one that it began with.
 CREATE TABLE member (
@@ -55,6 +61,7 @@ CREATE TABLE member (
     run        TEXT NOT NULL,
     PRIMARY KEY (occurrence, rule)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX member_of_run ON member (run);
 
 -- What happened in a run, append-only.
 CREATE TABLE fact (

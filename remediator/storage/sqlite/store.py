@@ -21,9 +21,17 @@ from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.storage import codec
-from remediator.storage.sqlite import intake, migrating, outbox, reading, runs
+from remediator.storage.sqlite import intake, integrity, migrating, outbox, reading, retention, runs
 from remediator.storage.sqlite.writer import Writer
-from remediator.storage.store import Claim, Entry, OutboxState, Refusal, Reservation
+from remediator.storage.store import (
+    Claim,
+    Entry,
+    Forgotten,
+    OutboxState,
+    Refusal,
+    Reservation,
+    Retention,
+)
 
 T = TypeVar("T")
 
@@ -41,21 +49,28 @@ class SqliteStore:
         self._connections: list[sqlite3.Connection] = []
         self._reader: sqlite3.Connection | None = None
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-reader")
+        self._finder: sqlite3.Connection | None = None  # what may take long, so that no other read waits for it
+        self._finding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-finder")
         self._lock_file: IO[str] | None = None
 
     async def open(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._reading, self._open)
 
     def _open(self) -> None:
+        name = f"the store in {self._directory}"
         try:
             path = self._prepare_folder()
+            was_left_open = integrity.was_left_open(Path(path))
             connection = self._connect(path)
-            migrating.migrate(connection, f"the store in {self._directory}")
+            longest = integrity.AFTER_CRASH if was_left_open else integrity.AFTER_CLEAN_STOP
+            integrity.refuse_damaged(connection, name, within=longest)
+            migrating.migrate(connection, name)
             self._writer = Writer(connection, self._metrics)
             if path != ":memory:":
-                self._reader = self._connect(path)
-                self._reader.execute("PRAGMA query_only = ON")
+                self._reader, self._finder = self._connect_reader(path), self._connect_reader(path)
         except (OSError, sqlite3.Error) as error:
+            if isinstance(error, sqlite3.Error) and integrity.is_damage(error):
+                raise integrity.damaged(name, str(error)) from error
             raise BadSettings(
                 f"the store in {self._directory} cannot be opened: {error}; "
                 "is store.directory a folder that this user may write to?"
@@ -86,12 +101,19 @@ class SqliteStore:
         connection.executescript(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;"
             "PRAGMA busy_timeout = 5000; PRAGMA wal_autocheckpoint = 200;"
+            "PRAGMA journal_size_limit = 67108864;"  # what a backup makes it grow to is given back afterwards
         )
+        return connection
+
+    def _connect_reader(self, path: str) -> sqlite3.Connection:
+        connection = self._connect(path)
+        connection.execute("PRAGMA query_only = ON")
         return connection
 
     async def close(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._reading, self._close)
         self._reading.shutdown()
+        self._finding.shutdown()
 
     def _close(self) -> None:
         writer, self._writer = self._writer, None
@@ -115,18 +137,32 @@ class SqliteStore:
         except sqlite3.Error as error:
             raise StoreUnavailable(f"the store cannot be read: {error}") from error
 
+    async def _find(self, find: Callable[[sqlite3.Connection], T]) -> T:
+        """A read that may take long."""
+        if self._finder is None:
+            return await self._write(find)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._finding, find, self._finder)
+        except sqlite3.Error as error:
+            raise StoreUnavailable(f"the store cannot be read: {error}") from error
+
     async def probe(self) -> None:
         def touch(db: sqlite3.Connection) -> None:
-            db.execute("INSERT INTO rule (digest, document) VALUES ('probe', '{}')")
+            db.execute("INSERT INTO rule (digest, document, remembered_at) VALUES ('probe', '{}', 0)")
             db.execute("DELETE FROM rule WHERE digest = 'probe'")
 
         await self._write(touch)
 
     async def remember_rules(self, documents: Mapping[Digest, Mapping[str, Any]]) -> None:
-        rows = [(digest, codec.write_mapping(document)) for digest, document in documents.items()]
+        now = codec.to_us(self._clock.now())
+        rows = [(digest, codec.write_mapping(document), now) for digest, document in documents.items()]
 
         def write(db: sqlite3.Connection) -> None:
-            db.executemany("INSERT INTO rule (digest, document) VALUES (?, ?) ON CONFLICT DO NOTHING", rows)
+            db.executemany(
+                "INSERT INTO rule (digest, document, remembered_at) VALUES (?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET remembered_at = excluded.remembered_at",
+                rows,
+            )
 
         await self._write(write)
 
@@ -200,6 +236,9 @@ class SqliteStore:
     async def notify(self, channel: str, key: str, message: Message, at: datetime) -> None:
         await self._write(partial(outbox.notify, channel=channel, key=key, message=message, at=at))
 
+    async def has_notice(self, channel: str, key: str) -> bool:
+        return await self._read(partial(outbox.has_notice, channel=channel, key=key))
+
     async def waiting_posts(self, limit: int) -> tuple[QueuedPost, ...]:
         return await self._read(partial(outbox.waiting_posts, limit=limit))
 
@@ -233,3 +272,31 @@ class SqliteStore:
 
     async def list_occurrences(self, *, limit: int, only_open: bool = False) -> tuple[Occurrence, ...]:
         return await self._read(partial(reading.list_occurrences, limit=limit, only_open=only_open))
+
+    async def forget(self, old: Retention, *, limit: int) -> Forgotten:
+        now = self._clock.now()
+        found = await self._find(partial(retention.find, old=old, limit=limit, now=now))
+        runs_gone = occurrences_gone = 0
+        left = found.runs
+        while left:
+            count, left = await self._write(partial(retention.delete_runs, runs=left, now=now))
+            runs_gone += count
+        left = found.occurrences
+        while left:
+            count, left = await self._write(partial(retention.delete_occurrences, occurrences=left))
+            occurrences_gone += count
+        rest = await self._write(partial(retention.delete_rest, old=old, limit=limit))
+        return Forgotten(runs_gone, occurrences_gone) + rest
+
+    async def size(self) -> int:
+        if self._directory is None:
+            return await self._write(_pages_size)
+        path = self._directory / FILE_NAME
+        try:
+            return sum(part.stat().st_size for part in path.parent.glob(f"{FILE_NAME}*"))
+        except OSError as error:
+            raise StoreUnavailable(f"the store cannot be looked at: {error}") from error
+
+
+def _pages_size(db: sqlite3.Connection) -> int:
+    return int(db.execute("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size").fetchone()[0])

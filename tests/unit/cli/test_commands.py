@@ -540,6 +540,7 @@ def test_nobody_listening_ends_with_four(tmp_path: Path) -> None:
     for arguments in (
         ["runs", "list"],
         ["runs", "show", "r1"],
+        ["runs", "settle", "r1", "not-done"],
         ["approve", "r1"],
         ["cancel", "r1"],
         ["send", "Down"],

@@ -31,6 +31,7 @@ def call(*arguments: str) -> Result:
 ASKING = {
     "runs list": ["runs", "list"],
     "runs show": ["runs", "show", "r1"],
+    "runs settle": ["runs", "settle", "r1", "done"],
     "approve": ["approve", "r1"],
     "deny": ["deny", "r1", "--reason", "no"],
     "cancel": ["cancel", "r1"],
@@ -46,7 +47,7 @@ LOCAL = {
     "serve": ["serve"],
 }
 """Those that read the rules."""
-OTHERS = ("actions", "schema", "completion", "demo", "doctor")
+OTHERS = ("actions", "backup", "schema", "completion", "demo", "doctor")
 """Those that need neither, and those whose answer it is what is wrong; they have tests of their own."""
 
 
@@ -84,6 +85,7 @@ def test_a_wrong_token_says_where_the_right_one_is(arguments: list[str]) -> None
     [
         ("runs list", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),
         ("runs show", "nothing; see: remediator runs list"),
+        ("runs settle", "nothing; see: remediator runs list"),
         ("approve", "nothing; see: remediator runs list"),
         ("deny", "nothing; see: remediator runs list"),
         ("cancel", "nothing; see: remediator runs list"),
@@ -112,7 +114,7 @@ def test_what_is_not_possible_now_says_where_it_is_told_why() -> None:
     )
 
 
-@pytest.mark.parametrize("command", ["runs show", "approve", "deny", "cancel", "explain a run"])
+@pytest.mark.parametrize("command", ["runs show", "runs settle", "approve", "deny", "cancel", "explain a run"])
 def test_an_end_of_an_id_that_several_runs_have_asks_for_more_of_it(command: str) -> None:
     """Nothing may be guessed."""
     ids = {"runs": [{"id": "aaaaaaaaaaaagfl2"}, {"id": "bbbbbbbbbbbbgfl2"}]}

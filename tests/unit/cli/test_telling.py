@@ -186,3 +186,27 @@ def test_alerts_that_joined_are_named_and_a_storm_is_one_line() -> None:
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
     """Also where a head is the widest, and nothing trails."""
     assert ["RUN  RULE", "a    bcdefg", "b"] == list(table(("RUN", "RULE"), [("a", "bcdefg"), ("b", "")]))
+
+
+def test_a_step_that_nobody_saw_the_end_of_says_how_to_settle_it() -> None:
+    """The command is needed once a year."""
+    unsettled = {"step": "remediate.0.0", "attempt": 1, "sentence": "restart the container web", "since": ""}
+
+    assert [
+        "",
+        "Nobody saw the end of “restart the container web”. Look at its target; once you know, say:",
+        "remediator runs settle d1m0k2s3abcdefgh done, or: remediator runs settle d1m0k2s3abcdefgh not-done",
+    ] == tell_run({**RUN, "outcome": "unknown", "unsettled": unsettled})[-3:]
+
+
+def test_what_a_person_has_settled_is_told_once() -> None:
+    """As a word that was said, then as the fact that it has become."""
+    key = {"step": "remediate.0.0", "attempt": 1, "at": "2026-01-31T12:00:09Z"}
+    said = {**key, "kind": "settle", "text": "settled by ann: remediate.0.0 was done"}
+    fact = {**key, "kind": "settled", "text": "remediate.0.0 was done, says ann: I looked"}
+    waiting = {**RUN, "signals": [said]}
+
+    assert "2026-01-31 12:00:09 UTC  settled by ann: “restart the container web” was done" == tell_run(waiting)[-1]
+    assert ["2026-01-31 12:00:09 UTC  “restart the container web” was done, says ann: I looked"] == [
+        line for line in tell_run({**waiting, "timeline": [*RUN["timeline"], fact]}) if " was done" in line
+    ]

@@ -53,6 +53,18 @@ def test_servers_have_names_and_their_passwords_stand_in_files() -> None:
     assert "s3cr3t" not in repr(settings) + str(settings.model_dump())
 
 
+def test_the_store_has_an_address_and_its_password_is_a_secret() -> None:
+    """What the address leaves out has a name that people would choose."""
+    Path("secret").write_text("s3cr3t-word\n")
+    whole = load("store: {url: 'postgresql://m%40x@db:5433/alerts', password_file: secret}\n")
+    short = load("store: {url: 'postgresql://db'}\n")
+
+    assert ("db", 5433, "alerts", "m@x") == whole.store.place
+    assert ("db", 5432, "remediator", "remediator") == short.store.place
+    assert {"s3cr3t-word"} == set(whole.secrets())
+    assert "s3cr3t" not in repr(whole) + str(whole.model_dump())
+
+
 @pytest.mark.parametrize("url", ["redis://h", "redis://h:1/15", "rediss://[::1]:6379", "unix:///run/r.sock?db=3"])
 def test_addresses_of_redis(url: str) -> None:
     """With TLS, without, and as a socket."""
@@ -100,6 +112,9 @@ def test_what_is_no_address_of_postgresql_says_how_one_is_written(url: str) -> N
         ("postgres: {default: {url: 'postgresql://h/d', port: 5433}}", "give the url or its parts, not both: port"),
         ("postgres: {default: {sslmode: sometimes, password: hunter2}}", "`sslmode` is one of"),
         ("redis: {default: {password: hunter2, password_file: x}}", "give password or password_file, not both"),
+        ("store: {url: 'postgresql://ann:hunter2@h/d'}", "a password does not belong into the address"),
+        ("store: {password: hunter2}", "a password needs the database that asks for it; give `url`"),
+        ("store: {url: 'postgresql://h', timeout: 0s}", "timeout"),
         ("tcp: {allow: everywhere}", "a list is needed here"),
     ],
 )

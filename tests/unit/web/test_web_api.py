@@ -26,6 +26,7 @@ from remediator.model.facts import (
     LateFinished,
     Planned,
     Proof,
+    Settled,
     Started,
     StepStatus,
     Verified,
@@ -34,7 +35,7 @@ from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, Rul
 from remediator.model.occurrence import Doubt, Occurrence
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Effect, Plan, PlannedCheck, PlannedStep, Verification
-from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary
+from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary, Settle
 from remediator.model.target import Target
 from remediator.settings import Settings
 from remediator.web.health import Health
@@ -131,6 +132,7 @@ def test_a_run_is_shown_with_its_alert_and_times_in_utc() -> None:
         "stage": "fresh",
         "outcome": None,
         "waiting": None,
+        "unsettled": None,
         "timeline": [],
         "signals": [],
     } == shown
@@ -220,6 +222,10 @@ TEXTS: dict[str, tuple[Fact, str]] = {
     "late_finished": (
         LateFinished(at=NOW, step=STEP.id, attempt=1, status=StepStatus.FAILED, brief="no such container"),
         "remediate.0.0 ended late, failed: no such container",
+    ),
+    "settled": (
+        Settled(at=NOW, step=STEP.id, attempt=1, done=False, by="ann", reason="the container is as old as before"),
+        "remediate.0.0 was not done, says ann: the container is as old as before",
     ),
     "verified": (VERIFIED, "healed: every check held for 30s"),
     "ended": (ENDED, "not healed: no rung is left"),
@@ -314,6 +320,7 @@ def test_signals_are_told_in_words() -> None:
         Resolved(at=NOW),
         Resolved(at=NOW, missed=True),
         Cancel(at=NOW, by="am", reason="enough"),
+        Settle(at=NOW, step=STEP.id, attempt=1, done=True, by="ann"),
     )
 
     assert [
@@ -324,6 +331,7 @@ def test_signals_are_told_in_words() -> None:
         "the alert resolved",
         "nothing was heard of the alert for too long; it counts as resolved",
         "cancelled by am",
+        "settled by ann: remediate.0.0 was done",
     ] == [line["text"] for line in show_run(run_with(signals=signals))["signals"]]
 
 
@@ -335,6 +343,7 @@ class Runs:
     asked: list[tuple[int, str | None, bool]] = field(default_factory=list)
     decided: list[tuple[str, Decision]] = field(default_factory=list)
     cancelled: list[tuple[str, Cancel]] = field(default_factory=list)
+    settled: list[tuple[str, Settle]] = field(default_factory=list)
     has_ended: bool = False
     error: Exception | None = None
 
@@ -354,6 +363,10 @@ class Runs:
     async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
         self.cancelled.append((run, wish))
         return not self.has_ended
+
+    async def settle(self, run: RunId, word: Settle, /) -> bool:
+        self.settled.append((run, word))
+        return True
 
 
 OPEN = Occurrence(
@@ -658,6 +671,89 @@ async def test_what_has_ended_cannot_be_cancelled(client: Client, runs: Runs) ->
     status, _ = await cancel(client, {"by": "ann"})
 
     assert 409 == status
+
+
+UNKNOWN = replace(FINISHED, status=StepStatus.UNKNOWN, brief="nobody saw its end")
+ENDED_UNKNOWN = run_with(EXAMINED, PLANNED, STARTED, UNKNOWN, VERIFIED, ENDED)
+SETTLE = Settle(at=NOW, step=STEP.id, attempt=1, done=True, by="ann")
+LATE = LateFinished(at=NOW, step=STEP.id, attempt=1, status=StepStatus.DONE, brief="restarted")
+
+
+async def settle(client: Client, said: Any, run: str = RUN.id) -> tuple[int, Any]:
+    async with client.post(f"/api/v1/runs/{run}/settle", json=said) as answer:
+        return answer.status, await answer.json()
+
+
+def test_what_nobody_saw_the_end_of_is_shown_until_it_is_settled() -> None:
+    """A person has to find it to look into it."""
+    unsettled = {"step": STEP.id, "attempt": 1, "sentence": STEP.sentence, "since": "2026-01-31T12:00:00Z"}
+
+    assert unsettled == show_run(ENDED_UNKNOWN)["unsettled"]
+    assert show_run(replace(ENDED_UNKNOWN, signals=(SETTLE,)))["unsettled"] is None
+    assert show_run(run_with(EXAMINED, PLANNED, STARTED, UNKNOWN, LATE))["unsettled"] is None
+
+
+@pytest.mark.parametrize("done", [True, False])
+async def test_an_unknown_step_is_settled_in_somebodys_name(client: Client, runs: Runs, done: bool) -> None:
+    """The thread says who knows it, and how."""
+    runs.known[RUN.id] = ENDED_UNKNOWN
+
+    assert (202, {}) == await settle(client, {"done": done, "by": "ann", "reason": "I looked"})
+    ((run, word),) = runs.settled
+    assert (RUN.id, STEP.id, 1, done, "ann", "I looked") == (
+        run,
+        word.step,
+        word.attempt,
+        word.done,
+        word.by,
+        word.reason,
+    )
+
+
+NOT_UNKNOWN = {
+    "it is done": (run_with(EXAMINED, PLANNED, STARTED, FINISHED), "nothing of this run is unknown"),
+    "it is acting": (run_with(EXAMINED, PLANNED, STARTED), "nothing of this run is unknown"),
+    "its end came late": (run_with(EXAMINED, PLANNED, STARTED, UNKNOWN, LATE), "it was settled already"),
+    "somebody has settled it": (replace(ENDED_UNKNOWN, signals=(SETTLE,)), "it was settled already"),
+}
+
+
+@pytest.mark.parametrize(("run", "why"), NOT_UNKNOWN.values(), ids=NOT_UNKNOWN.keys())
+async def test_only_what_is_unknown_can_be_settled(client: Client, runs: Runs, run: Run, why: str) -> None:
+    """What was seen, or said once, is not overruled."""
+    runs.known[RUN.id] = run
+
+    assert (409, {"error": why}) == await settle(client, {"done": True, "by": "bob"})
+    assert [] == runs.settled
+
+
+@pytest.mark.parametrize(
+    ("said", "run", "status"),
+    [
+        pytest.param({"done": True, "by": ""}, RUN.id, 400, id="nobody"),
+        pytest.param({"done": "yes", "by": "ann"}, RUN.id, 400, id="neither-done-nor-not"),
+        pytest.param({"by": "ann"}, RUN.id, 400, id="nothing-said"),
+        pytest.param({"done": True, "by": "ann", "step": "x"}, RUN.id, 400, id="unknown-field"),
+        pytest.param([], RUN.id, 400, id="no-object"),
+        pytest.param({"done": True, "by": "ann"}, "another", 404, id="no-such-run"),
+    ],
+)
+async def test_a_wrong_settlement_settles_nothing(client: Client, runs: Runs, said: Any, run: str, status: int) -> None:
+    """A lock must not be released by a typing mistake."""
+    runs.known[RUN.id] = ENDED_UNKNOWN
+
+    answered, _ = await settle(client, said, run)
+
+    assert (status, []) == (answered, runs.settled)
+
+
+async def test_settling_needs_the_admin_token(client: Client, runs: Runs) -> None:
+    """Whoever may send alerts may not free what is locked."""
+    runs.known[RUN.id] = ENDED_UNKNOWN
+    async with client.post(
+        f"/api/v1/runs/{RUN.id}/settle", json={"done": True, "by": "x"}, headers={"Authorization": "Bearer x"}
+    ) as answer:
+        assert (401, []) == (answer.status, runs.settled)
 
 
 SHOWN = {

@@ -23,7 +23,7 @@ from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
 from remediator.model.ids import RunId
 from remediator.model.occurrence import Occurrence
-from remediator.model.run import Cancel, Decision, Run, RunSummary
+from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle
 from remediator.settings import Settings
 from remediator.web.body import Limits
 from remediator.web.health import Health, HealthCheck
@@ -51,6 +51,9 @@ class NoRuns:
         return False
 
     async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
+        return False
+
+    async def settle(self, run: RunId, word: Settle, /) -> bool:
         return False
 
 

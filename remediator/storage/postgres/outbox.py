@@ -1,0 +1,119 @@
+"""The outbox: what chat is to be told. The same key again is a newer version of the same message."""
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from asyncpg import Record
+
+from remediator.model.ids import RunId
+from remediator.model.message import PARENT, Message, QueuedPost
+from remediator.storage import codec
+from remediator.storage.postgres import reading
+from remediator.storage.postgres.keys import bounded
+from remediator.storage.store import OutboxState
+
+if TYPE_CHECKING:
+    from remediator.storage.postgres.links import Db
+
+NEWER_VERSION = """
+    DO UPDATE SET message = excluded.message, version = post.version + 1,
+        queued_at = CASE WHEN post.sent_version < post.version THEN post.queued_at ELSE excluded.queued_at END
+    WHERE post.message <> excluded.message
+"""
+_NOTIFY = f"""
+    INSERT INTO post (key, channel, message, queued_at) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (channel, key) WHERE run IS NULL {NEWER_VERSION}
+"""  # noqa: S608 - a constant of ours
+_POST = f"""
+    SELECT p.*, parent.ref AS thread FROM post AS p
+    LEFT JOIN post AS parent ON parent.run = p.run AND parent.key = '{PARENT}' AND p.key <> parent.key
+    WHERE p.sent_version < p.version
+"""  # noqa: S608 - a constant of ours
+_MAY_BE_SENT = f"""
+    AND p.seq <> ALL ($1::bigint[]) AND p.channel <> ALL ($2::text[])
+    AND (p.run IS NULL OR p.key = '{PARENT}' OR p.ref IS NOT NULL OR (parent.ref IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM post AS earlier
+        WHERE earlier.run = p.run AND earlier.seq < p.seq AND earlier.key <> '{PARENT}' AND earlier.ref IS NULL
+            AND earlier.seq <> ALL ($3::bigint[])
+    )))
+"""  # noqa: S608 - a constant of ours
+_BEGIN_ANEW = "UPDATE post SET ref = NULL, attempted = false, sent_version = 0 WHERE run = $1 AND key = $2"
+_MOVE_NOTICE = "UPDATE post SET channel = $2, ref = NULL, attempted = false, sent_version = 0 WHERE seq = $1"
+
+
+async def notify(db: "Db", *, channel: str, key: str, message: Message, at: datetime) -> None:
+    await db.execute(_NOTIFY, bounded(key), channel, codec.write_message(message), codec.to_us(at))
+
+
+async def has_notice(db: "Db", *, channel: str, key: str) -> bool:
+    found = "SELECT EXISTS (SELECT 1 FROM post WHERE run IS NULL AND channel = $1 AND key = $2)"
+    return bool(await db.fetchval(found, channel, bounded(key)))
+
+
+async def waiting_posts(db: "Db", *, limit: int) -> tuple[QueuedPost, ...]:
+    return tuple(map(_post, await db.fetch(f"{_POST} ORDER BY p.seq LIMIT $1", limit)))
+
+
+async def next_post(
+    db: "Db", *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
+) -> QueuedPost | None:
+    query = f"{_POST} {_MAY_BE_SENT} ORDER BY p.seq LIMIT 1"
+    row = await db.fetchrow(query, list(resting), list(busy), list(passed))
+    return None if row is None else _post(row)
+
+
+def _post(row: Record) -> QueuedPost:
+    return QueuedPost(
+        seq=row["seq"],
+        run=None if row["run"] is None else RunId(row["run"]),
+        channel=row["channel"],
+        key=row["key"],
+        message=codec.read_message(row["message"]),
+        version=row["version"],
+        queued_at=codec.from_us(row["queued_at"]),
+        ref=row["ref"],
+        thread=row["thread"],
+        attempted=row["attempted"],
+    )
+
+
+async def note_attempt(db: "Db", *, seq: int) -> None:
+    await db.execute("UPDATE post SET attempted = true WHERE seq = $1", seq)
+
+
+async def note_sent(db: "Db", *, seq: int, version: int, ref: str) -> None:
+    await db.execute(
+        "UPDATE post SET sent_version = greatest(sent_version, $2), ref = $3 WHERE seq = $1", seq, version, ref
+    )
+
+
+async def move_thread(db: "Db", *, seq: int, channel: str) -> None:
+    post = await db.fetchrow("SELECT * FROM post WHERE seq = $1 FOR UPDATE", seq)
+    if post is None:
+        return
+    if post["run"] is None:
+        await _move_notice(db, post, channel)
+        return
+    await db.execute("UPDATE run SET channel = $2 WHERE id = $1", post["run"], channel)
+    await db.execute("UPDATE post SET channel = $2 WHERE run = $1", post["run"], channel)
+    await db.execute(_BEGIN_ANEW, post["run"], PARENT)
+
+
+async def _move_notice(db: "Db", post: Record, channel: str) -> None:
+    """Where the channel has that notice already, the one that was queued last is its newest version."""
+    seq, key = post["seq"], post["key"]
+    there = await db.fetchrow(
+        "SELECT queued_at FROM post WHERE run IS NULL AND channel = $1 AND key = $2 AND seq <> $3", channel, key, seq
+    )
+    if there is None:
+        await db.execute(_MOVE_NOTICE, seq, channel)
+        return
+    await db.execute("DELETE FROM post WHERE seq = $1", seq)
+    if post["queued_at"] >= there["queued_at"]:
+        await db.execute(_NOTIFY, key, channel, post["message"], post["queued_at"])
+
+
+async def state(db: "Db") -> OutboxState:
+    row = await db.fetchrow("SELECT count(*), min(queued_at) FROM post WHERE sent_version < version")
+    return OutboxState(0, None) if row is None else OutboxState(row["count"], reading.when(row["min"]))

@@ -1,0 +1,125 @@
+"""What is read from the tables, as the model's values. Used by readers, and by writes that look first."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from asyncpg import Record
+
+from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
+from remediator.model.occurrence import Occurrence
+from remediator.model.run import Run, RunSummary, Signal
+from remediator.storage import codec
+from remediator.storage.brief import in_short
+from remediator.storage.postgres.keys import plain
+
+if TYPE_CHECKING:
+    from remediator.storage.postgres.links import Db
+
+_RUN = """
+    SELECT r.*, ARRAY(SELECT body FROM fact WHERE run = r.id ORDER BY seq) AS facts,
+        ARRAY(SELECT body FROM signal WHERE run = r.id ORDER BY seq) AS words
+    FROM run AS r WHERE r.id = $1
+"""
+_RUNS = """
+    SELECT id, rule, alertname, created_at, ended_at, outcome, wake_at FROM run
+    WHERE ($1::text IS NULL OR outcome = $1) AND (NOT $2::boolean OR ended_at IS NULL)
+    ORDER BY created_at DESC, id DESC LIMIT $3
+"""
+_OCCURRENCE = """
+    SELECT o.*,
+        (SELECT CASE WHEN count(*) = count(r.ended_at) THEN max(r.ended_at) END
+         FROM member AS m JOIN run AS r ON r.id = m.run WHERE m.occurrence = o.id) AS runs_ended_at
+"""
+_NEWEST = f"""
+    {_OCCURRENCE} FROM unnest($1::text[]) AS asked (fingerprint) CROSS JOIN LATERAL (
+        SELECT * FROM occurrence WHERE fingerprint = asked.fingerprint ORDER BY seq DESC LIMIT 1
+    ) AS o
+"""  # noqa: S608 - a constant of ours
+_DOUBTS = f"""
+    {_OCCURRENCE} FROM occurrence AS o WHERE o.doubt_until <= $1 AND (NOT $2::boolean OR o.doubt_sent_again)
+    ORDER BY o.doubt_until LIMIT $3
+"""
+
+
+def when(us: int | None) -> datetime | None:
+    """A stored time that may be missing."""
+    return None if us is None else codec.from_us(us)
+
+
+async def read_run(db: "Db", run: RunId) -> Run | None:
+    row = await db.fetchrow(_RUN, plain(run))
+    if row is None:
+        return None
+    return Run(
+        id=RunId(row["id"]),
+        rule=RuleId(row["rule"]),
+        rule_digest=Digest(row["rule_digest"]),
+        occurrence=OccurrenceId(row["occurrence"]),
+        alert=codec.read_alert(row["alert"]),
+        summary=row["summary"],
+        channel=row["channel"],
+        owner=OwnerId(row["owner"]),
+        epoch=row["epoch"],
+        created_at=codec.from_us(row["created_at"]),
+        facts=tuple(map(codec.read_fact, row["facts"])),
+        signals=tuple(map(codec.read_signal, row["words"])),
+    )
+
+
+async def read_signals(db: "Db", run: RunId) -> tuple[Signal, ...]:
+    rows = await db.fetch("SELECT body FROM signal WHERE run = $1 ORDER BY seq", plain(run))
+    return tuple(codec.read_signal(row["body"]) for row in rows)
+
+
+async def wakes(db: "Db") -> tuple[tuple[RunId, datetime], ...]:
+    rows = await db.fetch("SELECT id, wake_at FROM run WHERE wake_at IS NOT NULL ORDER BY wake_at, id")
+    return tuple((RunId(row["id"]), codec.from_us(row["wake_at"])) for row in rows)
+
+
+async def list_runs(db: "Db", *, limit: int, outcome: str | None, active: bool) -> tuple[RunSummary, ...]:
+    rows = await db.fetch(_RUNS, plain(outcome) if outcome else None, active, limit)
+    return tuple(
+        RunSummary(
+            id=RunId(row["id"]),
+            rule=RuleId(row["rule"]),
+            alertname=row["alertname"],
+            created_at=codec.from_us(row["created_at"]),
+            ended_at=when(row["ended_at"]),
+            outcome=row["outcome"],
+            wake_at=when(row["wake_at"]),
+        )
+        for row in rows
+    )
+
+
+async def newest_occurrences(db: "Db", fingerprints: Iterable[str]) -> dict[str, Occurrence]:
+    """The newest occurrence of each alert that had any, open or closed."""
+    rows = await db.fetch(_NEWEST, list(map(plain, fingerprints)))
+    return {row["fingerprint"]: _occurrence(row) for row in rows}
+
+
+async def list_occurrences(db: "Db", *, limit: int, only_open: bool) -> tuple[Occurrence, ...]:
+    choice = "WHERE o.closed_at IS NULL" if only_open else ""
+    rows = await db.fetch(f"{_OCCURRENCE} FROM occurrence AS o {choice} ORDER BY o.seq DESC LIMIT $1", limit)
+    return tuple(in_short(_occurrence(row)) for row in rows)
+
+
+async def due_doubts(db: "Db", *, at: datetime, limit: int, sent_again: bool) -> tuple[Occurrence, ...]:
+    return tuple(map(_occurrence, await db.fetch(_DOUBTS, codec.to_us(at), sent_again, limit)))
+
+
+def _occurrence(row: Record) -> Occurrence:
+    return Occurrence(
+        id=OccurrenceId(row["id"]),
+        fingerprint=Fingerprint(row["fingerprint"]),
+        labels=codec.read_mapping(row["labels"]),
+        starts_at=codec.from_us(row["starts_at"]),
+        opened_at=codec.from_us(row["opened_at"]),
+        heard_at=codec.from_us(row["heard_at"]),
+        closed_at=when(row["closed_at"]),
+        ends_at=when(row["ends_at"]),
+        doubt=codec.read_doubt(row["doubt"]) if row["doubt"] else None,
+        runs_ended_at=when(row["runs_ended_at"]),
+        annotations=codec.read_mapping(row["annotations"]),
+    )

@@ -1,0 +1,229 @@
+"""`Store` on PostgreSQL: every write goes through the writer, every read through a pool of a few connections."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from remediator.errors import StoreUnavailable
+from remediator.kit.clock import Clock
+from remediator.kit.metrics import Metrics
+from remediator.model.alert import Delivery
+from remediator.model.facts import Ended, LateFinished, Started
+from remediator.model.ids import Digest, OwnerId, RunId
+from remediator.model.message import Message, Post, QueuedPost
+from remediator.model.occurrence import Accepted, Judge, Occurrence
+from remediator.model.run import Run, RunSummary, Signal
+from remediator.settings import StoreSettings
+from remediator.storage import codec
+from remediator.storage.postgres import intake, migrating, outbox, reading, retention, runs
+from remediator.storage.postgres.links import FAILURES, SCHEMA, Links
+from remediator.storage.postgres.writer import Writer
+from remediator.storage.store import Claim, Entry, Forgotten, OutboxState, Refusal, Reservation, Retention
+
+if TYPE_CHECKING:
+    from asyncpg import Record
+    from asyncpg.pool import Pool
+
+    from remediator.storage.postgres.links import Db
+
+T = TypeVar("T")
+
+_CLOSING = 2.0  # seconds
+_REMEMBER = """
+    INSERT INTO rule (digest, document, remembered_at)
+    SELECT digest, document, $3 FROM unnest($1::text[], $2::text[]) AS new (digest, document) ORDER BY digest
+    ON CONFLICT (digest) DO UPDATE SET remembered_at = excluded.remembered_at
+"""
+_SIZE = """
+    SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint FROM pg_class
+    WHERE relkind = 'r' AND relnamespace = to_regnamespace($1)
+"""
+
+
+class PostgresStore:
+    """The store in the database that `store.url` names."""
+
+    def __init__(self, settings: StoreSettings, *, clock: Clock, metrics: Metrics) -> None:
+        self._links = Links(settings)
+        self._clock = clock
+        self._metrics = metrics
+        self._writer: Writer | None = None
+        self._readers: Pool[Record] | None = None
+
+    async def open(self) -> None:
+        try:
+            db = await self._links.connect()
+            try:
+                place = self._links.place
+                await migrating.migrate(db, f"the store at {place.host}:{place.port}, database {place.database}")
+            finally:
+                await db.close(timeout=_CLOSING)
+            self._readers = await self._links.pool()
+        except FAILURES as error:
+            ours = self._links.at_open(error)
+            raise ours from ours.__cause__
+        self._writer = Writer(self._links, self._metrics)
+
+    async def close(self) -> None:
+        writer, self._writer = self._writer, None
+        readers, self._readers = self._readers, None
+        if writer is not None:
+            await writer.close()
+        if readers is None:
+            return
+        try:
+            async with asyncio.timeout(_CLOSING):
+                await readers.close()
+        except FAILURES:
+            readers.terminate()
+
+    async def _write(self, write: "Callable[[Db], Awaitable[T]]") -> T:
+        if self._writer is None:
+            raise StoreUnavailable("the store is not open")
+        return await self._writer.run(write)
+
+    async def _read(self, read: "Callable[[Db], Awaitable[T]]") -> T:
+        if self._readers is None:
+            raise StoreUnavailable("the store is not open")
+        try:
+            async with self._readers.acquire(timeout=self._links.timeout) as db:
+                return await read(db)
+        except FAILURES as error:
+            ours = self._links.ours(error)
+            raise ours from ours.__cause__
+
+    async def probe(self) -> None:
+        async def touch(db: "Db") -> None:
+            await db.execute("UPDATE version SET number = number")
+
+        await self._write(touch)
+
+    async def remember_rules(self, documents: Mapping[Digest, Mapping[str, Any]]) -> None:
+        now = codec.to_us(self._clock.now())
+        bodies = [codec.write_mapping(document) for document in documents.values()]
+
+        async def write(db: "Db") -> None:
+            await db.execute(_REMEMBER, list(documents), bodies, now)
+
+        await self._write(write)
+
+    async def rule_document(self, digest: Digest) -> Mapping[str, Any] | None:
+        async def read(db: "Db") -> dict[str, Any] | None:
+            text = await db.fetchval("SELECT document FROM rule WHERE digest = $1", digest)
+            return codec.read_mapping(text) if text is not None else None
+
+        return await self._read(read)
+
+    async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
+        if self._writer is None:
+            raise StoreUnavailable("the store is not open")
+        return await self._writer.accept(intake.Request(delivery, judge, owner))
+
+    async def due_doubts(self, at: datetime, limit: int, *, sent_again: bool = False) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.due_doubts, at=at, limit=limit, sent_again=sent_again))
+
+    async def wakes(self) -> tuple[tuple[RunId, datetime], ...]:
+        return await self._read(reading.wakes)
+
+    async def take(self, run: RunId, owner: OwnerId) -> Run | None:
+        found = await self._read(partial(reading.read_run, run=run))
+        if found is None or found.owner == owner:
+            return found
+        return await self._write(partial(runs.take_over, run=run, owner=owner))
+
+    async def read_signals(self, run: RunId) -> tuple[Signal, ...]:
+        return await self._read(partial(reading.read_signals, run=run))
+
+    async def learn(self, claim: Claim, entry: Entry) -> None:
+        await self._write(partial(runs.learn, claim=claim, entry=entry, now=self._clock.now()))
+
+    async def park(self, claim: Claim, entry: Entry, wake_at: datetime | None) -> bool:
+        return await self._write(partial(runs.park, claim=claim, entry=entry, wake_at=wake_at, now=self._clock.now()))
+
+    async def start(
+        self, claim: Claim, entry: Entry, started: Started, reservations: Sequence[Reservation]
+    ) -> Refusal | None:
+        now = self._clock.now()
+        try:
+            await self._write(
+                partial(runs.start, claim=claim, entry=entry, started=started, reservations=reservations, now=now)
+            )
+        except runs.Refused as refused:
+            return refused.refusal
+        return None
+
+    async def end(self, claim: Claim, entry: Entry, ended: Ended, *, keep_locks_until: datetime | None) -> bool:
+        now = self._clock.now()
+        return await self._write(
+            partial(runs.end, claim=claim, entry=entry, ended=ended, keep_locks_until=keep_locks_until, now=now)
+        )
+
+    async def settle_late(self, run: RunId, fact: LateFinished, posts: Sequence[Post]) -> None:
+        await self._write(partial(runs.settle_late, run=run, fact=fact, posts=posts, now=self._clock.now()))
+
+    async def signal(self, run: RunId, signal: Signal) -> bool:
+        return await self._write(partial(runs.signal, run=run, signal=signal, now=self._clock.now()))
+
+    async def notify(self, channel: str, key: str, message: Message, at: datetime) -> None:
+        await self._write(partial(outbox.notify, channel=channel, key=key, message=message, at=at))
+
+    async def has_notice(self, channel: str, key: str) -> bool:
+        return await self._read(partial(outbox.has_notice, channel=channel, key=key))
+
+    async def waiting_posts(self, limit: int) -> tuple[QueuedPost, ...]:
+        return await self._read(partial(outbox.waiting_posts, limit=limit))
+
+    async def next_post(
+        self, *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
+    ) -> QueuedPost | None:
+        return await self._read(partial(outbox.next_post, resting=resting, busy=busy, passed=passed))
+
+    async def note_attempt(self, seq: int) -> None:
+        await self._write(partial(outbox.note_attempt, seq=seq))
+
+    async def note_sent(self, seq: int, version: int, ref: str) -> None:
+        await self._write(partial(outbox.note_sent, seq=seq, version=version, ref=ref))
+
+    async def move_thread(self, seq: int, channel: str) -> None:
+        await self._write(partial(outbox.move_thread, seq=seq, channel=channel))
+
+    async def outbox_state(self) -> OutboxState:
+        return await self._read(outbox.state)
+
+    async def read_run(self, run: RunId) -> Run | None:
+        return await self._read(partial(reading.read_run, run=run))
+
+    async def list_runs(
+        self, *, limit: int, outcome: str | None = None, active: bool = False
+    ) -> tuple[RunSummary, ...]:
+        return await self._read(partial(reading.list_runs, limit=limit, outcome=outcome, active=active))
+
+    async def newest_occurrence(self, fingerprint: str) -> Occurrence | None:
+        found = await self._read(partial(reading.newest_occurrences, fingerprints=(fingerprint,)))
+        return found.get(fingerprint)
+
+    async def list_occurrences(self, *, limit: int, only_open: bool = False) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.list_occurrences, limit=limit, only_open=only_open))
+
+    async def forget(self, old: Retention, *, limit: int) -> Forgotten:
+        now = self._clock.now()
+        found = await self._read(partial(retention.find, old=old, limit=limit, now=now))
+        runs_gone = occurrences_gone = 0
+        for piece in _pieces(found.runs):
+            runs_gone += await self._write(partial(retention.delete_runs, runs=piece, now=now))
+        for piece in _pieces(found.occurrences):
+            occurrences_gone += await self._write(partial(retention.delete_occurrences, occurrences=piece, now=now))
+        rest = await self._write(partial(retention.delete_rest, old=old, limit=limit))
+        return Forgotten(runs_gone, occurrences_gone) + rest
+
+    async def size(self) -> int:
+        async def read(db: "Db") -> int:
+            return int(await db.fetchval(_SIZE, SCHEMA))
+
+        return await self._read(read)
+
+
+def _pieces(ids: Sequence[str]) -> list[Sequence[str]]:
+    return [ids[start : start + retention.PIECE] for start in range(0, len(ids), retention.PIECE)]

@@ -1,0 +1,261 @@
+"""One connection that writes, and lets everything that has arrived share a commit (group commit).
+
+A write is a function of the connection. They are made one after the other in one transaction, and answered after its
+commit. Where the server refuses one of them, the transaction is taken back and each is made again by itself, so that
+one that fails spoils nobody else's. A connection that is lost is made anew for the next writes.
+
+A connection can also be lost while a commit is under way, and then nobody knows whether it was carried out. Those who
+wait are answered when the server can be asked, by the number of the transaction.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+from asyncpg import InFailedSQLTransactionError, PostgresError
+
+from remediator.errors import RemediatorError, StoreUnavailable
+from remediator.kit.metrics import Metrics
+from remediator.model.occurrence import Accepted
+from remediator.storage.postgres import intake
+from remediator.storage.postgres.links import FAILURES, Links, is_outage, is_race
+from remediator.storage.postgres.runs import Refused
+
+if TYPE_CHECKING:
+    from asyncpg import Connection
+
+    from remediator.storage.postgres.links import Db
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+Write = Callable[["Db"], Awaitable[T]]
+
+_MOST_AT_ONCE = 256  # bounds how long the first one of a commit waits for the last
+_MOST_ALERTS = 2000  # of all deliveries that share a commit, unless one alone has more
+_TRIES = 4  # of a write that somebody else in the database was faster with
+_ASK_AGAIN = 1.0  # seconds until the server is asked again what became of a commit
+_CLOSING = 2.0  # seconds
+_NUMBER = "SELECT pg_current_xact_id()::text"
+_FATE = "SELECT pg_xact_status($1::text::xid8)"
+
+
+class _Unsure(Exception):  # noqa: N818 - it never leaves this module
+    """The connection was lost during a commit."""
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A write or a delivery, and who waits for it."""
+
+    work: "Write[Any] | intake.Request"
+    future: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    result: Any = None
+    error: BaseException | None = None
+
+    @property
+    def alerts(self) -> int:
+        return len(self.work.delivery.alerts) if isinstance(self.work, intake.Request) else 0
+
+    def settle(self) -> None:
+        if self.future.done():
+            return  # whoever asked has gone; the write stands all the same
+        if self.error is not None:
+            self.future.set_exception(self.error)
+        else:
+            self.future.set_result(self.result)
+
+
+class Writer:
+    """Commits writes in batches, in the order in which they came; the deliveries of a batch go first, together."""
+
+    def __init__(self, links: Links, metrics: Metrics) -> None:
+        self._links = links
+        self._metrics = metrics
+        self._db: Connection | None = None
+        self._jobs: asyncio.Queue[_Job | None] = asyncio.Queue()
+        self._held: _Job | None = None  # taken from the queue, for the next batch
+        self._number = ""  # of the transaction
+        self._unsure: tuple[str, list[_Job]] | None = None
+        self._task = asyncio.create_task(self._work(), name="postgres-writer")
+
+    async def run(self, write: Write[T]) -> T:
+        """Have `write` committed; its result, or its error, once that is on disk."""
+        result: T = await self._hand_in(_Job(write))
+        return result
+
+    async def accept(self, request: intake.Request) -> Accepted:
+        """Have a delivery committed, together with others that have come."""
+        result: Accepted = await self._hand_in(_Job(request))
+        return result
+
+    async def _hand_in(self, job: _Job) -> Any:
+        self._jobs.put_nowait(job)
+        return await job.future
+
+    async def close(self) -> None:
+        """Commit what was handed in, and end."""
+        self._jobs.put_nowait(None)
+        await self._task
+        if self._unsure is not None:
+            self._answer(self._unsure[1], StoreUnavailable("the store was closed before it had answered"))
+        if self._db is None:
+            return
+        try:
+            await self._db.close(timeout=_CLOSING)
+        except FAILURES:
+            self._lose()
+
+    async def _work(self) -> None:
+        while (batch := await self._next_batch()) is not None:
+            if batch:
+                await self._commit(batch)
+            elif self._unsure is not None:
+                await self._ask()
+
+    async def _next_batch(self) -> list[_Job] | None:
+        """All that has arrived; nothing, where it is time to ask again; None at the end."""
+        first = self._held
+        self._held = None
+        if first is None:
+            try:
+                async with asyncio.timeout(_ASK_AGAIN if self._unsure else None):
+                    first = await self._jobs.get()
+            except TimeoutError:
+                return []
+        if first is None:
+            return None
+        batch, alerts = [first], first.alerts
+        while len(batch) < _MOST_AT_ONCE and not self._jobs.empty():
+            job = self._jobs.get_nowait()
+            if job is None:
+                self._jobs.put_nowait(None)
+                break
+            alerts += job.alerts
+            if alerts > _MOST_ALERTS and job.alerts:
+                self._held = job
+                break
+            batch.append(job)
+        return batch
+
+    async def _commit(self, batch: list[_Job], tries: int = _TRIES) -> None:
+        """Write a batch; where that fails because of one of them, each for itself."""
+        try:
+            await self._write(batch)
+        except _Unsure:
+            self._unsure = (self._number, batch)
+            self._lose()
+            return
+        except Exception as error:
+            hopeless = is_outage(error) and not is_race(error)
+            if not await self._take_back() or hopeless:
+                self._answer(batch, self._links.ours(error))
+            elif len(batch) > 1:
+                for job in batch:
+                    await self._commit([job])
+            elif is_race(error) and tries > 1:
+                await self._commit(batch, tries - 1)
+            else:
+                self._answer(batch, self._links.ours(error))
+            return
+        self._metrics.store_commits.inc()
+        self._metrics.store_writes.inc(len(batch))
+        self._answer(batch)
+
+    async def _write(self, batch: list[_Job]) -> None:
+        """One transaction. What is raised here has spoilt it for all of the batch."""
+        db = await self._connected()
+        await db.execute("BEGIN")
+        self._number = await db.fetchval(_NUMBER)
+        await self._accept(db, [job for job in batch if isinstance(job.work, intake.Request)])
+        for job in batch:
+            if not isinstance(job.work, intake.Request):
+                await _attempt(db, job, job.work)
+        try:
+            done = await db.execute("COMMIT")
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            raise _Unsure from error
+        if done != "COMMIT":  # the server answers so, without an error, where a statement before it had failed
+            raise InFailedSQLTransactionError(f"the server answered {done} to a commit")
+
+    async def _accept(self, db: "Connection", jobs: Sequence[_Job]) -> None:
+        requests = [job.work for job in jobs if isinstance(job.work, intake.Request)]
+        if not requests:
+            return
+        for job, outcome in zip(jobs, await intake.accept_all(db, requests), strict=True):
+            if isinstance(outcome, Exception):
+                job.result, job.error = None, outcome
+            else:
+                job.result, job.error = outcome, None
+
+    def _answer(self, batch: Sequence[_Job], error: BaseException | None = None) -> None:
+        for job in batch:
+            if error is not None:
+                job.error = error
+            job.settle()
+
+    async def _connected(self) -> "Connection":
+        if self._db is None or self._db.is_closed():
+            self._db = await self._links.connect()
+        if self._unsure is not None:
+            await self._find_out(self._db)
+        return self._db
+
+    async def _ask(self) -> None:
+        """Look whether it can be found out now what became of a commit."""
+        try:
+            await self._connected()
+        except Exception as error:
+            log.warning("store_commit_unknown", error=str(self._links.ours(error)))
+
+    async def _find_out(self, db: "Connection") -> None:
+        """Answer those whose commit was under way when the connection was lost. Raises where that is not known yet."""
+        if self._unsure is None:
+            return
+        number, batch = self._unsure
+        try:
+            fate = await db.fetchval(_FATE, number)
+        except PostgresError as error:
+            if is_outage(error):
+                raise
+            fate = "unknown"  # another server than it was, which has not heard of it
+        if fate == "in progress":
+            raise StoreUnavailable("the store is still busy with a commit of a connection that was lost")
+        self._unsure = None
+        if fate == "committed":
+            self._answer(batch)
+        else:
+            self._answer(
+                batch, StoreUnavailable("the store lost the connection before it is known to have written this")
+            )
+
+    async def _take_back(self) -> bool:
+        """Whether the transaction could be taken back; where not, the connection is given up."""
+        if self._db is None or self._db.is_closed():
+            self._db = None
+            return False
+        try:
+            await self._db.execute("ROLLBACK")
+        except Exception as error:
+            log.debug("store_rollback_failed", error=str(self._links.ours(error)))
+            self._lose()
+            return False
+        return True
+
+    def _lose(self) -> None:
+        db, self._db = self._db, None
+        if db is not None:
+            db.terminate()
+
+
+async def _attempt(db: "Connection", job: _Job, write: "Write[Any]") -> None:
+    """One write. What it refuses by itself has written nothing, and the transaction goes on."""
+    job.result = job.error = None
+    try:
+        job.result = await write(db)
+    except (RemediatorError, Refused) as error:
+        job.error = error

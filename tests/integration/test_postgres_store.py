@@ -1,0 +1,539 @@
+"""The store on a real PostgreSQL: outages, logins that are refused, races, and the whole service on it."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import asyncpg
+import pytest
+
+from remediator.errors import BadSettings, StoreUnavailable
+from remediator.kit.metrics import Metrics
+from remediator.model.alert import Alert, AlertStatus, Delivery
+from remediator.model.facts import Examined, Started
+from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
+from remediator.model.message import Message, Tone
+from remediator.model.occurrence import Accepted, Judge, NewRun, Occurrence, Opening, Ruling, Verdict
+from remediator.model.run import Cancel
+from remediator.settings import StoreSettings
+from remediator.storage.postgres import PostgresStore, migrating
+from remediator.storage.store import Claim, Entry, Lock
+from remediator.testing.clock import VirtualClock
+from tests import services
+from tests.served import Served
+
+PASSWORD = "tiger-lily-81"
+RULE = Digest("d" * 64)
+T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+ME = OwnerId("me")
+
+
+def store_at(url: str, **more: object) -> PostgresStore:
+    settings = StoreSettings.model_validate({"url": url, "timeout": "2s", **more})
+    return PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics())
+
+
+@asynccontextmanager
+async def opened(url: str, **more: object) -> AsyncIterator[PostgresStore]:
+    store = store_at(url, **more)
+    await store.open()
+    try:
+        await store.remember_rules({RULE: {"pack": "p"}})
+        yield store
+    finally:
+        await store.close()
+
+
+@pytest.fixture
+def own_server() -> Iterator[services.Postgres]:
+    """A server of the test's own, which asks for a password and may be stopped."""
+    services.requires("postgres", "initdb", "pg_isready", "psql")
+    with services.postgresql(password=PASSWORD) as running:
+        running.sql("CREATE DATABASE remediator")
+        yield running
+
+
+def url_of(server: services.Postgres, user: str = "postgres", database: str = "remediator") -> str:
+    return f"postgresql://{user}@{server.address}/{database}"
+
+
+def alert(name: str) -> Alert:
+    return Alert(Fingerprint(name), AlertStatus.FIRING, {"alertname": name}, {}, T0)
+
+
+def opener(owner: str = "me", group: str = "") -> Judge:
+    """Opens what is not open, each with a run that is called after it and its owner."""
+
+    def judge(alert: Alert, known: Occurrence | None) -> Verdict:
+        if known is not None:
+            return Verdict(Ruling.REPEATED, hear=True)
+        name = f"{alert.fingerprint[:50]}-{owner}"
+        new = NewRun(RunId(name), RuleId("p/r"), RULE, "down", "#c", Message(Tone.FIRING, "down"), group)
+        return Verdict(Ruling.OPENED, open=Opening(OccurrenceId(f"o-{name}"), (new,)))
+
+    return judge
+
+
+async def fire(store: PostgresStore, *names: str, owner: str = "me", group: str = "") -> Accepted:
+    delivery = Delivery(tuple(map(alert, names)), received_at=T0)
+    return await store.accept(delivery, opener(owner, group), OwnerId(owner))
+
+
+# -- outages --
+
+
+async def test_a_server_that_is_away_refuses_at_once_and_is_used_again_when_it_is_back(
+    own_server: services.Postgres,
+) -> None:
+    """Alertmanager is answered 503 and sends again; nobody has to restart us after the database's own restart."""
+    async with opened(url_of(own_server), password=PASSWORD) as store:
+        await fire(store, "a")
+        own_server.stop()
+        began = time.monotonic()
+        for away in (fire(store, "b"), store.probe(), store.read_run(RunId("a-me")), store.outbox_state()):
+            with pytest.raises(StoreUnavailable, match=own_server.address) as caught:
+                await away
+            assert PASSWORD not in str(caught.value)
+        took = time.monotonic() - began
+        with services.postgresql_again(own_server):
+            found = await store.read_run(RunId("a-me"))
+            accepted = await fire(store, "a", "b")
+
+    assert took < 5
+    assert found is not None
+    assert (Ruling.REPEATED, Ruling.OPENED) == accepted.rulings
+
+
+async def until_it_answers(store: PostgresStore, *names: str) -> Accepted:
+    async with asyncio.timeout(60):
+        while True:
+            with suppress(StoreUnavailable):
+                return await fire(store, *names)
+
+
+async def test_connections_that_the_server_ends_are_made_anew(own_server: services.Postgres) -> None:
+    """A failover or an administrator ends them all."""
+    async with opened(url_of(own_server), password=PASSWORD) as store:
+        await fire(store, "a")
+        await store.outbox_state()
+        own_server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'remediator'")
+        accepted = await until_it_answers(store, "a")
+        state = await store.outbox_state()
+
+    assert (Ruling.REPEATED,) == accepted.rulings
+    assert 1 == state.waiting
+
+
+class Proxy:
+    """Passes everything on, until it is told to hang, or to break the connection at the next commit."""
+
+    def __init__(self, url: str) -> None:
+        there = urlsplit(url)
+        assert there.port is not None
+        self._there, port = there.port, services.free_port()
+        self.url = url.replace(f":{self._there}/", f":{port}/")
+        self.port = port
+        self.breaks = ""
+        self.flows = asyncio.Event()
+        self.flows.set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> "Proxy":
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        there, back = await asyncio.open_connection("127.0.0.1", self._there)
+        answers = asyncio.create_task(self._answer(there, writer))
+        try:
+            with suppress(OSError):
+                await self._ask(reader, back, there, answers)
+        finally:
+            answers.cancel()
+            await asyncio.gather(answers, return_exceptions=True)
+            for side in (back, writer):
+                side.transport.abort()
+
+    async def _ask(
+        self,
+        reader: asyncio.StreamReader,
+        back: asyncio.StreamWriter,
+        there: asyncio.StreamReader,
+        answers: "asyncio.Task[None]",
+    ) -> None:
+        while data := await reader.read(65536):
+            await self.flows.wait()
+            if self.breaks and b"COMMIT" in data:
+                how, self.breaks = self.breaks, ""
+                answers.cancel()
+                await asyncio.gather(answers, return_exceptions=True)
+                if how == "after":
+                    back.write(data)
+                    assert b"COMMIT" in await there.read(65536)
+                return
+            back.write(data)
+
+    async def _answer(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await there.read(65536):
+                writer.write(data)
+        writer.close()
+
+
+async def test_a_commit_whose_answer_was_lost_counts(new_database: str) -> None:
+    """It was carried out: to say that it was not would have its run never looked at."""
+    async with Proxy(new_database) as proxy, opened(proxy.url) as store:
+        proxy.breaks = "after"
+        accepted = await fire(store, "a")
+        found = await store.read_run(RunId("a-me"))
+
+    assert (Ruling.OPENED,) == accepted.rulings
+    assert found is not None
+
+
+async def test_a_commit_that_was_lost_itself_does_not_count(new_database: str) -> None:
+    """The other side of it: the sender has to send again."""
+    async with Proxy(new_database) as proxy, opened(proxy.url) as store:
+        proxy.breaks = "before"
+        with pytest.raises(StoreUnavailable, match="lost the connection before"):
+            await fire(store, "a")
+        found = await store.newest_occurrence("a")
+        accepted = await fire(store, "a")
+
+    assert found is None
+    assert (Ruling.OPENED,) == accepted.rulings
+
+
+async def test_a_server_that_hangs_is_given_up_in_time_and_used_again(new_database: str) -> None:
+    """A sender waits for ten seconds only."""
+    async with Proxy(new_database) as proxy, opened(proxy.url, timeout="1s") as store:
+        await fire(store, "a")
+        proxy.flows.clear()
+        began = time.monotonic()
+        for away in (fire(store, "b"), store.outbox_state()):
+            with pytest.raises(StoreUnavailable, match="no answer in time"):
+                await away
+        took = time.monotonic() - began
+        proxy.flows.set()
+        accepted = await until_it_answers(store, "a", "b")
+
+    assert took < 9
+    assert (Ruling.REPEATED, Ruling.OPENED) == accepted.rulings
+
+
+# -- opening --
+
+
+@pytest.mark.parametrize(
+    ("url", "password", "said"),
+    [
+        ("postgresql://postgres@{}/remediator", "wrong-one", "password authentication failed"),
+        ("postgresql://nobody@{}/remediator", PASSWORD, "password authentication failed"),
+        ("postgresql://postgres@{}/nothing", PASSWORD, 'database "nothing" does not exist'),
+    ],
+    ids=["password", "user", "database"],
+)
+async def test_a_login_that_is_refused_is_a_mistake_in_the_settings(
+    own_server: services.Postgres, url: str, password: str, said: str
+) -> None:
+    """A supervisor that tries again for ever would hide it. What the password was, nobody is told."""
+    store = store_at(url.format(own_server.address), password=password)
+    with pytest.raises(BadSettings, match=said) as caught:
+        await store.open()
+    await store.close()
+
+    assert "look at store.url and store.password_file" in str(caught.value)
+    assert password not in str(caught.value)
+
+
+async def test_a_user_without_the_right_to_make_tables_is_told(postgres_server: services.Postgres) -> None:
+    """The most common mistake in a first installation."""
+    store = store_at(f"postgresql://remediator@{postgres_server.address}/postgres")
+    with pytest.raises(BadSettings, match="whether that user may create a schema"):
+        await store.open()
+    await store.close()
+
+
+async def test_a_server_that_is_away_at_the_start_is_no_mistake() -> None:
+    """It may just be starting itself."""
+    port = services.free_port()
+    store = store_at(f"postgresql://127.0.0.1:{port}/x")
+    with pytest.raises(StoreUnavailable, match=f"127.0.0.1:{port}, database x.*is the server running"):
+        await store.open()
+    with pytest.raises(StoreUnavailable, match="not open"):
+        await store.probe()
+    await store.close()
+
+
+async def test_two_that_open_an_empty_database_at_once_both_succeed(new_database: str) -> None:
+    """Replicas are started together."""
+    first, second = store_at(new_database), store_at(new_database)
+    await asyncio.gather(first.open(), second.open())
+    await asyncio.gather(first.probe(), second.probe())
+    await asyncio.gather(first.close(), second.close())
+
+
+@asynccontextmanager
+async def plain(url: str) -> AsyncIterator["asyncpg.Connection"]:
+    link: asyncpg.Connection = await asyncpg.connect(url, server_settings={"search_path": "remediator"})
+    try:
+        yield link
+    finally:
+        await link.close()
+
+
+async def test_tables_are_brought_forward_with_what_is_in_them_and_newer_ones_are_refused(new_database: str) -> None:
+    """An upgrade keeps everything; a program that does not know the tables must not write to them."""
+    async with opened(new_database) as store:
+        await fire(store, "a")
+    first = [migrating.read(file) for file in migrating.STEPS]
+    async with plain(new_database) as db:
+        await migrating.migrate(db, "it", [*first, "ALTER TABLE run ADD COLUMN more text DEFAULT 'x'"])
+        again = await db.fetch("SELECT id, more FROM run")
+        version = await db.fetchval("SELECT number FROM version")
+    newer = store_at(new_database)
+    with pytest.raises(BadSettings, match=rf"newer remediator \(schema {len(first) + 1}, known here: {len(first)}\)"):
+        await newer.open()
+    await newer.close()
+
+    assert [("a-me", "x")] == [tuple(row) for row in again]
+    assert len(first) + 1 == version
+
+
+async def test_a_migration_that_fails_leaves_the_tables_as_they_were(new_database: str) -> None:
+    """Half a step would be neither version."""
+    async with opened(new_database):
+        pass
+    first = [migrating.read(file) for file in migrating.STEPS]
+    async with plain(new_database) as db:
+        with pytest.raises(asyncpg.PostgresError):
+            await migrating.migrate(db, "it", [*first, "DROP TABLE lock; SELECT no_such_thing"])
+    async with opened(new_database) as store:
+        await fire(store, "a")
+        claim = Claim(RunId("a-me"), ME, 1, 0)
+
+        assert await store.start(claim, Entry(), started(), [Lock("web")]) is None
+
+
+def started() -> Started:
+    return Started(T0, 1, StepId("remediate.0.0"), 1, 1, T0 + timedelta(minutes=1))
+
+
+async def test_what_was_handed_in_is_written_before_the_store_closes(new_database: str) -> None:
+    """The last words of a process that is being stopped."""
+    store = store_at(new_database)
+    await store.open()
+    await store.remember_rules({RULE: {"pack": "p"}})
+    handed_in = [asyncio.create_task(fire(store, f"a{number}")) for number in range(50)]
+    await asyncio.sleep(0)
+    await store.close()
+    accepted = await asyncio.gather(*handed_in)
+
+    async with opened(new_database) as again:
+        assert 50 == len(await again.list_runs(limit=100)) == len(accepted)
+
+
+# -- several at once --
+
+
+async def test_two_processes_that_race_open_each_alert_once(new_database: str) -> None:
+    """Alertmanager's replicas send the same alerts at the same moment, to whichever replica of ours."""
+    names = [f"a{number}" for number in range(60)]
+    order = random.Random(4)
+    async with opened(new_database) as one, opened(new_database) as two:
+        accepted = await asyncio.gather(
+            *(
+                fire(store, *order.sample(names, 20), owner=owner)
+                for _ in range(30)
+                for store, owner in ((one, "me"), (two, "you"))
+            )
+        )
+        listed = await one.list_occurrences(limit=1000)
+        runs = await two.list_runs(limit=1000)
+
+    openings = sum(delivery.rulings.count(Ruling.OPENED) for delivery in accepted)
+    assert openings == len(listed) == len(runs) == len({found.fingerprint for found in listed})
+    assert {run.id for run in runs} == {run for delivery in accepted for run, _ in delivery.new_runs}
+
+
+async def test_two_processes_that_race_make_one_run_of_a_group(new_database: str) -> None:
+    """Neither sees the run that the other one is about to make; no alert may be lost over it."""
+    async with opened(new_database) as one, opened(new_database) as two:
+        accepted = await asyncio.gather(
+            *(
+                fire(store, f"{owner}{number}", owner=owner, group=f"g{number % 3}")
+                for number in range(60)
+                for store, owner in ((one, "me"), (two, "you"))
+            )
+        )
+        runs = await one.list_runs(limit=1000)
+        signals = [signal for run in runs for signal in await two.read_signals(run.id)]
+        listed = await one.list_occurrences(limit=1000)
+
+    assert 3 == len(runs) == sum(len(delivery.new_runs) for delivery in accepted)
+    assert 120 == len(listed)
+    assert 120 - 3 == sum(getattr(signal, "count", 0) for signal in signals)
+
+
+async def test_two_processes_that_race_for_a_target_get_it_once(new_database: str) -> None:
+    """Two runs on one target is how automation becomes the outage."""
+    async with opened(new_database) as one, opened(new_database) as two:
+        await fire(one, *(f"a{number}" for number in range(20)))
+        claims = [Claim(RunId(f"a{number}-me"), ME, 1, 0) for number in range(20)]
+        refusals = await asyncio.gather(
+            *(
+                (one if number % 2 else two).start(claim, Entry(), started(), [Lock("b"), Lock("a")])
+                for number, claim in enumerate(claims)
+            )
+        )
+
+    assert 1 == refusals.count(None)
+
+
+async def test_a_fact_that_is_there_already_is_no_mistake_and_another_in_its_place_is(new_database: str) -> None:
+    """Its owner may not have heard that it was written; but what has happened is never changed."""
+    async with opened(new_database) as store:
+        await fire(store, "a")
+        claim = Claim(RunId("a-me"), ME, 1, 0)
+        await store.learn(claim, Entry([Examined(T0, 1, {})]))
+        await store.learn(claim, Entry([Examined(T0, 1, {})]))
+        with pytest.raises(asyncpg.IntegrityConstraintViolationError):
+            await store.learn(claim, Entry([Examined(T0 + timedelta(seconds=1), 1, {})]))
+        run = await store.read_run(claim.run)
+
+    assert run is not None
+    assert (Examined(T0, 1, {}),) == run.facts
+
+
+async def test_what_fails_in_a_shared_commit_fails_alone(new_database: str) -> None:
+    """The server takes the whole transaction back for it; everybody else's write is made again."""
+    async with opened(new_database) as store:
+        await fire(store, "a", "b")
+        await store.learn(Claim(RunId("a-me"), ME, 1, 0), Entry([Examined(T0, 1, {})]))
+        later = Entry([Examined(T0 + timedelta(seconds=1), 1, {})])
+        wrong, right, accepted = await asyncio.gather(
+            store.learn(Claim(RunId("a-me"), ME, 1, 0), later),
+            store.learn(Claim(RunId("b-me"), ME, 1, 0), later),
+            fire(store, "c"),
+            return_exceptions=True,
+        )
+        run = await store.read_run(RunId("b-me"))
+
+    assert isinstance(wrong, asyncpg.IntegrityConstraintViolationError)
+    assert right is None
+    assert isinstance(accepted, Accepted)
+    assert run is not None
+    assert tuple(later.facts) == run.facts
+
+
+# -- what people send --
+
+
+async def test_labels_that_postgresql_cannot_hold_as_they_are_lose_nothing(new_database: str) -> None:
+    """A NUL, or a value as long as a body, must not have a whole delivery refused again and again."""
+    odd = Alert(Fingerprint("ab"), AlertStatus.FIRING, {"alertname": "N\0", "x": "\0" + "y" * 100_000}, {}, T0)
+    long = "é" * 50_000
+    async with opened(new_database) as store:
+        await store.accept(Delivery((odd, alert("c")), received_at=T0), opener(group=long), ME)
+        joined = await fire(store, "d", group=long)
+        again = await store.accept(Delivery((odd,), received_at=T0), opener(group=long), ME)
+        found = await store.newest_occurrence("ab")
+        nobody = await store.newest_occurrence("\0") or await store.read_run(RunId("\0"))
+        (run, *_) = await store.list_runs(limit=1)
+        claim = Claim(run.id, ME, 1, 99)
+        free = await store.start(claim, Entry([Examined(T0, 1, {})]), started(), [Lock(long), Lock("\0")])
+        await store.signal(run.id, Cancel(T0, "a\0nn"))
+
+    assert nobody is None
+    assert found is not None
+    assert odd.labels == found.labels
+    assert () == joined.new_runs
+    assert (Ruling.REPEATED,) == again.rulings
+    assert free is None
+
+
+async def test_ten_thousand_alerts_of_one_delivery_are_accepted_within_the_time_that_a_sender_waits(
+    new_database: str,
+) -> None:
+    """A group can be that large, and it comes when the most is on fire."""
+    async with opened(new_database, timeout="5s") as store:
+        began = time.monotonic()
+        accepted = await fire(store, *(f"a{number}" for number in range(10_000)))
+        took = time.monotonic() - began
+
+    assert 10_000 == len(accepted.new_runs)
+    assert took < 9
+
+
+# -- the whole service --
+
+
+def deliver(served: Served) -> int:
+    """Send an alert that a service is down; the status of the answer."""
+    now = datetime.now(UTC).isoformat()
+    one = {"status": "firing", "labels": {"alertname": "Down", "service": "web"}, "annotations": {}, "startsAt": now}
+    body = {"version": "4", "groupKey": "{}", "receiver": "remediator", "alerts": [one]}
+    return served.ask("/api/v1/alerts", body=json.dumps(body).encode())[0]
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    made = Served(tmp_path)
+    yield made
+    made.end()
+
+
+def test_the_service_heals_on_postgresql_and_goes_on_after_a_kill(served: Served, new_database: str) -> None:
+    """What was accepted is told and done, whatever happens to the process."""
+    folder = str(served.folder / "store")
+    served.configure(mode="auto", sustain="2s", store={"directory": folder, "url": new_database})
+    served.start()
+    accepted = deliver(served)
+    services.wait_until((served.folder / "mended-web").exists, "the step to be done")
+    served.kill()
+    served.start()
+    services.wait_until(lambda: served.run()["outcome"] is not None, "the run to end")
+    run = served.run()
+    code = served.stop()
+
+    assert (202, "healed", 0) == (accepted, run["outcome"], code)
+    assert not list(Path(folder).glob("*.sqlite3*"))
+
+
+def test_the_service_waits_out_an_outage_and_says_so(served: Served, own_server: services.Postgres) -> None:
+    """Readiness turns bad, senders get 503, and all goes on by itself; the log has no password in it."""
+    (served.folder / "secret").write_text(PASSWORD)
+    store = {
+        "directory": str(served.folder / "store"),
+        "url": url_of(own_server),
+        "password_file": str(served.folder / "secret"),
+    }
+    served.configure(mode="auto", store=store)
+    served.start()
+    own_server.stop()
+    services.wait_until(lambda: served.readiness()[0] == 503, "it to be not ready")
+    refused = deliver(served)
+    with services.postgresql_again(own_server):
+        services.wait_until(lambda: served.readiness()[0] == 200, "it to be ready again")
+        accepted = deliver(served)
+        services.wait_until(lambda: served.run()["outcome"] is not None, "the run to end")
+        outcome = served.run()["outcome"]
+        served.stop()
+
+    assert (503, 202, "healed") == (refused, accepted, outcome)
+    assert PASSWORD not in served.log()
