@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from remediator.clients.docker_access import Answered, knock_as_nobody
 from remediator.clients.docker_logs import lines_of
 from remediator.clients.docker_usage import Usage, usage_of
 from remediator.errors import BadSettings, Failed, OutcomeUnknown, RemediatorError, TargetGone, Unavailable
@@ -168,6 +169,18 @@ class DockerEngine:
         await self._change(
             what, lambda api: api.restart(container_id, timeout=stop_timeout), within=within, takes=stop_timeout
         )
+
+    async def allows(self, call: str) -> bool:
+        """Whether a call, such as `POST /containers/{id}/start`, reaches the engine: a proxy before it may forbid it.
+
+        It is made for a container that cannot be there, so nothing comes of it. Raises Unavailable; and Failed where
+        the answer is neither the engine's nor a refusal.
+        """
+        what = f"ask for {call}"
+        came = await self._ask(what, lambda api: knock_as_nobody(api, call, self._timeout))
+        if came.answered is Answered.OTHERWISE:
+            raise Failed(f"{self._on(what)}: it answered {came.status} {_told(came.said)}".rstrip())
+        return came.answered is Answered.BY_ENGINE
 
     async def close(self) -> None:
         """Take no more calls, and let go of the connections; one that hangs ends at its own limit."""

@@ -6,7 +6,7 @@ lose one to us. Each statement is limited in time at the server too. It never te
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -37,6 +37,11 @@ LIMIT 20
 _LIMITS = """
 SELECT current_setting('max_connections')::int AS most, current_setting('superuser_reserved_connections')::int AS kept
 """
+_MISSING = """
+SELECT current_user::text AS who, ARRAY(
+    SELECT rolname::text FROM pg_roles WHERE rolname = ANY ($1::text[]) AND NOT pg_has_role(oid, 'USAGE') ORDER BY 1
+) AS roles
+"""
 
 
 class PostgresStatus(StrEnum):
@@ -65,6 +70,14 @@ class Connections:
     by_state: Mapping[str, int]
     most: int
     reserved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Roles that a user has not the rights of."""
+
+    user: str
+    roles: tuple[str, ...]
 
 
 class PostgresServer:
@@ -100,6 +113,18 @@ class PostgresServer:
             raise Failed(f"{what}: the server told no limit")
         by_state = {str(row["state"]): int(row["number"]) for row in counted if row["state"]}
         return Connections(by_state, int(limits["most"]), int(limits["kept"]))
+
+    async def missing(self, roles: Collection[str]) -> Missing:
+        """Of which of these roles our user has not the rights; of those that there are. Raises Unavailable, Failed."""
+        what = f"ask PostgreSQL server {self.name} for our rights"
+        try:
+            async with self._connected() as link:
+                row = await link.fetchrow(_MISSING, list(roles))
+        except _failures() as error:
+            raise self._ours(what, error) from error
+        if row is None:
+            raise Failed(f"{what}: it told nothing")
+        return Missing(str(row["who"]), tuple(map(str, row["roles"])))
 
     async def ping(self, *, within: timedelta | None = None) -> None:
         """Log in and ask for the number 1, `within` that time. Raises Unavailable, Failed."""

@@ -5,8 +5,9 @@ lose one to us. It never tries again by itself, and never tells the password.
 """
 
 import asyncio
+import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from remediator.errors import Unavailable
+from remediator.errors import Failed, RemediatorError, Unavailable
 from remediator.kit.redaction import Redactor, shorten
 from remediator.settings import RedisSettings
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 _PORT = 6379
 _CLOSING = 1.0  # seconds
+_NAMED = re.compile(r"'([a-z|_-]+)' command")
+_HARMLESS = frozenset({"ping", "info"})  # what may be carried out to see whether it may
 
 
 class RedisStatus(StrEnum):
@@ -43,6 +46,15 @@ class Pong:
     error: str
     seconds: float
     info: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A command that a server does not carry out for our user."""
+
+    command: str
+    said: str
+    lacks_right: bool  # else the server knows no such command
 
 
 class RedisServer:
@@ -75,6 +87,43 @@ class RedisServer:
         found = await self.ask(within=within)
         if found.status is not RedisStatus.READY:
             raise Unavailable(f"ping Redis server {self.name}: {found.error}; {_advice(found.status, self.name)}")
+
+    async def denials(self, commands: Iterable[str]) -> tuple[Denial, ...]:
+        """Which of these commands the server denies our user, and SELECT where that is in the way of all others.
+
+        PING and INFO are carried out to see it; of others nothing is told. Raises Unavailable, Failed.
+        """
+        denials: dict[str, Denial] = {}
+        for command in sorted({command.lower() for command in commands} & _HARMLESS):
+            denial = await self._denial(command)
+            if denial is not None:
+                denials[denial.command] = denial
+        return tuple(denials.values())
+
+    async def _denial(self, command: str) -> Denial | None:
+        from redis import exceptions
+
+        try:
+            async with self._connected() as server, asyncio.timeout(self._settings.timeout.total_seconds()):
+                said = await (server.ping() if command == "ping" else server.info())
+                if command == "ping" and said is not True:
+                    raise Failed(f"ping Redis server {self.name}: it answers PING with something else")
+        except exceptions.NoPermissionError as error:
+            why = self._told(str(error))
+            named = _NAMED.search(why)  # choosing a database comes before the command
+            return Denial(named[1] if named else command, why, lacks_right=True)
+        except exceptions.ResponseError as error:
+            if str(error).lower().startswith("unknown command"):
+                return Denial(command, self._told(str(error)), lacks_right=False)
+            raise self._ours(command, error) from error
+        except (exceptions.RedisError, OSError, ValueError, LookupError, AttributeError) as error:
+            raise self._ours(command, error) from error
+        return None
+
+    def _ours(self, command: str, error: Exception) -> RemediatorError:
+        status, why = self._read(error)
+        said = f"{command} Redis server {self.name}: {why}; {_advice(status, self.name)}"
+        return Failed(said) if status is RedisStatus.FAILING else Unavailable(said)
 
     async def close(self) -> None:
         """Nothing is kept open."""

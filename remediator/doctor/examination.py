@@ -4,10 +4,10 @@ Called by the command. Each look is a function of its own that gives findings an
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 from remediator.clients import Clients
-from remediator.doctor import local, services
+from remediator.doctor import database, engines, local, servers, services
 from remediator.doctor.finding import Finding, problem
 from remediator.doctor.needs import Needs, needs_of
 from remediator.errors import RemediatorError
@@ -20,6 +20,16 @@ _LIMIT = 15.0  # seconds for one service, whatever its own limits are
 
 Look = Callable[[Clients, Needs], Awaitable[list[Finding]]]
 
+LOOKS: Mapping[str, Look] = {
+    "store database": database.store,
+    "slack": services.slack,
+    "alertmanager": services.alertmanager,
+    "prometheus": services.prometheus,
+    "docker": engines.docker,
+    "redis": servers.redis,
+    "postgres": servers.postgres,
+}
+
 
 async def examine(settings: Settings, actions: Actions) -> list[Finding]:
     """What is well and what is not, in the order in which it is best mended."""
@@ -31,7 +41,7 @@ async def examine(settings: Settings, actions: Actions) -> list[Finding]:
     clients = Clients(settings)
     redactor = Redactor(settings.secrets())
     try:
-        found = await asyncio.gather(*(_looked(name, look, clients, needs) for name, look in services.LOOKS.items()))
+        found = await asyncio.gather(*(_looked(name, look, clients, needs) for name, look in LOOKS.items()))
     finally:
         await clients.close()
     findings += [finding for some in found for finding in some]

@@ -1,6 +1,6 @@
-"""Asks every service that the settings name, with the rights that the loaded rules need; nothing is changed there."""
+"""Asks Slack, Prometheus and Alertmanager, with the rights that are needed; nothing is changed there."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from remediator.clients import Clients
 from remediator.clients.slack import SlackClient, is_channel_id
 from remediator.doctor.finding import Finding, ok, problem, warning
-from remediator.doctor.local import unnamed
 from remediator.doctor.needs import Needs
 from remediator.documents import read_document
 from remediator.errors import RemediatorError
@@ -125,59 +124,3 @@ def _is_ours(url: str) -> bool:
         return urlsplit(url).path.rstrip("/") == _WEBHOOK
     except ValueError:
         return False
-
-
-async def docker(clients: Clients, needs: Needs) -> list[Finding]:
-    """Every engine, and whether it lets itself be asked."""
-    engines = clients.settings.docker.engines
-    findings = [
-        await _answer(
-            f"docker {name}",
-            clients.docker(name).ping,
-            f"is the engine at {address} running, and may this user open its socket (group docker)?",
-        )
-        for name, address in engines.items()
-    ]
-    return [*findings, *unnamed("docker", engines, needs, "add it under docker.engines")]
-
-
-async def redis(clients: Clients, needs: Needs) -> list[Finding]:
-    """Every Redis server, logged in to."""
-    servers = clients.settings.redis
-    findings = [
-        await _answer(f"redis {name}", clients.redis(name).ping, f"check redis.{name}, its password and its network")
-        for name in servers
-    ]
-    return [*findings, *unnamed("redis", servers, needs, "add it under redis")]
-
-
-async def postgres(clients: Clients, needs: Needs) -> list[Finding]:
-    """Every PostgreSQL server, logged in to."""
-    servers = clients.settings.postgres
-    findings = [
-        await _answer(
-            f"postgres {name}",
-            clients.postgres(name).ping,
-            f"check postgres.{name}, its password, pg_hba.conf and its network",
-        )
-        for name in servers
-    ]
-    return [*findings, *unnamed("postgres", servers, needs, "add it under postgres")]
-
-
-async def _answer(what: str, ask: Callable[[], Awaitable[None]], remedy: str) -> Finding:
-    try:
-        await ask()
-    except RemediatorError as error:
-        return problem(what, str(error), remedy)
-    return ok(what, "answers, and lets us in")
-
-
-LOOKS: Mapping[str, Callable[[Clients, Needs], Awaitable[list[Finding]]]] = {
-    "slack": slack,
-    "alertmanager": alertmanager,
-    "prometheus": prometheus,
-    "docker": docker,
-    "redis": redis,
-    "postgres": postgres,
-}

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -265,3 +266,48 @@ async def test_a_change_whose_time_is_too_short_is_not_asked_for(start: Start) -
         await engine.start(_ID, within=timedelta(0))
 
     assert [] == asked
+
+
+@pytest.mark.parametrize(("status", "expected"), [(403, False), (401, False)])
+async def test_a_refused_call_is_not_allowed(start: Start, status: int, expected: bool) -> None:
+    """A proxy before the engine answers in the engine's place."""
+    engine = await start(negotiating(lambda _method, _path: said(status, {"message": "no"})))
+
+    assert expected is await engine.allows("POST /containers/{id}/start")
+
+
+async def test_each_call_is_for_a_container_that_nobody_has(start: Start) -> None:
+    """Whatever the call does, there is nothing to do it to; and a guess that hits is not repeated."""
+    asked: list[tuple[str, str]] = []
+
+    def script(method: str, path: str) -> Answer:
+        asked.append((method, path))
+        return said(404, {"message": f"No such container: {path.split('/')[3]}"})
+
+    engine = await start(negotiating(script))
+
+    assert await engine.allows("POST /containers/{id}/restart")
+    assert await engine.allows("POST /containers/{id}/restart")
+    assert ["POST"] * 2 == [method for method, _ in asked]
+    assert 2 == len({path for _, path in asked})
+    assert all(re.fullmatch(r"/v1\.41/containers/[0-9a-f]{64}/restart", path) for _, path in asked)
+
+
+async def test_what_neither_refuses_nor_is_the_engine_is_told(start: Start) -> None:
+    """Neither yes nor no: a person has to look at what stands there."""
+    engine = await start(negotiating(lambda _method, _path: said(502, "token=hunter2 out of cheese")))
+
+    with pytest.raises(
+        Failed, match=r"ask for GET .* on Docker engine local: it answered 502 .*out of cheese"
+    ) as raised:
+        await engine.allows("GET /containers/{id}/json")
+
+    assert "hunter2" not in str(raised.value)
+
+
+async def test_an_engine_that_hangs_up_when_it_is_asked_is_unavailable(start: Start) -> None:
+    """That is no refusal."""
+    engine = await start(negotiating(lambda _method, _path: None))
+
+    with pytest.raises(Unavailable):
+        await engine.allows("GET /containers/{id}/json")

@@ -103,6 +103,12 @@ async def test_what_is_no_postgresql_does_not_accept_connections(start: Start, a
         await server.connections()
 
 
+async def test_rights_of_a_user_who_is_refused_are_an_error(start: Start) -> None:
+    """Nothing is known of them then."""
+    with pytest.raises(Failed, match=r"ask PostgreSQL server default for our rights: .*no entry"):
+        await (await start(refusing("28000", "no entry"))).missing(["pg_monitor"])
+
+
 async def test_a_server_that_sends_nothing_is_waited_for_until_the_limit(start: Start) -> None:
     """The limit is that of the whole question."""
     found = await (await start(None, limit=0.3)).ready()

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from remediator.clients.redis import RedisServer
-from remediator.errors import Unavailable
+from remediator.errors import Failed, Unavailable
 from remediator.settings import RedisSettings
 
 PASSWORD = "tiger-lily-81"
@@ -131,3 +131,48 @@ async def test_a_long_error_is_cut_to_one_line(start: Start) -> None:
 
     assert len(found.error) <= 200
     assert "\t" not in found.error
+
+
+def denied(command: str) -> bytes:
+    return f"-NOPERM this user has no permissions to run the '{command}' command\r\n".encode()
+
+
+async def test_a_command_that_may_not_be_run_is_told_by_its_name(start: Start) -> None:
+    """So that the remedy can name what to allow."""
+    server = await start(denied("info|server"))
+
+    found = await server.denials(["INFO"])
+
+    assert [("info|server", True)] == [(one.command, one.lacks_right) for one in found]
+    assert "no permissions to run" in found[0].said
+
+
+async def test_a_command_that_was_taken_away_is_told_apart(start: Start) -> None:
+    """`rename-command INFO ""`: no right brings it back."""
+    server = await start(b"-ERR unknown command 'INFO', with args beginning with: \r\n")
+
+    assert [("info", False)] == [(one.command, one.lacks_right) for one in await server.denials(["info"])]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (b"-LOADING Redis is loading the dataset in memory\r\n", Unavailable),
+        (b"-MISCONF cannot save\r\n", Failed),
+        (b"HTTP/1.1 200 OK\r\n\r\n", Failed),
+        (b"+OK\r\n", Failed),
+    ],
+)
+async def test_what_says_nothing_of_rights_is_an_error(start: Start, answer: bytes, error: type[Exception]) -> None:
+    """Neither allowed nor denied."""
+    server = await start(answer)
+
+    with pytest.raises(error, match="ping Redis server default: "):
+        await server.denials(["ping"])
+
+
+async def test_a_command_that_could_change_something_is_never_tried(start: Start) -> None:
+    """A plug-in may need `FLUSHALL`; that is no question to ask."""
+    server = await start(denied("flushall"))
+
+    assert () == await server.denials(["flushall", "set"])
