@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from remediator.cli.loading import installed_actions
-from remediator.cli.service import plain, say_missing_rules, settings_of
+from remediator.cli.service import MEND_SETTINGS, plain, say_missing_rules
 from remediator.kit.wording import counted
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Notes = Sequence[tuple[str, str]]
 """What is no mistake: a rule, and a sentence on it."""
+_NOT_LOOKED_AT = ("rules", "not looked at, since the settings do not tell which there are; name them to check them now")
 
 
 @click.command
@@ -33,38 +35,66 @@ Notes = Sequence[tuple[str, str]]
 def check(ctx: click.Context, paths: tuple[Path, ...], output: str) -> None:
     """Check the settings, and the rule files PATHS (those of the settings, if none are named).
 
-    Where all is well, notes tell what of the rules is not carried out yet, and which names they use that the settings
-    do not have. A note is no mistake: with notes alone it ends with 0.
+    Mistakes of both are told in one go, and end with 1. Where all is well, notes tell what of the rules is not carried
+    out yet, and which names they use that the settings do not have. A note is no mistake: with notes alone it ends
+    with 0.
     """
-    settings = settings_of(ctx)
-    from remediator.documents import Mistake
-    from remediator.rules.loading import check_files
-
-    mistakes, book = check_files(paths or settings.rules, installed_actions())
-    refusal = settings.open_door()
-    if refusal is not None:
-        mistakes = [Mistake("settings", 0, 0, refusal), *mistakes]
-    held, notes, count = _held(book), _notes(settings, book), len(book) if book else 0
+    found = _look(ctx.find_root().obj, paths)
     match output:
         case "json":
-            click.echo(_as_json(mistakes, held, notes, count))
+            click.echo(_as_json(found))
         case "github":
-            click.echo("".join(f"{line}\n" for line in _for_github(mistakes, [*held, *notes])), nl=False)
+            click.echo("".join(f"{line}\n" for line in _for_github(found)), nl=False)
         case _:
-            click.echo("\n".join(_as_text(mistakes, [*held, *notes], count)))
-    if mistakes and output != "json":
-        click.echo(counted(len(mistakes), "mistake"), err=True)
-        if hint := _what_to_do(paths, settings):
+            click.echo("\n".join(_as_text(found)))
+    if found.mistakes and output != "json":
+        click.echo(counted(len(found.mistakes), "mistake"), err=True)
+        for hint in _what_to_do(paths, found):
             click.echo(hint, err=True)
-    raise SystemExit(1 if mistakes else 0)
+    raise SystemExit(1 if found.mistakes else 0)
 
 
-def _what_to_do(paths: Sequence[Path], settings: "Settings") -> str:
-    """What to do about rules that were not found; nothing where each mistake says it."""
-    if not paths:
-        return say_missing_rules(settings)
-    missing = not all(path.exists() for path in paths)
-    return f"name rule files, or folders of them; they are sought from {Path.cwd()}" if missing else ""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What there is to tell of settings and rules."""
+
+    settings: "Settings | None"
+    """None where they have mistakes."""
+    mistakes: "Sequence[Mistake]"
+    held: Notes
+    notes: Notes
+    count: int | None
+    """How many rules there are; 0 where there is a mistake in them, None where they were not looked at."""
+
+
+def _look(file: Path | None, paths: Sequence[Path]) -> _Found:
+    """Look at the settings, and at the rules as far as it is known where they are."""
+    from remediator.documents import Mistake
+    from remediator.rules.loading import check_files
+    from remediator.settings import MistakenSettings, load_settings
+
+    settings, mistakes = None, []
+    try:
+        settings = load_settings(file)
+        rules: Sequence[Path] | None = settings.rules
+        if refusal := settings.open_door():
+            mistakes.append(Mistake("settings", 0, 0, refusal))
+    except MistakenSettings as error:
+        mistakes, rules = [*error.mistakes], error.rules
+    if not paths and rules is None:
+        return _Found(None, mistakes, (), (_NOT_LOOKED_AT,), None)
+    in_rules, book = check_files(paths or rules or (), installed_actions())
+    return _Found(settings, [*mistakes, *in_rules], _held(book), _notes(settings, book), len(book) if book else 0)
+
+
+def _what_to_do(paths: Sequence[Path], found: _Found) -> Iterator[str]:
+    """What to do about settings with mistakes, and about rules that were not found."""
+    if found.settings is None:
+        yield MEND_SETTINGS
+    elif not paths and (hint := say_missing_rules(found.settings)):
+        yield hint
+    if not all(path.exists() for path in paths):
+        yield f"name rule files, or folders of them; they are sought from {Path.cwd()}"
 
 
 def _held(book: "Book | None") -> Notes:
@@ -73,37 +103,44 @@ def _held(book: "Book | None") -> Notes:
     return [(rule.id, sentence) for rule in book or () for sentence in held(rule)]
 
 
-def _notes(settings: "Settings", book: "Book | None") -> Notes:
+def _notes(settings: "Settings | None", book: "Book | None") -> Notes:
     """What rules ask for by a name that the settings do not have: the service starts, and these steps would fail."""
     from remediator.doctor.local import unknown_names
     from remediator.doctor.needs import needs_of
 
-    return () if book is None else sorted(unknown_names(settings, needs_of(book)))
+    return () if book is None or settings is None else sorted(unknown_names(settings, needs_of(book)))
 
 
-def _as_json(mistakes: "Sequence[Mistake]", held: Notes, notes: Notes, count: int) -> str:
-    found = [{"file": m.file, "line": m.line, "column": m.column, "what": m.what} for m in mistakes]
+def _as_json(found: _Found) -> str:
+    mistakes = [{"file": m.file, "line": m.line, "column": m.column, "what": m.what} for m in found.mistakes]
     said = {
         kind: [{"rule": rule, "what": sentence} for rule, sentence in some]
-        for kind, some in (("held", held), ("notes", notes))
+        for kind, some in (("held", found.held), ("notes", found.notes))
     }
-    return json.dumps({"mistakes": found, "rules": count, **said}, indent=2)
+    return json.dumps({"mistakes": mistakes, "rules": found.count, **said}, indent=2)
 
 
-def _as_text(mistakes: "Sequence[Mistake]", notes: Notes, count: int) -> list[str]:
-    if mistakes:
-        return [str(mistake) for mistake in mistakes]
-    return [f"ok: {counted(count, 'rule')}", *(f"note: {rule}: {plain(sentence)}" for rule, sentence in notes)]
+def _as_text(found: _Found) -> list[str]:
+    notes = [f"note: {rule}: {plain(sentence)}" for rule, sentence in _worth_telling(found)]
+    first = [str(mistake) for mistake in found.mistakes] or [f"ok: {counted(found.count or 0, 'rule')}"]
+    return [*first, *notes]
 
 
-def _for_github(mistakes: "Sequence[Mistake]", notes: Notes) -> Iterator[str]:
+def _worth_telling(found: _Found) -> Notes:
+    """The notes; beside mistakes only that the rules were not looked at."""
+    if found.count is None:
+        return found.notes
+    return () if found.mistakes else [*found.held, *found.notes]
+
+
+def _for_github(found: _Found) -> Iterator[str]:
     """Workflow commands, which GitHub shows at the lines that they name."""
-    for mistake in mistakes:
+    for mistake in found.mistakes:
         place = {"line": str(mistake.line), "col": str(mistake.column)} if mistake.line else {}
         file = {"file": _within(mistake.file)} if mistake.line or Path(mistake.file).exists() else {}
         what = mistake.what if file else f"{mistake.file}: {mistake.what}"
         yield _command("error", {**file, **place, "title": "remediator"}, what)
-    for rule, sentence in notes if not mistakes else ():
+    for rule, sentence in _worth_telling(found):
         yield _command("notice", {"title": rule}, sentence)
 
 

@@ -68,7 +68,8 @@ def explain(
     """Say what the rules here make of an alert: which match or why not, and the plan. Nothing is done.
 
     SOURCE is a file with the payload of Alertmanager's webhook (`-` reads standard input), or an alert's name.
-    Ends with 0 if every alert has a rule that matches it, and with 1 if any alert of a payload has none.
+    Ends with 0 if every alert has a rule that matches it, and with 1 if any alert of a payload has none; the heartbeat
+    needs none.
     """
     if sum(given is not None for given in (source, fingerprint, run)) != 1:
         raise click.UsageError(_WAYS, ctx)
@@ -87,7 +88,7 @@ def explain(
         _print_json(explained, redactor)
     else:
         _print_text(explained, redactor, settings, every_rule=every_rule)
-    if not all(explanation.matching for explanation, _ in explained):
+    if not all(explanation.matching or explanation.is_heartbeat for explanation, _ in explained):
         click.echo(_NOBODYS, err=True)
         raise SystemExit(FINDINGS)
 
@@ -115,9 +116,13 @@ async def _explain(
     calls = Calls(clients, SystemClock(), redactor, Metrics())
     rehearsal = Rehearsal(calls, guards, ceiling=settings.mode_ceiling)
     try:
-        explained = []
+        explained: list[tuple[Explanation, Gathered]] = []
         for alert in alerts:
-            found = explain_alert(alert, book, ceiling=settings.mode_ceiling, clients=clients)
+            name = settings.heartbeat.alertname
+            found = explain_alert(alert, book, ceiling=settings.mode_ceiling, clients=clients, heartbeat=name)
+            if found.is_heartbeat:  # nothing would be looked at, nor planned
+                explained.append((found, {}))
+                continue
             found = await rehearsal.settle(found)
             looked = [(v.rule.id, await rehearsal.gather(alert, v.rule)) for v in found.matching] if gather else []
             explained.append((found, dict(looked)))

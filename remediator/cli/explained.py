@@ -45,6 +45,11 @@ class Text:
     def lines(self, explanation: Explanation, gathered: Gathered) -> Iterator[str]:
         """One alert, with the rules that are worth showing."""
         yield from map(self._safe, self._alert(explanation.alert))
+        if explanation.is_heartbeat:
+            yield from map(self._safe, _heartbeat(explanation))
+            return
+        if explanation.alert.status is AlertStatus.RESOLVED:
+            yield "  A resolved alert starts no run; this is what the rules would make of it while it fires."
         for view in explanation.matching:
             yield ""
             yield from map(self._safe, self._matching(view))
@@ -71,8 +76,6 @@ class Text:
         yield f"Alert {alert.name or '(no name)'}, {_lasted(alert)}"
         labels = [f"{name}={value}" for name, value in sorted(alert.labels.items()) if name != "alertname"]
         yield f"  labels: {', '.join(labels) or '(none)'}"
-        if alert.status is AlertStatus.RESOLVED:
-            yield "  A resolved alert starts no run; this is what the rules would make of it while it fires."
 
     def _matching(self, view: RuleView) -> Iterator[str]:
         outlook = view.outlook
@@ -119,6 +122,15 @@ class Text:
         until = say_duration(gate.timeout) if gate.timeout is not None else self._approval_timeout
         why = ", ".join(gate.reasons)
         return f"{gate.quorum} {people}{who} must approve it within {until} (else: {gate.on_timeout}): {why}"
+
+
+def _heartbeat(explanation: Explanation) -> Iterator[str]:
+    """What becomes of a beat, whatever rules match it."""
+    is_resolved = explanation.alert.status is AlertStatus.RESOLVED
+    noted = "its resolution is no beat" if is_resolved else "that it came is noted"
+    yield f"  It is taken as the heartbeat (heartbeat.alertname): {noted}, no rule is asked, and nothing is started."
+    for view in explanation.matching:
+        yield f"  {view.rule.id} would match it, and is never carried out for it."
 
 
 def _lasted(alert: Alert) -> str:
@@ -220,6 +232,7 @@ def as_json(explanation: Explanation, gathered: Gathered, redactor: Redactor) ->
                 "annotations": dict(alert.annotations),
                 "startsAt": alert.starts_at.isoformat().replace("+00:00", "Z"),
             },
+            "heartbeat": explanation.is_heartbeat,
             "matching": [view.rule.id for view in explanation.matching],
             "rules": [_rule_json(view, gathered.get(view.rule.id)) for view in explanation.rules],
         }

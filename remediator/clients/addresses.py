@@ -29,6 +29,15 @@ def told_url(url: str) -> str:
     return shorten(_REDACTOR.text(url[:2000]), 200)
 
 
+def bare_url(url: str) -> str:
+    """The URL as it may be told, without its user, query and fragment: one may be a secret."""
+    try:
+        address = URL(url)
+        return told_url(str(address.with_user(None).with_query(None).with_fragment(None)))
+    except ValueError:
+        return told_url(url)
+
+
 def host_of(url: str) -> str:
     """`host:port` of a URL, the same for every way to write it. Raises Failed for what is not an http or https URL.
 

@@ -22,7 +22,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
-from remediator.clients.addresses import is_in_one, parse_url, told_url
+from remediator.clients.addresses import bare_url, is_in_one, parse_url, told_url
 from remediator.errors import Failed, NotAllowed, OutcomeUnknown, RemediatorError, Unavailable
 from remediator.kit.redaction import Redactor, shorten
 from remediator.settings import HttpSettings
@@ -77,7 +77,7 @@ class HttpClient:
         request other than GET and HEAD broke off or took too long after the connection stood.
         """
         address = parse_url(url)
-        what = f"{method} {told_url(url)}"
+        what = f"{method} {bare_url(url)}"
         limit = self._settings.timeout if timeout is None else timeout
         sent = SimpleNamespace(connected=False)
         body, extra = _body(json, text)
@@ -147,6 +147,8 @@ def _ours(what: str, error: Exception, limit: timedelta, *, unknown: bool) -> Re
         why = shorten(_REDACTOR.text(said), 300)
     if unknown:
         return OutcomeUnknown(f"{what}: {why}; the request may have been carried out")
+    if isinstance(error, TimeoutError):
+        why += "; is it running? If it needs longer, raise the step's parameter `timeout`, or http.timeout"
     return Unavailable(f"{what}: {why}")
 
 

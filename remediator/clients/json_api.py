@@ -12,6 +12,7 @@ from typing import Any
 
 import aiohttp
 
+from remediator.clients.addresses import bare_url
 from remediator.errors import Failed, Unavailable
 from remediator.kit.redaction import Redactor, shorten
 
@@ -44,14 +45,15 @@ class JsonApi:
         Raises Unavailable where it does not answer in time, answers 5xx or 429, or what it says is not JSON; Failed
         where it refuses this very question without JSON, as it does with one that is too long.
         """
-        where = f"{method} {told(self._url)}{path}"
+        where = f"{method} {bare_url(self._url)}{path}"
         try:
             async with self._opened().request(
                 method, self._url + path, params=list(query), data=form, allow_redirects=False
             ) as response:
                 status, body = response.status, await _read(response, where)
         except TimeoutError as error:
-            raise Unavailable(f"{where}: no answer in {self._timeout.total_seconds():g} s") from error
+            why = f"no answer in {self._timeout.total_seconds():g} s; is it running? If it needs longer, raise"
+            raise Unavailable(f"{where}: {why} {self._setting.rpartition('.')[0]}.timeout") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Unavailable(f"{where}: {told(str(error) or type(error).__name__)}; check {self._setting}") from error
         try:

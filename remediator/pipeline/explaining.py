@@ -66,6 +66,8 @@ class Explanation:
 
     alert: Alert
     rules: tuple[RuleView, ...]
+    is_heartbeat: bool = False
+    """Whether it is taken as the heartbeat: then no rule is asked, and nothing is started."""
 
     @property
     def matching(self) -> tuple[RuleView, ...]:
@@ -94,8 +96,11 @@ class Explanation:
         }
 
 
-def explain(alert: Alert, book: Book, *, ceiling: Mode, clients: Clients) -> Explanation:
-    """What every rule of the book makes of an alert. `clients` are asked for nothing but what steps would do."""
+def explain(alert: Alert, book: Book, *, ceiling: Mode, clients: Clients, heartbeat: str | None = None) -> Explanation:
+    """What every rule of the book makes of an alert. `clients` are asked for nothing but what steps would do.
+
+    `heartbeat` is the name of the alert that is taken as the heartbeat, where there is one.
+    """
     matching = {rule.id for rule in book.match(alert.labels)}
     winners: dict[str, RuleId] = {}
     views = []
@@ -111,7 +116,7 @@ def explain(alert: Alert, book: Book, *, ceiling: Mode, clients: Clients) -> Exp
             views.append(RuleView(rule, Standing.PASSED_OVER, seen, winners.get(rule.pack), key, held(rule)))
         else:
             views.append(RuleView(rule, Standing.FAILS, seen, None, key, held(rule)))
-    return Explanation(alert, tuple(views))
+    return Explanation(alert, tuple(views), is_heartbeat=heartbeat is not None and alert.name == heartbeat)
 
 
 def _look(matcher: Matcher, alert: Alert) -> Seen:

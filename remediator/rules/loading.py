@@ -7,14 +7,15 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from remediator.documents import Document, Mistake, mistakes_of, read_document
+from remediator.documents import Document, Mistake, faults_of, mistakes_of, read_document
+from remediator.documents import Path as DocumentPath
 from remediator.errors import BadRules
 from remediator.plugins import Actions
 from remediator.rules.book import Book
@@ -58,13 +59,14 @@ class _Loading:
     _seen: set[Path] = field(default_factory=set)
     _packs: dict[str, str] = field(default_factory=dict)  # with the place of each
     _ids: dict[str, str] = field(default_factory=dict)
+    _has_unknown_packs: bool = False  # files and folders of which it is not known what they hold
 
     def look_at(self, path: Path) -> None:
         """A file, or every rule file in a folder and the folders in it."""
         try:
             files = sorted(_files_in(path, set())) if path.is_dir() else [path]
         except OSError as error:
-            self.mistakes.append(Mistake(str(path), 0, 0, f"this folder cannot be read: {error.strerror}"))
+            self._cannot_know(path, f"this folder cannot be read: {error.strerror}")
             return
         if not files:
             self.mistakes.append(Mistake(str(path), 0, 0, "there is no rule file (*.yaml, *.yml) in this folder"))
@@ -77,16 +79,18 @@ class _Loading:
         try:
             text = _text_of(file)
         except FileNotFoundError:
-            self.mistakes.append(Mistake(str(file), 0, 0, "there is no such file or folder"))
-            return
+            self._cannot_know(file, "there is no such file or folder")
         except OSError as error:
-            what = f"this rule file cannot be read: {error.strerror}"
-            self.mistakes.append(Mistake(str(file), 0, 0, what))
+            self._cannot_know(file, f"this rule file cannot be read: {error.strerror}")
         except UnicodeDecodeError as error:
-            what = f"this is not text in UTF-8 (byte {error.start}); is it a rule file?"
-            self.mistakes.append(Mistake(str(file), 0, 0, what))
+            self._cannot_know(file, f"this is not text in UTF-8 (byte {error.start}); is it a rule file?")
         else:
             self._take(read_document(text, name=str(file)))
+
+    def _cannot_know(self, path: Path, what: str) -> None:
+        """A mistake that keeps the packs there from being known."""
+        self.mistakes.append(Mistake(str(path), 0, 0, what))
+        self._has_unknown_packs = True
 
     def _take(self, document: Document) -> None:
         self.mistakes += document.mistakes
@@ -95,15 +99,19 @@ class _Loading:
             if not document.mistakes:
                 what = "a rule file is a mapping with `pack`, `vars` and `rules`"
                 self.mistakes.append(document.mistake((), what))
+            self._has_unknown_packs = True
             return
-        self.mistakes += _expressions_in_vars(data.get("vars"), document)
+        expressions = tuple(_expressions_in_vars(data.get("vars")))
+        what = "`vars` hold plain values; this expression would never be evaluated, write it where it is used"
+        self.mistakes += (document.mistake(path, what) for path in expressions)
         if "overlay" in data and "pack" not in data:
-            self.mistakes += self._overlays.take(document)
+            self.mistakes += self._overlays.take(document, expressions)
             return
         try:
             PackShape.model_validate(data)
         except ValidationError as error:
             self.mistakes += mistakes_of(error, document, PackShape)
+            self._has_unknown_packs |= any(fault.path == ("pack",) for fault in faults_of(error, PackShape, data))
         pack = data.get("pack")
         if isinstance(pack, str):
             self._note_pack(pack, document)
@@ -117,7 +125,8 @@ class _Loading:
             pack, rules = fitted.data.get("pack"), fitted.data.get("rules")
             for index, raw in enumerate(rules if isinstance(rules, list) else ()):
                 self._compile(raw, index, str(pack), fitted)
-        self.mistakes += self._overlays.unused()
+        if not self._has_unknown_packs:  # else one of them may be the pack that an overlay is for
+            self.mistakes += self._overlays.unused()
 
     def _compile(self, raw: Any, index: int, pack: str, document: Document) -> None:
         variables = document.data.get("vars", {})
@@ -176,10 +185,10 @@ def _say_place(document: Document, path: tuple[str | int, ...]) -> str:
     return f"{document.name}:{line}:{column}"
 
 
-def _expressions_in_vars(variables: Any, document: Document) -> Iterable[Mistake]:
-    """`vars` are plain; an expression there would reach an action as it stands."""
+def _expressions_in_vars(variables: Any) -> Iterator[DocumentPath]:
+    """Where in `vars` an expression stands: they are plain, and it would reach an action as it stands."""
 
-    def walk(value: Any, path: tuple[str | int, ...]) -> Iterator[Mistake]:
+    def walk(value: Any, path: DocumentPath) -> Iterator[DocumentPath]:
         if isinstance(value, Mapping):
             for key, item in value.items():
                 yield from walk(item, (*path, key))
@@ -187,7 +196,6 @@ def _expressions_in_vars(variables: Any, document: Document) -> Iterable[Mistake
             for index, item in enumerate(value):
                 yield from walk(item, (*path, index))
         elif isinstance(value, str) and _LOOKS_LIKE_OURS.search(value):
-            what = "`vars` hold plain values; this expression would never be evaluated, write it where it is used"
-            yield document.mistake(path, what)
+            yield path
 
     return walk(variables, ("vars",))

@@ -441,3 +441,49 @@ def test_the_fingerprint_of_a_name_with_labels_is_alertmanagers() -> None:
     (shown,) = as_json("Up", "-l", "a=b", "-l", "empty=")["alerts"]
 
     assert fingerprint_of({"alertname": "Up", "a": "b"}) == shown["alert"]["fingerprint"]
+
+
+def test_the_heartbeat_is_told_to_start_nothing(tmp_path: Path) -> None:
+    """A rule that matches it is never carried out, which nothing else would say."""
+    (tmp_path / "remediator.yaml").write_text(SETTINGS + "heartbeat: {alertname: Down}\n")
+    firing = call("explain", "Down", "-l", "service=web", "--gather")
+    ended = {"labels": {"alertname": "Down"}, "status": "resolved", "endsAt": "2026-01-01T00:00:00Z"}
+    resolved = call("explain", "-", given=json.dumps({"alerts": [ended]}).encode())
+    other = call("explain", "Up")
+    (shown,) = as_json("Down")["alerts"]
+
+    assert (0, 0, 0) == (firing.exit_code, resolved.exit_code, other.exit_code), firing.stderr + resolved.stderr
+    assert [
+        "  labels: service=web",
+        "  It is taken as the heartbeat (heartbeat.alertname): that it came is noted, no rule is asked, and nothing is "
+        "started.",
+        "  web/down would match it, and is never carried out for it.",
+    ] == firing.stdout.splitlines()[1:]
+    assert "heartbeat.alertname): its resolution is no beat, no rule" in resolved.stdout
+    assert "while it fires" not in resolved.stdout
+    assert "heartbeat" not in other.stdout
+    assert shown["heartbeat"]
+
+
+def test_a_heartbeat_that_no_rule_is_for_is_as_it_should_be(tmp_path: Path) -> None:
+    """It is not to be mended by a rule."""
+    (tmp_path / "remediator.yaml").write_text(SETTINGS + "heartbeat: {alertname: Watchdog}\n")
+    result = call("explain", "Watchdog")
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert "No rule matches" not in result.stdout
+
+
+def test_evidence_is_shown_in_the_order_of_the_rule(tmp_path: Path) -> None:
+    """Its author wrote it as it is to be read, whatever waits for what."""
+    steps = dict.fromkeys("zmab", "{command.run: {command: look}}")
+    steps["m"] = "{compute: {let: {x: steps.b.exit_code}}}"
+    diagnose = "".join(f"      {name}: {step}\n" for name, step in steps.items())
+    rule = f"pack: web\nrules:\n  - name: down\n    match: ['alertname=\"Down\"']\n    diagnose:\n{diagnose}"
+    (tmp_path / "rules.yaml").write_text(rule)
+    lines = call("explain", "Down", "--gather").stdout.splitlines()
+    (shown,) = as_json("Down", "--gather")["alerts"]
+    looked = lines[lines.index("  Looked at just now:") + 1 :]
+
+    assert ["z", "m", "a", "b"] == [line.split(":")[0].strip() for line in looked[:4]]
+    assert ["z", "m", "a", "b"] == list(shown["rules"][0]["gathered"]["evidence"])

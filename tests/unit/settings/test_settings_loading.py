@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from remediator.errors import BadSettings
 from remediator.model.plan import Effect, Mode
-from remediator.settings import CommandSettings, Settings, load_settings
+from remediator.settings import CommandSettings, MistakenSettings, Settings, load_settings
 
 Load = Callable[[str], Settings]
 
@@ -74,6 +74,24 @@ def test_a_named_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{}", (75, 50)),
+        ("pipeline: {runs_at_once: 4}", (3, 2)),
+        ("pipeline: {runs_at_once: 1}", (1, 1)),
+        ("pipeline: {runs_at_once: 10, runs_at_once_per_rule: 3, changes_at_once: 2}", (3, 2)),
+    ],
+)
+def test_of_the_places_half_are_for_changes_and_not_all_for_one_rule(
+    load: Load, text: str, expected: tuple[int, int]
+) -> None:
+    """Whoever lowers the one number need not know the others."""
+    pipeline = load(text).pipeline
+
+    assert expected == (pipeline.most_of_one_rule, pipeline.most_changes)
+
+
+@pytest.mark.parametrize(
     ("text", "told"),
     [
         ("slak: {}\n", ["remediator.yaml:1:1: `slak` is not known here; did you mean `slack`?"]),
@@ -90,6 +108,10 @@ def test_a_named_file_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
         ("webhook: {accept_timeout: 5}\n", ["remediator.yaml:1:27: a duration needs its unit; "
                                             "write it like 30s, 5m or 1h30m"]),
         ("rules: here\n", ["remediator.yaml:1:8: a list is needed here, each item on a line of its own with a dash"]),
+        (
+            "pipeline: {runs_at_once: 10, changes_at_once: 20}\n",
+            ["remediator.yaml:1:11: changes_at_once is more than runs_at_once (10); give at most that"],
+        ),
         ("listen: 9099\n", ["remediator.yaml:1:9: write it as host:port, such as 127.0.0.1:9099"]),
         ("- a\n", ["remediator.yaml:1:1: the settings are a mapping of sections, such as `slack:`"]),
         ("slack: 5\n", ["remediator.yaml:1:8: `slack` takes a mapping (`key: value` lines)"]),
@@ -228,7 +250,10 @@ def test_a_slack_token_may_stand_in_a_file(load: Load, tmp_path: Path) -> None:
     ("text", "told"),
     [
         ("slack: {token: hunter2, token_file: hook}", "1:8: give token or token_file, not both"),
-        ("slack: {token_file: gone}", "1:8: token_file: gone cannot be read"),
+        (
+            "slack: {token_file: gone}",
+            "1:21: slack.token_file: gone cannot be read: there is no such file; correct the path, or",
+        ),
         ("webhook: {tokens: ['']}", "1:20: this secret is empty"),
         ("webhook: {tokens: [{value: [hunter2]}]}", "1:28: `value` takes text"),
         ("webhook: {tokens: hunter2}", "1:19: `tokens` takes a list"),
@@ -264,3 +289,110 @@ def test_the_password_in_an_address_is_a_secret() -> None:
     found = Settings.model_validate({"prometheus": {"url": "http://monitor:hunt%40er2@127.0.0.1:9090"}})
 
     assert {"hunt@er2"} == set(found.secrets())
+
+
+@pytest.mark.parametrize(
+    ("prepare", "why"),
+    [
+        (lambda path: None, "there is no such file; correct the path, or put the secret there"),
+        (lambda path: path.mkdir(), "it is a folder; name the file in it that holds the secret"),
+        (lambda path: path.symlink_to(path), "Too many levels of symbolic links; mend that, or name another file"),
+        (
+            lambda path: path.write_bytes(b"hunter2\xff"),
+            "it is not text in UTF-8; name the file that holds the secret and nothing else",
+        ),
+    ],
+    ids=["missing", "a-folder", "a-circle", "no-text"],
+)
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("slack: {token_file: PATH}\n", "remediator.yaml:1:21: slack.token_file"),
+        ("webhook:\n  tokens:\n    - value_file: PATH\n", "remediator.yaml:3:19: webhook.tokens.0.value_file"),
+        ("redis: {main: {password_file: PATH}}\n", "remediator.yaml:1:31: redis.main.password_file"),
+    ],
+)
+def test_a_secrets_file_that_cannot_be_read_is_told_with_setting_path_reason_and_remedy(
+    load: Load, tmp_path: Path, prepare: Callable[[Path], object], why: str, text: str, place: str
+) -> None:
+    """It is what goes wrong first where the service runs as a user of its own."""
+    path = tmp_path / "secret"
+    prepare(path)
+
+    assert [f"{place}: {path} cannot be read: {why}"] == mistakes_of(load, text.replace("PATH", str(path)))
+
+
+def test_a_secrets_file_that_is_not_ours_to_read_says_whom_to_let(
+    load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tests may run as root, who may read everything; so the refusal is made up."""
+
+    def refuse(path: Path, *_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    (tmp_path / "remediator.yaml").write_text("slack: {token_file: mine}\n")
+    read = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda p, **k: refuse(p) if p.name == "mine" else read(p, **k))
+
+    with pytest.raises(BadSettings, match="mine cannot be read: permission denied; let the user that runs remediator"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (
+            "log: {level: loud}\nslak: {}\nlisten: x:1\nlisten: y:2\n",
+            ["4:1: `listen` stands twice", "1:14: `level` is one of", "2:1: `slak` is not known"],
+        ),
+        (
+            "slack: {post_interval: 010, chanel: x}\n",
+            ["1:24: 010 begins with a zero", "1:29: `chanel` is not known here"],
+        ),
+        (
+            "commands:\n  fix:\n    <<: *there\n    argv: 5\n",
+            ["this is not YAML"],
+        ),
+        (
+            "a: &there {effect: read}\ncommands:\n  fix:\n    <<: *there\n    timeout: 5\n",
+            ["4:5: merge keys (`<<`) are not supported", "1:1: `a` is not known", "5:14: a duration needs its unit"],
+        ),
+    ],
+    ids=["twice", "a-number", "no-yaml", "merged"],
+)
+def test_what_cannot_be_read_hides_no_other_mistake_and_makes_none(load: Load, text: str, told: list[str]) -> None:
+    """All is mended in one go; what a section lacks is not told where a part of it could not be read."""
+    mistakes = mistakes_of(load, text)
+
+    assert len(told) == len(mistakes), mistakes
+    assert [] == [start for start in told if not any(start in mistake for mistake in mistakes)]
+
+
+def test_every_variable_that_cannot_be_read_is_told_and_the_file_beside_them(
+    load: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library stops at the first one."""
+    monkeypatch.setenv("REMEDIATOR_RULES", "here")
+    monkeypatch.setenv("REMEDIATOR_HTTP__ALLOW", "10.0.0.0/8")
+
+    assert ["REMEDIATOR_HTTP__ALLOW", "REMEDIATOR_RULES", "remediator.yaml"] == sorted(
+        mistake.partition(":")[0] for mistake in mistakes_of(load, "slak: {}\ncommands: {fix: {argv: [x]}}\n")
+    )
+
+
+def test_variables_are_looked_at_beside_a_file_that_cannot_be_read(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One round less; what only the file could complete is not asked for."""
+    monkeypatch.setenv("REMEDIATOR_LOG__LEVEL", "loud")
+    monkeypatch.setenv("REMEDIATOR_COMMANDS__FIX", '{"argv": ["x"]}')
+    told = mistakes_of(load, "- a\n")
+
+    assert ["remediator.yaml:1:1", "REMEDIATOR_LOG__LEVEL"] == [mistake.partition(": ")[0] for mistake in told]
+
+
+def test_mistakes_can_be_had_one_by_one_with_the_rule_files(load: Load, tmp_path: Path) -> None:
+    """`remediator check` shows them in other forms, and goes on to the rules."""
+    with pytest.raises(MistakenSettings) as caught:
+        load("rules: [mine, /elsewhere]\nslak: {}\n")
+
+    assert [("remediator.yaml", 2, 1)] == [(m.file, m.line, m.column) for m in caught.value.mistakes]
+    assert (Path("mine"), Path("/elsewhere")) == caught.value.rules
