@@ -9,9 +9,11 @@ from typing import Annotated
 from pydantic import Field
 
 from remediator.actions.containers import (
+    INSPECT,
     MARGIN,
     ContainerParams,
     container_of,
+    engine_of,
     refuse_haste,
     same_as_planned,
     say_of,
@@ -20,9 +22,10 @@ from remediator.actions.containers import (
 from remediator.clients.docker import Container
 from remediator.errors import Failed
 from remediator.model.size import Size, say_size
-from remediator.plugins import ActionContext, Effect, Result, action
+from remediator.plugins import ActionContext, Effect, Permission, Result, action
 
 _LEAST = 6 * 1024 * 1024  # what an engine takes
+_STATS = "GET /containers/{id}/stats"
 
 
 class MemoryParams(ContainerParams):
@@ -83,7 +86,7 @@ def _say_set_memory(params: MemoryParams) -> str:
     return say_of(f"{how} the memory limit to {say_size(params.limit)} for", params)
 
 
-@action("docker.stats", effect=Effect.READ, say=_say_stats)
+@action("docker.stats", effect=Effect.READ, system=engine_of, say=_say_stats, permissions=(INSPECT, Permission(_STATS)))
 async def stats(ctx: ActionContext, params: ContainerParams) -> Stats:
     """What a running container uses of memory and processor, and how many processes it has."""
     engine = ctx.clients.docker(params.engine)
@@ -103,10 +106,16 @@ async def stats(ctx: ActionContext, params: ContainerParams) -> Stats:
 @action(
     "docker.set_memory",
     effect=Effect.CHANGE,
+    system=engine_of,
     targets=container_of,
     idempotent=True,
     timeout=timedelta(seconds=60),
     say=_say_set_memory,
+    permissions=(
+        INSPECT,
+        Permission("POST /containers/{id}/update"),
+        Permission(_STATS, without="the limit of a container that runs cannot be lowered"),
+    ),
 )
 async def set_memory(ctx: ActionContext, params: MemoryParams) -> MemorySet:
     """Set how much memory a container may use, from now on and after restarts; it goes on running."""
@@ -141,7 +150,8 @@ async def _refuse_harm(ctx: ActionContext, params: MemoryParams, found: Containe
 def _swap(found: Container, limit: int) -> int | None:
     """What memory and swap may be together: as much swap as before. None where nothing was said of it."""
     if found.memory_swap == 0:
-        return None
+        # Where nothing was limited, the engine takes a first limit only together with one for both.
+        return None if found.memory_limit else -1
     if found.memory_swap < 0:
         return found.memory_swap  # without limit, which has to be said again: the engine compares it as a number
     return limit + max(found.memory_swap - found.memory_limit, 0)

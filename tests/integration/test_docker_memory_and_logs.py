@@ -171,6 +171,14 @@ async def test_a_limit_is_not_lowered_unasked(
     assert before == limits_of(docker_engine, name)
 
 
+async def test_a_first_limit_is_set_where_there_was_none(clients: Clients, docker_engine: str, name: str) -> None:
+    """Somebody has forgotten the limit, and the container grows."""
+    services.run_container(docker_engine, name, _FOREVER)
+    await set_memory(clients, name, "64m", lower=True)
+
+    assert (64 * _MIB, -1) == limits_of(docker_engine, name)
+
+
 async def test_a_limit_is_lowered_where_that_is_asked_for(clients: Clients, docker_engine: str, name: str) -> None:
     """And its swap goes down with it."""
     services.run_container(docker_engine, name, _FOREVER, mem_limit="64m", memswap_limit="80m")
