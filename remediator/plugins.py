@@ -15,6 +15,10 @@ An action is one async function with typed parameters and a typed result, declar
 A package offers its actions by an entry point of the group `remediator.actions` that names the module they stand in.
 Time limits, retries, redaction and logging are not an action's business: whoever executes it sees to them. An action
 raises the errors of `remediator.errors`; a change that may or may not have happened raises OutcomeUnknown.
+
+Calls to one system share a limit of how many there may be at once, and a circuit breaker: what has not answered several
+times in a row (Transient, OutcomeUnknown, no answer in time) is left alone for a while. `system` says which one a step
+talks to; without it, all actions with the same text before the dot share one.
 """
 
 import inspect
@@ -32,6 +36,7 @@ from remediator.errors import Failed
 from remediator.kit.clock import Clock
 from remediator.model.ids import StepId
 from remediator.model.plan import Effect
+from remediator.model.system import System
 from remediator.model.target import Target
 
 __all__ = [
@@ -41,7 +46,9 @@ __all__ = [
     "Effect",
     "Nature",
     "Params",
+    "Permission",
     "Result",
+    "System",
     "Target",
     "WrittenIn",
     "action",
@@ -59,6 +66,19 @@ class WrittenIn:
 
     language: str
     filters: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Something that the other side has to let an action do; `remediator doctor` asks whether it does.
+
+    It is named in the words of the system that the action's name begins with: a call of Docker's API
+    (`POST /containers/{id}/start`), a command of Redis (`info`), a role of PostgreSQL (`pg_read_all_stats`).
+    """
+
+    name: str
+    without: str = ""
+    """What is missing without it, where the action is of use all the same; empty where it is of none."""
 
 
 class Params(BaseModel):
@@ -115,6 +135,7 @@ Perform = Callable[[ActionContext, Any], Awaitable[Result]]
 ResolveTargets = Callable[[ActionContext, Any], Awaitable[tuple[Target, ...]]]
 NatureOf = Callable[[Clients, Any], Nature]
 Say = Callable[[Any], str]
+Where = Callable[[Clients, Any], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +156,17 @@ class Action:
     say: Say | None
     may_only_read: bool = False
     """Whether `nature` may find that a step only reads, though the action can do more."""
+    permissions: tuple[Permission, ...] = ()
+    """All that the other side has to let it do, beyond logging in."""
+    where: Where | None = None
+    system: Callable[[Any], System] | None = None
+    away: Callable[[Any], bool] | None = None
+    """Whether a result says that the system does not answer. One that has it asks for nothing else, so that it is
+    carried out, or answered with what was just found, while the system's breaker is open."""
+
+    def system_of(self, params: Params) -> System:
+        """What a step with these parameters talks to. Raises Failed where they name nothing that could be."""
+        return System(self.name.partition(".")[0]) if self.system is None else self.system(params)
 
     @property
     def changes(self) -> bool:
@@ -146,6 +178,10 @@ class Action:
         if self.nature is not None:
             return self.nature(clients, params)
         return Nature(self.effect, self.idempotent, self.timeout)
+
+    def place_of(self, clients: Clients, params: Params) -> str:
+        """The address that a step with these parameters asks, without secrets; nothing where it names none."""
+        return "" if self.where is None else self.where(clients, params)
 
     def describe(self, params: Params) -> str:
         """What a step with these parameters would do, in one sentence for people."""
@@ -169,8 +205,14 @@ def action(
     nature: Callable[[Clients, P], Nature] | None = None,
     may_only_read: bool = False,
     say: Callable[[P], str] | None = None,
+    permissions: tuple[Permission, ...] = (),
+    where: Callable[[Clients, P], str] | None = None,
+    system: Callable[[P], System] | None = None,
+    away: Callable[[Any], bool] | None = None,  # with R, checkers could infer neither type where it is left out
 ) -> Callable[[Callable[[ActionContext, P], Awaitable[R]]], Action]:
     """Declare an action. A changing one must say how its `targets` are found; reading is always idempotent.
+
+    `where` gives the address that is asked, without secrets: it is told where no answer comes in time.
 
     Raises TypeError, when the module is imported, where the declaration is incomplete.
     """
@@ -194,6 +236,10 @@ def action(
             nature=nature,
             say=say,
             may_only_read=may_only_read,
+            permissions=permissions,
+            where=where,
+            system=system,
+            away=away,
         )
 
     return declare

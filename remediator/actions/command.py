@@ -10,7 +10,7 @@ from pydantic import Field
 from remediator.clients import Clients
 from remediator.errors import Failed
 from remediator.kit.redaction import Redactor, shorten_start
-from remediator.plugins import ActionContext, Effect, Nature, Params, Result, Target, action
+from remediator.plugins import ActionContext, Effect, Nature, Params, Result, System, Target, action
 
 _ENDING = timedelta(seconds=10)  # for ending a command that has used up its time
 _REDACTOR = Redactor()
@@ -65,7 +65,19 @@ def _say(params: CommandParams) -> str:
     return f"run command {params.command} {given}".strip()
 
 
-@action("command.run", effect=Effect.DESTROY, targets=target_of, nature=nature_of, may_only_read=True, say=_say)
+def _program(params: CommandParams) -> System:
+    return System("command", (params.command,), is_here=True)
+
+
+@action(
+    "command.run",
+    effect=Effect.DESTROY,
+    system=_program,
+    targets=target_of,
+    nature=nature_of,
+    may_only_read=True,
+    say=_say,
+)
 async def run(ctx: ActionContext, params: CommandParams) -> CommandResult:
     """Run a command that the settings name."""
     commands = ctx.clients.commands

@@ -11,7 +11,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from remediator.actions.containers import ContainerParams, say_of, time_left
+from remediator.actions.containers import INSPECT, LOGS, ContainerParams, engine_of, say_of, time_left
 from remediator.actions.counting import Counted, CountingParams, LineCounter, compile_pattern
 from remediator.clients.docker import Container
 from remediator.model.duration import Duration
@@ -95,7 +95,14 @@ def _before_start(container: Container) -> datetime | None:
     return max(earliest, ended + _DRAINING)
 
 
-@action("docker.count_logs", effect=Effect.READ, timeout=timedelta(seconds=60), say=_say)
+@action(
+    "docker.count_logs",
+    effect=Effect.READ,
+    system=engine_of,
+    timeout=timedelta(seconds=60),
+    say=_say,
+    permissions=(INSPECT, LOGS),
+)
 async def count_logs(ctx: ActionContext, params: CountLogsParams) -> LogsCounted:
     """In how many of its last log lines a container wrote what matches patterns, with the newest of them."""
     engine = ctx.clients.docker(params.engine)

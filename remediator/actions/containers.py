@@ -9,10 +9,14 @@ from datetime import timedelta
 from remediator.clients.docker import Container
 from remediator.errors import Failed, TargetGone
 from remediator.model.duration import say_duration
-from remediator.plugins import ActionContext, Params, Target
+from remediator.plugins import ActionContext, Params, Permission, System, Target
 
 MARGIN = timedelta(seconds=5)
 """What a change takes beside itself: looking at the container, and asking the engine."""
+
+INSPECT = Permission("GET /containers/{id}/json")
+"""What every one of them begins with, those that change something twice."""
+LOGS = Permission("GET /containers/{id}/logs")
 
 
 class ContainerParams(Params):
@@ -22,6 +26,11 @@ class ContainerParams(Params):
     """Its name, or its id."""
     engine: str = "local"
     """The Docker engine that it runs on, by its name in the settings."""
+
+
+def engine_of(params: ContainerParams) -> System:
+    """The engine that is talked to."""
+    return System("docker", (params.engine,))
 
 
 async def container_of(ctx: ActionContext, params: ContainerParams) -> tuple[Target, ...]:

@@ -12,9 +12,12 @@ from pydantic import Field
 from remediator.actions.container_logs import count_logs
 from remediator.actions.container_memory import set_memory, stats
 from remediator.actions.containers import (
+    INSPECT,
+    LOGS,
     MARGIN,
     ContainerParams,
     container_of,
+    engine_of,
     refuse_haste,
     same_as_planned,
     say_of,
@@ -24,7 +27,7 @@ from remediator.clients import Clients
 from remediator.errors import Failed, Unavailable
 from remediator.kit.wording import counted
 from remediator.model.duration import Duration, say_duration
-from remediator.plugins import ActionContext, Effect, Nature, Result, action
+from remediator.plugins import ActionContext, Effect, Nature, Permission, Result, action
 
 __all__ = [
     "ContainerParams",
@@ -185,7 +188,7 @@ def _say_restart(params: RestartParams) -> str:
     return f"{said}, killed if it takes more than {say_duration(params.stop_timeout)} to stop"
 
 
-@action("docker.inspect", effect=Effect.READ, say=_say_inspect)
+@action("docker.inspect", effect=Effect.READ, system=engine_of, say=_say_inspect, permissions=(INSPECT,))
 async def inspect(ctx: ActionContext, params: ContainerParams) -> Inspected:
     """How a container is: its state, exit code, health, restarts and limits."""
     found = await ctx.clients.docker(params.engine).inspect(params.container)
@@ -218,7 +221,9 @@ def _since(then: datetime | None, now: datetime) -> float | None:
 @action(
     "docker.logs",
     effect=Effect.READ,
+    system=engine_of,
     say=_say_logs,
+    permissions=(INSPECT, LOGS),
 )
 async def logs(ctx: ActionContext, params: LogsParams) -> Logs:
     """The last lines that a container wrote."""
@@ -234,10 +239,12 @@ async def logs(ctx: ActionContext, params: LogsParams) -> Logs:
 @action(
     "docker.start",
     effect=Effect.CHANGE,
+    system=engine_of,
     targets=container_of,
     idempotent=True,
     timeout=timedelta(seconds=60),
     say=_say_start,
+    permissions=(INSPECT, Permission("POST /containers/{id}/start")),
 )
 async def start(ctx: ActionContext, params: ContainerParams) -> Started:
     """Start a container that is stopped; one that runs stays as it is."""
@@ -250,9 +257,11 @@ async def start(ctx: ActionContext, params: ContainerParams) -> Started:
 @action(
     "docker.restart",
     effect=Effect.CHANGE,
+    system=engine_of,
     targets=container_of,
     nature=_restart_nature,
     say=_say_restart,
+    permissions=(INSPECT, Permission("POST /containers/{id}/restart")),
 )
 async def restart(ctx: ActionContext, params: RestartParams) -> Restarted:
     """Stop a container and start it again; it stays the same container."""

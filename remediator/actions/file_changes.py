@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from remediator.actions.folders import FieldName, FileParams, FolderParams, one_name, say_bytes, say_place
+from remediator.actions.folders import FieldName, FileParams, FolderParams, one_name, root_of, say_bytes, say_place
 from remediator.clients.files import Fields, Place
 from remediator.errors import Failed
 from remediator.model.duration import Duration, say_duration
@@ -160,6 +160,7 @@ def _left(ctx: ActionContext) -> timedelta:
 @action(
     "files.rotate",
     effect=Effect.CHANGE,
+    system=root_of,
     targets=folder_of,
     idempotent=True,
     timeout=timedelta(minutes=10),
@@ -187,6 +188,7 @@ async def rotate(ctx: ActionContext, params: RotateParams) -> RotatedFiles:
 @action(
     "files.compact",
     effect=Effect.CHANGE,
+    system=root_of,
     targets=outbox_of,
     idempotent=True,
     timeout=timedelta(minutes=10),

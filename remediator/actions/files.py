@@ -20,6 +20,7 @@ from remediator.actions.folders import (
     FolderParams,
     Glob,
     MostEntries,
+    root_of,
     say_bytes,
     say_place,
 )
@@ -187,7 +188,7 @@ def _say_json_lines(params: JsonLinesParams) -> str:
     return f"read the newest {counted(params.limit, 'entry', 'entries')} of {params.pattern} in {say_place(params)}"
 
 
-@action("files.disk", effect=Effect.READ, say=_say_disk)
+@action("files.disk", effect=Effect.READ, system=root_of, say=_say_disk)
 async def disk(ctx: ActionContext, params: FolderParams) -> DiskUse:
     """How full the file system is that a folder is on."""
     found = await ctx.clients.files.disk(params.place(params.path))
@@ -204,7 +205,7 @@ def _percent(part: int, whole: int) -> float:
     return round(100 * part / whole, 1) if whole > 0 else 0.0
 
 
-@action("files.list", effect=Effect.READ, say=_say_list)
+@action("files.list", effect=Effect.READ, system=root_of, say=_say_list)
 async def list_files(ctx: ActionContext, params: ListParams) -> Listed:
     """The files of a folder, with size and age."""
     found = await ctx.clients.files.found(params.place(params.path), params.pattern)
@@ -256,14 +257,14 @@ def _time_of(seconds: float) -> datetime:
         return datetime.max.replace(tzinfo=UTC) if seconds > 0 else datetime.min.replace(tzinfo=UTC)
 
 
-@action("files.tail", effect=Effect.READ, say=_say_tail)
+@action("files.tail", effect=Effect.READ, system=root_of, say=_say_tail)
 async def tail(ctx: ActionContext, params: TailParams) -> Tailed:
     """The last lines of a file."""
     lines = await ctx.clients.files.tail(params.place(params.path), params.lines)
     return Tailed(lines=lines, count=len(lines))
 
 
-@action("files.count", effect=Effect.READ, say=_say_count)
+@action("files.count", effect=Effect.READ, system=root_of, say=_say_count)
 async def count(ctx: ActionContext, params: CountParams) -> Counted:
     """How many of the last lines of a file each pattern is found in, with examples."""
 
@@ -276,7 +277,7 @@ async def count(ctx: ActionContext, params: CountParams) -> Counted:
     return Counted(counts=counter.counts, examples=counter.examples, lines=counter.lines)
 
 
-@action("files.json_lines", effect=Effect.READ, say=_say_json_lines)
+@action("files.json_lines", effect=Effect.READ, system=root_of, say=_say_json_lines)
 async def json_lines(ctx: ActionContext, params: JsonLinesParams) -> JsonLines:
     """The newest entries of JSON-lines files."""
     found = await ctx.clients.files.entries(params.place(params.path), params.pattern, params.limit)

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from remediator.clients.files import Place, parts_of
-from remediator.plugins import Params
+from remediator.plugins import Params, System
 
 _KIB = 1024
 
@@ -37,6 +37,11 @@ class RootParams(Params):
     def place(self, path: str) -> Place:
         """Where a path leads."""
         return Place.at(self.root, path)
+
+
+def root_of(params: RootParams) -> System:
+    """The folder that it is beneath, as a system to be spared."""
+    return System("files", (params.root,), is_here=True)
 
 
 class FolderParams(RootParams):

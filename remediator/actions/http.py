@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from remediator.clients import Clients
-from remediator.clients.addresses import host_of, plain_url, told_url
+from remediator.clients.addresses import bare_url, host_of, plain_url, told_url
 from remediator.errors import Failed, OutcomeUnknown
 from remediator.kit.redaction import Redactor, shorten
 from remediator.model.duration import Duration
-from remediator.plugins import ActionContext, Effect, Nature, Params, Result, Target, action
+from remediator.plugins import ActionContext, Effect, Nature, Params, Result, System, Target, action
 
 if TYPE_CHECKING:
     from remediator.clients.http import HttpAnswer
@@ -80,6 +80,11 @@ with warnings.catch_warnings():
             return self.text
 
 
+def _server(params: GetParams) -> System:
+    host, _, port = host_of(params.url).rpartition(":")
+    return System("http", (host, port))
+
+
 async def host_called(ctx: ActionContext, params: PostParams) -> tuple[Target, ...]:
     """The server that is called, by host and port."""
     del ctx
@@ -97,6 +102,11 @@ def _get_nature(clients: Clients, params: GetParams) -> Nature:
 
 def _post_nature(clients: Clients, params: PostParams) -> Nature:
     return _nature(clients, params, Effect.CHANGE)
+
+
+def _where(clients: Clients, params: GetParams) -> str:
+    del clients
+    return bare_url(params.url)
 
 
 def _say_get(params: GetParams) -> str:
@@ -133,7 +143,7 @@ def _answered(answer: "HttpAnswer") -> Answered:
     )
 
 
-@action("http.get", effect=Effect.READ, nature=_get_nature, say=_say_get)
+@action("http.get", effect=Effect.READ, system=_server, nature=_get_nature, say=_say_get, where=_where)
 async def get(ctx: ActionContext, params: GetParams) -> Answered:
     """Ask a web service, and see what it answers."""
     return _answered(await ctx.clients.http.request("GET", params.url, headers=params.headers, timeout=params.timeout))
@@ -142,9 +152,11 @@ async def get(ctx: ActionContext, params: GetParams) -> Answered:
 @action(
     "http.post",
     effect=Effect.CHANGE,
+    system=_server,
     targets=host_called,
     nature=_post_nature,
     say=_say_post,
+    where=_where,
 )
 async def post(ctx: ActionContext, params: PostParams) -> Answered:
     """Call a web service that changes something; an answer that does not say yes is a failure."""

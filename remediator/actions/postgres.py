@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from remediator.plugins import ActionContext, Effect, Params, Result, action
+from remediator.plugins import ActionContext, Effect, Params, Permission, Result, System, action
 
 
 class ServerParams(Params):
@@ -64,7 +64,15 @@ def _say_connections(params: ServerParams) -> str:
     return f"count the connections of PostgreSQL server {params.server}"
 
 
-@action("postgres.ready", effect=Effect.READ, say=_say_ready)
+def _server(params: ServerParams) -> System:
+    return System("postgres", (params.server,))
+
+
+def _is_away(found: Ready) -> bool:
+    return found.status == "no_response"
+
+
+@action("postgres.ready", effect=Effect.READ, system=_server, away=_is_away, say=_say_ready)
 async def ready(ctx: ActionContext, params: ServerParams) -> Ready:
     """Whether a PostgreSQL server takes connections, and whether we can log in; not answering is an answer too."""
     found = await ctx.clients.postgres(params.server).ready()
@@ -77,7 +85,13 @@ async def ready(ctx: ActionContext, params: ServerParams) -> Ready:
     )
 
 
-@action("postgres.connections", effect=Effect.READ, say=_say_connections)
+@action(
+    "postgres.connections",
+    effect=Effect.READ,
+    system=_server,
+    say=_say_connections,
+    permissions=(Permission("pg_read_all_stats", without="the state of other users' connections is hidden"),),
+)
 async def connections(ctx: ActionContext, params: ServerParams) -> Connections:
     """How many connections a PostgreSQL server has, by state, and how many it may have."""
     found = await ctx.clients.postgres(params.server).connections()

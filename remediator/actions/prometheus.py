@@ -1,13 +1,17 @@
 """Asking Prometheus. Found by `remediator.plugins` through its entry point. It only reads."""
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict
 
+from remediator.clients import Clients
+from remediator.clients.addresses import bare_url
 from remediator.kit.wording import counted
-from remediator.plugins import ActionContext, Effect, Params, Result, WrittenIn, action
+from remediator.plugins import ActionContext, Effect, Nature, Params, Result, WrittenIn, action
 
 _SHOWN = 20
+_MARGIN = timedelta(seconds=2)  # so that the client's own limit is reached first, and says which
 
 
 class QueryParams(Params):
@@ -60,7 +64,17 @@ def _say(params: QueryParams) -> str:
     return f"ask Prometheus: {params.query}"
 
 
-@action("prometheus.query", effect=Effect.READ, say=_say)
+def _nature(clients: Clients, params: QueryParams) -> Nature:
+    del params
+    return Nature(Effect.READ, idempotent=True, timeout=clients.settings.prometheus.timeout + _MARGIN)
+
+
+def _where(clients: Clients, params: QueryParams) -> str:
+    del params
+    return f"Prometheus at {bare_url(clients.settings.prometheus.url or '')}"
+
+
+@action("prometheus.query", effect=Effect.READ, nature=_nature, say=_say, where=_where)
 async def query(ctx: ActionContext, params: QueryParams) -> Queried:
     """What an expression is now, in Prometheus."""
     found = await ctx.clients.prometheus.query(params.query)

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from remediator.kit.redaction import shorten
 from remediator.kit.wording import counted
-from remediator.plugins import ActionContext, Effect, Params, Result, action
+from remediator.plugins import ActionContext, Effect, Params, Permission, Result, System, action
 
 _MEBIBYTE = 1024 * 1024
 
@@ -60,7 +60,22 @@ def _say(params: ServerParams) -> str:
     return f"PING Redis server {params.server}"
 
 
-@action("redis.ping", effect=Effect.READ, say=_say)
+def _server(params: ServerParams) -> System:
+    return System("redis", (params.server,))
+
+
+def _is_away(found: Pinged) -> bool:
+    return found.status == "no_response"
+
+
+@action(
+    "redis.ping",
+    effect=Effect.READ,
+    system=_server,
+    away=_is_away,
+    say=_say,
+    permissions=(Permission("ping"), Permission("info", without="version, role, memory and clients are not told")),
+)
 async def ping(ctx: ActionContext, params: ServerParams) -> Pinged:
     """Whether a Redis server answers PING, and how it is; not answering is an answer too."""
     found = await ctx.clients.redis(params.server).ask()

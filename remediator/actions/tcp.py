@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from remediator.plugins import ActionContext, Effect, Params, Result, action
+from remediator.plugins import ActionContext, Effect, Params, Result, System, action
 
 
 class ConnectParams(Params):
@@ -42,7 +42,15 @@ def _say(params: ConnectParams) -> str:
     return f"connect to {params.host}:{params.port}"
 
 
-@action("tcp.connect", effect=Effect.READ, say=_say)
+def _place(params: ConnectParams) -> System:
+    return System("tcp", (params.host.lower(), str(params.port)))
+
+
+def _is_away(found: Connected) -> bool:
+    return not found.reachable
+
+
+@action("tcp.connect", effect=Effect.READ, system=_place, away=_is_away, say=_say)
 async def connect(ctx: ActionContext, params: ConnectParams) -> Connected:
     """Whether something listens at a host and port; not reaching it is an answer too."""
     found = await ctx.clients.tcp.connect(params.host, params.port)

@@ -23,7 +23,7 @@ URL_HELP = (
 )
 _TIMEOUT = 15
 _SHORTEST_END, _WHOLE_ID, _NEWEST = 4, 16, 500  # of ids that are told by their end, and the runs looked through
-_MEND_SETTINGS = (
+MEND_SETTINGS = (
     "Mend this, or name another file before the command: remediator -c FILE …; docs/settings.md tells every setting, "
     "and editors check them with: remediator schema settings"
 )
@@ -35,7 +35,7 @@ def settings_of(ctx: click.Context) -> Settings:
     try:
         return load_settings(ctx.find_root().obj)
     except BadSettings as error:
-        click.echo(f"{error}\n{_MEND_SETTINGS}", err=True)
+        click.echo(f"{error}\n{MEND_SETTINGS}", err=True)
         raise SystemExit(USAGE) from None
 
 
@@ -53,6 +53,8 @@ class Service:
     token: str | None
     is_ours: bool = True
     """Whether this is where the settings say that the service listens: only there do its own secrets belong."""
+    token_file: Path | None = None
+    """Where the settings say that the local service leaves its token."""
 
     @classmethod
     def of(cls, ctx: click.Context, url: str | None) -> "Service":
@@ -66,7 +68,7 @@ class Service:
         there = (url or own).rstrip("/")
         is_ours = url is None or _place(there) == _place(own)
         local = _local_token(settings) if is_ours or _place(there)[1] == _HERE else None
-        return cls(there, settings.client_token or local, is_ours)
+        return cls(there, settings.client_token or local, is_ours, _token_file(settings).absolute())
 
     def get(self, path: str, *, has: str) -> dict[str, Any]:
         """The JSON object at `path`, which has the key `has`."""
@@ -109,8 +111,8 @@ class Service:
         if error.code in (_UNAUTHORIZED, _FORBIDDEN):
             fail(
                 f"not allowed: {why}\n"
-                "The service's local token stands in <store.directory>/admin-token: run this as the same user with the "
-                "same settings, or set REMEDIATOR_TOKEN; to other machines only that is sent. `send` uses "
+                f"{_say_token_file(self.token_file)}: run this as the user that runs the service and with its "
+                "settings, or set REMEDIATOR_TOKEN; to other machines only that is sent. `send` uses "
                 "webhook.tokens or webhook.users for the service of the settings, and REMEDIATOR_TOKEN for another.",
                 NOT_ALLOWED,
             )
@@ -131,6 +133,8 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
 def _where_to_look(path: str, *, is_there: bool) -> str:
     """What to do where the service does not know what was asked for, or will not do it now."""
     kind, _, name = path.removeprefix("/api/v1/").partition("?")[0].partition("/")
+    if kind == "breakers" and name:
+        return "see: remediator breaker list"
     if kind not in ("runs", "alerts") or not name:
         return "is it remediator, and as new as this program? Set `listen`, or give --url"
     if kind == "alerts":
@@ -208,9 +212,25 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _local_token(settings: Settings) -> str | None:
+def _token_file(settings: Settings) -> Path:
     path: Path = settings.store.directory / "admin-token"
+    return path
+
+
+def _local_token(settings: Settings) -> str | None:
     try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError:
+        return _token_file(settings).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
         return None
+
+
+def _say_token_file(path: Path | None) -> str:
+    """Where the local token is sought, and whether it can be read there."""
+    if path is None:
+        return "The service's local token stands in `admin-token` of its `store.directory`"
+    try:
+        path.read_bytes()
+    except OSError as error:
+        why = "is not there" if isinstance(error, FileNotFoundError) else f"cannot be read: {error.strerror}"
+        return f"The local token of these settings is sought in {plain(path)}, which {why}"
+    return f"The local token of these settings stands in {plain(path)}"

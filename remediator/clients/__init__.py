@@ -3,7 +3,7 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from remediator.errors import NotAllowed, Unavailable
+from remediator.errors import NotAllowed
 from remediator.kit.redaction import shorten
 from remediator.settings import Settings
 
@@ -93,11 +93,11 @@ class Clients:
 
     @cached_property
     def prometheus(self) -> "PrometheusClient":
-        """Raises Unavailable where the settings name no Prometheus."""
+        """Raises NotAllowed where the settings name no Prometheus."""
         from remediator.clients.prometheus import PrometheusClient
 
         if self.settings.prometheus.url is None:
-            raise Unavailable("no Prometheus is configured; set prometheus.url")
+            raise NotAllowed("no Prometheus is configured; set prometheus.url")
         return PrometheusClient(self.settings.prometheus)
 
     @cached_property

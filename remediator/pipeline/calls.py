@@ -9,7 +9,7 @@ import json
 import math
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -23,10 +23,13 @@ from remediator.errors import Failed, Mistaken, OutcomeUnknown, RemediatorError,
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor, shorten
+from remediator.model.duration import say_duration
 from remediator.model.facts import Evidence, StepStatus
 from remediator.model.ids import StepId
 from remediator.model.plan import Effect, PlannedStep
+from remediator.model.system import System
 from remediator.model.target import Target
+from remediator.pipeline.systems import Manner, Systems, Visit
 from remediator.plugins import Action, ActionContext, Params, Result
 
 log = structlog.get_logger(__name__)
@@ -56,45 +59,97 @@ class Answer:
         return Evidence(action, ok, self.result, self.brief, self.detail, self.seconds)
 
 
+@dataclass(slots=True)
+class _Trouble:
+    """Why the last try of a call failed: where the time limit ends the next one, it is what there is to tell."""
+
+    last: Transient | None = None
+
+
 class Calls:
     """Calls actions."""
 
-    def __init__(self, clients: Clients, clock: Clock, redactor: Redactor, metrics: Metrics) -> None:
+    def __init__(
+        self, clients: Clients, clock: Clock, redactor: Redactor, metrics: Metrics, systems: Systems | None = None
+    ) -> None:
+        """Without `systems` it spares them by itself, as a command does that calls a few actions and ends."""
         self.clients = clients
         self.clock = clock
         self._redactor = redactor
         self._metrics = metrics
+        self._systems = systems or Systems(clients.settings.systems, clock, metrics, redactor)
 
-    async def read(self, step: StepId, action: Action, params: Params, timeout: timedelta | None) -> Answer:
-        """Call a reading action; what does not answer is tried again within the time limit."""
+    async def read(
+        self, step: StepId, action: Action, params: Params, timeout: timedelta | None, *, watching: bool = False
+    ) -> Answer:
+        """Call a reading action; what does not answer is tried again within the time limit.
+
+        `watching`: it looks whether a remedy has helped, and so is carried out whatever is known of the system.
+        """
+        asked_ago = 0.0
 
         async def call() -> Result:
+            nonlocal asked_ago
             nature = action.nature_of(self.clients, params)
             if nature.effect is not Effect.READ:
                 raise Failed(f"{action.name} would {nature.effect} something here, and this place only reads")
-            context = self._context(step, timeout or nature.timeout)
-            async with asyncio.timeout((timeout or nature.timeout).total_seconds()):
-                return await self._retried(lambda: action.perform(context, params))
+            limit = timeout or nature.timeout
+            system, manner = _system(action, params), Manner.WATCHING if watching else _manner(action)
+            if manner is Manner.PROBING and (found := self._systems.recall(system, action.name, params)) is not None:
+                asked_ago = max(found[1], 0.1)
+                return found[0]
+            context, trouble, seconds = self._context(step, limit), _Trouble(), limit.total_seconds()
+            async with self._systems.visit(system, manner, patience=seconds) as visit:
+                waiting = asyncio.timeout(seconds - visit.waited)
+                try:
+                    async with waiting:
+                        result = await self._retried(lambda: action.perform(context, params), trouble)
+                except TimeoutError:
+                    if not waiting.expired():
+                        raise
+                    raise trouble.last or Unavailable(self._say_hung(action, params, limit)) from None
+                self._note_away(visit, system, action, params, result)
+                return result
 
-        return await self._answer(action, call, surprise=StepStatus.FAILED)
+        answer = await self._answer(action, call, surprise=StepStatus.FAILED)
+        if not asked_ago:
+            return answer
+        return replace(answer, brief=self._brief(f"{answer.brief} (so it was {asked_ago:.1f} s ago)"))
+
+    def _note_away(self, visit: Visit, system: System, action: Action, params: Params, result: Result) -> None:
+        """Where the result itself says that the system does not answer, nobody need ask it the same again at once."""
+        if action.away is not None and action.away(result):
+            visit.away = result.brief() or "no answer"
+            self._systems.remember(system, action.name, params, result)
 
     async def change(self, step: PlannedStep, action: Action, *, may_retry: bool) -> Answer:
-        """Call a planned step on the targets that were seen. Only an idempotent one may be tried again."""
+        """Call a planned step on the targets that were seen. Only an idempotent one may be tried again.
+
+        It is over within the step's time limit, waiting for a place among the calls to its system included. A change
+        waits for half of it at the most: one that begins late would be cut off, and then nobody knows what happened.
+        """
         params = action.params.model_validate(dict(step.params))
         context = self._context(step.id, step.timeout, step.targets)
+        seconds = step.timeout.total_seconds()
+        patience = seconds if step.effect is Effect.READ else seconds / 2
 
         async def call() -> Result:
-            try:
-                async with asyncio.timeout(step.timeout.total_seconds()):
-                    if may_retry and step.idempotent:
-                        return await self._retried(lambda: action.perform(context, params))
-                    return await action.perform(context, params)
-            except TimeoutError:
-                if step.effect is Effect.READ:
-                    raise
-                raise OutcomeUnknown(
-                    f"no answer within {step.timeout.total_seconds():g} s; it may have been done"
-                ) from None
+            system = _system(action, params)
+            async with self._systems.visit(system, _manner(action), patience=patience) as visit:
+                try:
+                    async with asyncio.timeout(seconds - visit.waited):
+                        if may_retry and step.idempotent:
+                            result = await self._retried(lambda: action.perform(context, params))
+                        else:
+                            result = await action.perform(context, params)
+                except TimeoutError:
+                    if step.effect is Effect.READ:
+                        raise Unavailable(self._say_hung(action, params, step.timeout)) from None
+                    place = action.place_of(self.clients, params)
+                    why = f"no answer within {seconds:g} s; it may have been done"
+                    raise OutcomeUnknown(f"{place}: {why}" if place else why) from None
+                self._note_away(visit, system, action, params, result)
+                return result
 
         surprise = StepStatus.FAILED if step.effect is Effect.READ else StepStatus.UNKNOWN
         return await self._answer(action, call, surprise=surprise)
@@ -104,17 +159,37 @@ class Calls:
         resolve = action.resolve
         if resolve is None:
             return ()
-        context = self._context(step, timeout)
-        try:
-            async with asyncio.timeout(timeout.total_seconds()):
-                return await self._retried(lambda: resolve(context, params))
-        except TimeoutError:
-            raise Unavailable(f"the target was not found within {timeout.total_seconds():g} s") from None
+        context, seconds = self._context(step, timeout), timeout.total_seconds()
+        async with self._systems.visit(_system(action, params), Manner.ORDINARY, patience=seconds) as visit:
+            try:
+                async with asyncio.timeout(seconds - visit.waited):
+                    return await self._retried(lambda: resolve(context, params))
+            except TimeoutError:
+                raise Unavailable(f"the target was not found within {seconds:g} s") from None
 
     def _context(self, step: StepId, timeout: timedelta, targets: tuple[Target, ...] = ()) -> ActionContext:
         return ActionContext(self.clients, self.clock, step, self.clock.now() + timeout, targets)
 
-    async def _retried(self, call: Callable[[], Awaitable[T]]) -> T:
+    def _say_hung(self, action: Action, params: Params, limit: timedelta) -> str:
+        """That no answer came within the time limit: from where, and what to do."""
+        place = action.place_of(self.clients, params)
+        remedy = "longer, give the step a longer `timeout`"
+        if not place:
+            return f"no answer within its time limit of {say_duration(limit)}; if it needs {remedy}"
+        return f"{place}: no answer within {say_duration(limit)}; is it running? If it needs {remedy}"
+
+    async def _retried(self, call: Callable[[], Awaitable[T]], trouble: "_Trouble | None" = None) -> T:
+        """The result of a call, tried again where that may help. Most calls succeed at once, and then cost no more."""
+        try:
+            return await call()
+        except Transient as error:
+            failed: list[Transient] = [error]
+
+        async def again() -> T:
+            if failed:  # the first try, so that tries and pauses are counted from it
+                raise failed.pop()
+            return await call()
+
         async def rest(seconds: float) -> None:
             await self.clock.sleep(timedelta(seconds=seconds))
 
@@ -127,7 +202,12 @@ class Calls:
         )
         async for attempt in retrying:
             with attempt:
-                return await call()
+                try:
+                    return await again()
+                except Transient as error:
+                    if trouble is not None:
+                        trouble.last = error
+                    raise
         raise AssertionError("tenacity gave up without an error")
 
     async def _answer(self, action: Action, call: Callable[[], Awaitable[Result]], *, surprise: StepStatus) -> Answer:
@@ -139,7 +219,7 @@ class Calls:
             kept, detail, brief = self._kept(result), self._detail(result), result.brief()
             status = StepStatus.DONE
         except TimeoutError:
-            status, brief = StepStatus.FAILED, "no answer within its time limit"
+            status, brief = StepStatus.FAILED, "the action gave up waiting for an answer"
         except OutcomeUnknown as error:
             status, brief = StepStatus.UNKNOWN, str(error)
         except (Failed, Transient, Mistaken) as error:
@@ -184,6 +264,22 @@ class Calls:
         while first and (room := room - _weight(value[first - 1], room)) >= 0:
             first -= 1
         return value[first:]
+
+
+def _system(action: Action, params: Params) -> System:
+    """What a call would talk to. Raises Failed where that cannot be told: then nothing was done."""
+    try:
+        return action.system_of(params)
+    except RemediatorError:
+        raise
+    except Exception as error:
+        log.exception("action_raised", action=action.name)
+        why = f"{type(error).__name__}: {error}"
+        raise Failed(f"not done: the action broke when it was to say what it talks to: {why}") from error
+
+
+def _manner(action: Action) -> Manner:
+    return Manner.ORDINARY if action.away is None else Manner.PROBING
 
 
 def _dumped(result: Result) -> dict[str, Any]:

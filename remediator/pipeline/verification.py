@@ -168,7 +168,8 @@ class Watch:
         self, run: Run, rule: Rule, check: Check, params: Mapping[str, Any], timeout: timedelta
     ) -> tuple[Sight, str]:
         action = check.step.action
-        answer = await self._calls.read(check.step.id, action, action.params.model_validate(dict(params)), timeout)
+        rendered = action.params.model_validate(dict(params))
+        answer = await self._calls.read(check.step.id, action, rendered, timeout, watching=True)
         if answer.status is not StepStatus.DONE:
             return Sight.ERROR, f"{action.name}: {answer.brief}"
         try:

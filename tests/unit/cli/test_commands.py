@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -132,7 +132,7 @@ def test_wrong_usage_says_what_is_right(arguments: list[str], said: str) -> None
     assert said in result.stderr
 
 
-@pytest.mark.parametrize("arguments", [["check"], ["send", "Down"], ["runs", "list"], ["approve", "r1"], ["serve"]])
+@pytest.mark.parametrize("arguments", [["send", "Down"], ["runs", "list"], ["approve", "r1"], ["serve"]])
 def test_mistakes_of_the_settings_end_with_two_and_have_their_places(arguments: list[str], tmp_path: Path) -> None:
     """Whatever was asked for, it is told where to mend what."""
     (tmp_path / "remediator.yaml").write_text("slak: {}\nmode_ceiling: gatted\n")
@@ -148,10 +148,10 @@ def test_mistakes_of_the_settings_end_with_two_and_have_their_places(arguments: 
 
 def test_a_settings_file_that_is_not_there_ends_with_two() -> None:
     """To go on with the defaults would look like working."""
-    result = call("-c", "gone.yaml", "check")
+    result = call("-c", "gone.yaml", "runs", "list")
 
     assert 2 == result.exit_code
-    assert result.stderr.startswith("gone.yaml: cannot be read")
+    assert result.stderr.startswith("gone.yaml: cannot be read: No such file or directory\n")
 
 
 def test_good_rules_check_out(tmp_path: Path) -> None:
@@ -229,6 +229,110 @@ def test_a_mistake_without_a_file_is_an_annotation_without_one(tmp_path: Path) -
         "::error title=remediator::gone.yaml: there is no such file or folder",
         "::error title=remediator::settings: listen: 0.0.0.0:9099 can be reached from other machines",
     ] == [line.partition(", and")[0] for line in sorted(result.stdout.splitlines())]
+
+
+MISTAKEN = "rules: [bad.yaml]\nslak: {}\nslack:\n  token_file: gone\n"
+
+
+@pytest.mark.parametrize("given", [[], ["bad.yaml"]], ids=["rules-of-the-settings", "rules-named"])
+def test_mistakes_of_settings_and_rules_are_told_in_one_go_and_in_the_form_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: list[str]
+) -> None:
+    """A workflow that marks nothing hides what is wrong, and a second round costs another push."""
+    (tmp_path / "bad.yaml").write_text(BAD)
+    (tmp_path / "remediator.yaml").write_text(MISTAKEN)
+    monkeypatch.setenv("REMEDIATOR_LOG__LEVEL", "loud")
+    as_text, as_json, as_github = (call("check", "-o", form, *given) for form in ("text", "json", "github"))
+    found, annotated = json.loads(as_json.stdout)["mistakes"], as_github.stdout.splitlines()
+
+    assert [1, 1, 1] == [result.exit_code for result in (as_text, as_json, as_github)]
+    assert [
+        ("REMEDIATOR_LOG__LEVEL", 0, 0),
+        ("remediator.yaml", 2, 1),
+        ("remediator.yaml", 4, 15),
+        ("bad.yaml", 5, 5),
+        ("bad.yaml", 7, 23),
+    ] == [(m["file"], m["line"], m["column"]) for m in found]
+    assert [m["what"] for m in found] == [line.split(": ", 1)[1] for line in as_text.stdout.splitlines()]
+    assert [f"::error title=remediator::REMEDIATOR_LOG__LEVEL: {found[0]['what']}"] == annotated[:1]
+    assert [
+        f"::error file={m['file']},line={m['line']},col={m['column']},title=remediator::{m['what']}" for m in found[1:]
+    ] == annotated[1:]
+    assert "5 mistakes" == as_text.stderr.splitlines()[0] == as_github.stderr.splitlines()[0]
+    assert "name another file before the command: remediator -c FILE" in as_github.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables"),
+    [
+        ("rules: nowhere\n", {}),
+        ("ruels: [bad.yaml]\n", {}),
+        ("rules: [bad.yaml\n", {}),
+        ("rules: [!x bad.yaml]\n", {}),
+        ("log: {level: loud, level: info}\n", {}),
+        ("slak: {}\n", {"REMEDIATOR_RULES": "bad.yaml"}),
+        ("slak: {}\n", {"REMEDIATOR_RULSE": '["bad.yaml"]'}),
+    ],
+    ids=["no-list", "misspelt", "no-yaml", "broken", "may-be-missing", "variable-no-json", "variable-misspelt"],
+)
+def test_rules_are_not_looked_at_where_the_settings_do_not_tell_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: str, variables: dict[str, str]
+) -> None:
+    """Those of the default folder would be others, and to say nothing would look like no mistake."""
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "bad.yaml").write_text(BAD)
+    (tmp_path / "remediator.yaml").write_text(settings)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    as_text, as_json, as_github = (call("check", "-o", form) for form in ("text", "json", "github"))
+    shown = json.loads(as_json.stdout)
+    note = "not looked at, since the settings do not tell which there are; name them to check them now"
+
+    assert [1, 1, 1] == [result.exit_code for result in (as_text, as_json, as_github)]
+    assert [] == [m for m in shown["mistakes"] if m["file"].endswith("bad.yaml")]
+    assert (None, [{"rule": "rules", "what": note}]) == (shown["rules"], shown["notes"])
+    assert f"note: rules: {note}" == as_text.stdout.splitlines()[-1]
+    assert f"::notice title=rules::{note}" == as_github.stdout.splitlines()[-1]
+
+
+def test_rules_that_a_variable_names_are_looked_at_whatever_the_file_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It wins over the file, also over one that is no YAML."""
+    (tmp_path / "bad.yaml").write_text(BAD)
+    (tmp_path / "remediator.yaml").write_text("slack: [\n")
+    monkeypatch.setenv("REMEDIATOR_RULES", '["bad.yaml"]')
+    found = json.loads(call("check", "-o", "json").stdout)["mistakes"]
+
+    assert ["remediator.yaml", "bad.yaml", "bad.yaml"] == [m["file"] for m in found]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "annotation"),
+    [
+        (
+            lambda path: path.write_bytes(b"\xff"),
+            "file=remediator.yaml,title=remediator::cannot be read: it is not text",
+        ),
+        (lambda path: path.mkdir(), "file=remediator.yaml,title=remediator::cannot be read: Is a directory"),
+        (
+            lambda path: path.write_text("a: [\n"),
+            "file=remediator.yaml,line=2,col=1,title=remediator::this is not YAML",
+        ),
+    ],
+    ids=["not-text", "a-folder", "no-yaml"],
+)
+def test_settings_that_cannot_be_read_are_an_annotation_too(
+    tmp_path: Path, prepare: Callable[[Path], object], annotation: str
+) -> None:
+    """Whatever is wrong with the file, the workflow shows it."""
+    prepare(tmp_path / "remediator.yaml")
+    (tmp_path / "good.yaml").write_text(GOOD)
+    result = call("check", "-o", "github", "good.yaml")
+
+    assert 1 == result.exit_code
+    assert result.stdout.startswith(f"::error {annotation}")
+    assert 1 == len(result.stdout.splitlines())
 
 
 HELD = GOOD + "    limits: {cooldown: 10m}\n    remediate: [{do: [{http.get: {url: a}}]}]\n"
@@ -546,6 +650,8 @@ def test_nobody_listening_ends_with_four(tmp_path: Path) -> None:
         ["send", "Down"],
         ["deny", "r1", "--reason", "x"],
         ["alerts"],
+        ["breaker", "list"],
+        ["breaker", "reset", "redis:cache"],
         ["explain", "--run", "r1"],
         ["explain", "--fingerprint", "f"],
     ):
@@ -676,6 +782,7 @@ def test_a_decision_names_its_user_even_where_he_has_no_name(monkeypatch: pytest
     "arguments",
     [
         *(["--help"], ["--version"], ["check"], ["runs", "list"], ["send", "Down"], ["approve", "r1"], ["alerts"]),
+        *(["breaker", "list"], ["breaker", "reset", "redis:cache"]),
         *(["explain", "Down"], ["schema"], ["schema", "settings"], ["completion", "zsh"], ["actions", "http.get"]),
     ],
 )

@@ -1,12 +1,14 @@
 """What is kept of an action's answer, whoever wrote the action and whatever the answer came from."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from remediator.actions import http, prometheus
 from remediator.actions.docker import Logs
 from remediator.clients import Clients
 from remediator.kit.clock import SystemClock
@@ -15,10 +17,12 @@ from remediator.kit.redaction import MASK, Redactor
 from remediator.model.facts import Examined, StepStatus
 from remediator.model.ids import StepId
 from remediator.model.message import Excerpt
+from remediator.model.plan import PlannedStep
+from remediator.model.target import Target
 from remediator.pipeline import story
 from remediator.pipeline.calls import Answer, Calls
-from remediator.plugins import ActionContext, Effect, Params, Result, action
-from remediator.settings import Settings
+from remediator.plugins import Action, ActionContext, Effect, Params, Result, action
+from remediator.settings import HttpSettings, PrometheusSettings, Settings
 from remediator.storage import codec
 
 AT = datetime(2026, 1, 2, tzinfo=UTC)
@@ -154,3 +158,109 @@ async def test_a_huge_result_is_cut_before_it_takes_time(calls: Calls, value: An
     assert "cr3t" not in str(answer)
     if isinstance(value, list):
         assert f"999999 {MASK}" == answer.result["value"][-1]
+
+
+@pytest.fixture
+async def hung() -> AsyncIterator[str]:
+    """A service that takes connections and never answers; its host and port."""
+    over = asyncio.Event()
+
+    async def wait(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await over.wait()
+        writer.close()
+
+    server = await asyncio.start_server(wait, "127.0.0.1")
+    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    over.set()
+    server.close()
+    await server.wait_closed()
+
+
+async def look_at(host: str, asked: Action, *, timeout: timedelta | None, own: timedelta) -> Answer:
+    """The answer of a step that asks a hung service, whose client has a time limit of its own as well."""
+    settings = Settings(
+        prometheus=PrometheusSettings(url=f"http://ann:hunter2@{host}", timeout=own),
+        http=HttpSettings(allow=("127.0.0.0/8",), timeout=own),
+    )
+    clients = Clients(settings)
+    params = {"query": "up"} if asked is prometheus.query else {"url": f"http://{host}/health?key=hunter2"}
+    try:
+        calls = Calls(clients, SystemClock(), Redactor(), Metrics())
+        return await calls.read(StepId("diagnose.x"), asked, asked.params.model_validate(params), timeout)
+    finally:
+        await clients.close()
+
+
+BRIEFLY, LONG = timedelta(milliseconds=100), timedelta(minutes=1)
+LONGER = "is it running? If it needs longer,"
+
+
+@pytest.mark.parametrize(
+    ("asked", "timeout", "own", "said"),
+    [
+        (
+            prometheus.query,
+            BRIEFLY,
+            LONG,
+            "Prometheus at http://HOST: no answer within 100ms; {} give the step a longer",
+        ),
+        (http.get, BRIEFLY, LONG, "http://HOST/health: no answer within 100ms; {} give the step a longer `timeout`"),
+        (
+            prometheus.query,
+            None,
+            BRIEFLY,
+            "POST http://HOST/api/v1/query: no answer in 0.1 s; {} raise prometheus.timeout",
+        ),
+        (
+            http.get,
+            None,
+            BRIEFLY,
+            "no complete answer in 0.1 s; {} raise the step's parameter `timeout`, or http.timeout",
+        ),
+        (prometheus.query, 3 * BRIEFLY, 2 * BRIEFLY, "/query: no answer in 0.2 s; {} raise prometheus.timeout"),
+    ],
+    ids=["prometheus", "http", "prometheus-own-limit", "http-own-limit", "told-before-the-steps-limit"],
+)
+async def test_a_hung_service_is_named_with_what_to_do(
+    hung: str, asked: Action, timeout: timedelta | None, own: timedelta, said: str
+) -> None:
+    """Whoever reads the thread must know which service it is, whichever limit was reached first."""
+    found = await look_at(hung, asked, timeout=timeout, own=own)
+
+    assert StepStatus.FAILED is found.status
+    assert said.replace("HOST", hung).format(LONGER) in found.brief
+    assert "hunter2" not in found.brief
+
+
+@pytest.mark.parametrize("asked", [prometheus.query, http.get], ids=lambda asked: asked.name)
+def test_one_hung_service_holds_up_the_evidence_for_some_seconds_only(asked: Action) -> None:
+    """All evidence waits for the slowest step, and a person waits for the evidence."""
+    params = {"query": "up"} if asked is prometheus.query else {"url": "http://127.0.0.1/"}
+    nature = asked.nature_of(Clients(Settings()), asked.params.model_validate(params))
+
+    assert timedelta(seconds=12) == nature.timeout
+
+
+async def test_a_change_without_an_answer_names_whom_it_asked(hung: str) -> None:
+    """Nobody knows whether it was done, and that is where to look."""
+    clients = Clients(Settings(http=HttpSettings(allow=("127.0.0.0/8",))))
+    url = f"http://{hung}/restart?key=hunter2"
+    step = PlannedStep(
+        id=StepId("remediate.0.0"),
+        action="http.post",
+        params={"url": url},
+        effect=Effect.CHANGE,
+        idempotent=False,
+        targets=(Target("http", (hung,)),),
+        timeout=BRIEFLY,
+        sentence="POST",
+    )
+    try:
+        found = await Calls(clients, SystemClock(), Redactor(), Metrics()).change(step, http.post, may_retry=False)
+    finally:
+        await clients.close()
+
+    assert (StepStatus.UNKNOWN, f"http://{hung}/restart: no answer within 0.1 s; it may have been done") == (
+        found.status,
+        found.brief,
+    )

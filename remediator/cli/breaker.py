@@ -1,0 +1,52 @@
+"""`remediator breaker`: which systems do not answer and are left alone, and asking one again at once."""
+
+import json
+from typing import Any
+
+import click
+
+from remediator.cli import Suggesting
+from remediator.cli.decide import who
+from remediator.cli.service import URL_HELP, Service, plain
+from remediator.cli.telling import clock_time, table
+
+_url = click.option("--url", help=URL_HELP)
+
+
+@click.group(cls=Suggesting)
+def breaker() -> None:
+    """List the systems that steps talk to, or have one asked again that is left alone."""
+
+
+@breaker.command("list")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@_url
+@click.pass_context
+def list_(ctx: click.Context, output: str, url: str | None) -> None:
+    """List the systems that were asked lately, with their circuit breakers; those that do not answer come first."""
+    found = Service.of(ctx, url).get("/api/v1/breakers", has="breakers")
+    if output == "json":
+        click.echo(json.dumps(found, indent=2))
+    elif found["breakers"]:
+        head = ("SYSTEM", "BREAKER", "SINCE", "CALLS", "WAIT", "WHY")
+        click.echo("\n".join(table(head, [_row(one) for one in found["breakers"]])))
+    else:
+        click.echo("no system has been asked yet; one is listed from the first step on that talks to it")
+
+
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    state = one["state"] or "none"
+    if one["asked_in_seconds"]:
+        state += f", asked again in {one['asked_in_seconds']:g} s"
+    since = clock_time(one["opened_at"]) if one["opened_at"] else ""
+    return plain(one["system"]), plain(state), since, str(one["calls"]), str(one["waiting"]), plain(one["trouble"])
+
+
+@breaker.command("reset")
+@click.argument("system")
+@_url
+@click.pass_context
+def reset(ctx: click.Context, system: str, url: str | None) -> None:
+    """Close the breaker of SYSTEM at once, as `breaker list` names it; the next call to it goes through."""
+    Service.of(ctx, url).post("/api/v1/breakers/reset", {"system": system, "by": who()})
+    click.echo(f"closed: the breaker of {plain(system)} (see: remediator breaker list)")

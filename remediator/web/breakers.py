@@ -1,0 +1,79 @@
+"""The API over circuit breakers: which systems do not answer, and closing one by hand. Both need the admin token.
+
+Called by the server, which has checked the token. A reset takes effect at once, in the process that is asked and in no
+other; it is logged with the name that the caller states.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from remediator.model.system import SystemState
+from remediator.web.body import Bodies
+from remediator.web.webhook import read_json
+
+_MAX_BODY = 16 * 1024
+_MAX_NAME = 1000
+_SHOWN_NAME = 100
+
+
+class Breakers(Protocol):
+    """What the API needs of the systems."""
+
+    def states(self) -> Sequence[SystemState]:
+        """Every system that was asked lately, those that do not answer first."""
+        ...
+
+    def reset(self, name: str, by: str) -> bool:
+        """Close the breaker of a system; False where none of that name has one."""
+        ...
+
+
+class BreakerPages:
+    """Answers `/api/v1/breakers` and what is below it."""
+
+    def __init__(self, breakers: Breakers, bodies: Bodies) -> None:
+        self._breakers = breakers
+        self._bodies = bodies
+
+    async def list(self, request: web.Request) -> web.Response:
+        """Every system that was asked lately, those that do not answer first."""
+        if request.query:
+            raise web.HTTPBadRequest(text=f"there is no parameter {next(iter(request.query))[:40]!a}; there is none")
+        return web.json_response({"breakers": [_show(state) for state in self._breakers.states()]})
+
+    async def reset(self, request: web.Request) -> web.Response:
+        """Close the breaker of one system; 404 where none of that name has one."""
+        async with self._bodies.hold() as hold:
+            body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
+        name, by = _wish(read_json(body))
+        if not self._breakers.reset(name, by):
+            raise web.HTTPNotFound(text=f"there is no breaker {name[:_SHOWN_NAME]}")
+        return web.json_response({})
+
+
+def _show(state: SystemState) -> Mapping[str, Any]:
+    return {
+        "system": state.name,
+        "family": state.family,
+        "state": state.stand.value if state.stand is not None else None,
+        "failures": state.failures,
+        "opened_at": state.opened_at.isoformat() if state.opened_at is not None else None,
+        "asked_in_seconds": state.asked_in,
+        "trouble": state.trouble,
+        "calls": state.calls,
+        "waiting": state.waiting,
+    }
+
+
+def _wish(given: Any) -> tuple[str, str]:
+    """The system, and who wants its breaker closed."""
+    if type(given) is not dict or set(given) - {"system", "by"}:
+        raise web.HTTPBadRequest(text="a reset is a JSON object: system, by")
+    name, by = given.get("system", ""), given.get("by", "")
+    if not all(type(text) is str and len(text) <= _MAX_NAME for text in (name, by)):
+        raise web.HTTPBadRequest(text=f"system and by are texts of at most {_MAX_NAME} characters")
+    if not name or not by.strip():
+        raise web.HTTPBadRequest(text="system and by are needed: whose breaker, and who closes it")
+    return name, by.strip()
