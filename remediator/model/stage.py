@@ -1,6 +1,7 @@
 """Where a run stands, folded from its facts and signals. Pure; a restart folds the same stage that a live owner has."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import assert_never
 
 from remediator.model.facts import (
@@ -195,6 +196,17 @@ def approval_of(run: Run, planned: Planned) -> Decision | None:
     """The approval that a plan was begun with, if a person gave one."""
     decision = _decision_on(run, planned)
     return decision if decision is not None and decision.approved else None
+
+
+def wait_before(run: Run) -> timedelta:
+    """How long the newest evidence was in coming: since the alert came, or since the last thing before it."""
+    since = run.created_at
+    waited = timedelta(0)
+    for fact in run.facts:
+        if isinstance(fact, Examined):
+            waited = fact.at - since
+        since = fact.at
+    return waited
 
 
 def resolved(run: Run) -> Resolved | None:

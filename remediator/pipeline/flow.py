@@ -7,10 +7,11 @@ that it goes on the same way here, elsewhere, or after a restart.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import assert_never
+from typing import Protocol, assert_never
 
 import structlog
 
+from remediator.kit import failpoints
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor
@@ -47,6 +48,7 @@ from remediator.model.stage import (
     resolved,
     settlement,
     stage_of,
+    wait_before,
 )
 from remediator.pipeline import approval, outcome, planning
 from remediator.pipeline.diagnosis import Diagnosis
@@ -71,6 +73,28 @@ class Parked:
     """The run rests until then, or until a signal comes."""
 
     until: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """All is stored, and the run is nobody's any more."""
+
+
+class Turn(Resting, Protocol):
+    """A run's turn: it holds a place, and gives it to others while it waits."""
+
+    @property
+    def may_change(self) -> bool:
+        """Whether the run holds one of the places to change something; where it does not, it waits for one."""
+        ...
+
+    async def wait_to_change(self) -> None:
+        """Return when it may change something, or when there is news of the run."""
+        ...
+
+    def end_change(self) -> None:
+        """It changes nothing more for now."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,20 +132,23 @@ class Flow:
         self._settings = settings
         self._ceiling = ceiling
 
-    async def carry_on(self, run: Run, resting: Resting) -> datetime | None:
+    async def carry_on(self, run: Run, turn: Turn) -> datetime | None:
         """Take a run as far as it can go now, and store that; when it wants to be taken on again, if ever."""
         ledger = Ledger(run, self._store, self._redactor)
         rule = await self._rulebook.rule(run.rule_digest)
         while True:
-            match await self._advance(ledger, rule, resting):
+            match await self._advance(ledger, rule, turn):
                 case Parked(until=until):
                     if await ledger.park(until):
+                        failpoints.hit("run.parked")
                         return until
                     await ledger.read_signals()
                 case Ended() as ended:
                     if await self._end(ledger, outcome.with_escalation(ended, rule)):
                         return None
                     await ledger.read_signals()
+                case Left():
+                    return None
                 case None:
                     continue
 
@@ -139,7 +166,7 @@ class Flow:
             case _:
                 await self._end(ledger, Ended(self._clock.now(), Outcome.FAILED, why))
 
-    async def _advance(self, ledger: Ledger, rule: Rule, resting: Resting) -> Parked | Ended | None:
+    async def _advance(self, ledger: Ledger, rule: Rule, turn: Turn) -> Parked | Ended | Left | None:
         """One stage on. None: there is more to do at once."""
         match stage_of(ledger.run):
             case Fresh() as stage:
@@ -149,15 +176,17 @@ class Flow:
             case Diagnosed() as stage:
                 return await self._plan(ledger, rule, stage)
             case Drafted() as stage:
-                return await self._decide(ledger, rule, stage)
+                return await self._decide(ledger, rule, stage, turn)
             case Underway() as stage:
-                return await self._next_step(ledger, rule, stage)
+                return await self._next_step(ledger, rule, stage, turn)
             case InDoubt() as stage:
-                return await self._settle_doubt(ledger, rule, stage)
+                return await self._settle_doubt(ledger, rule, stage, turn)
             case Acted() as stage:
-                await self._verify(ledger, rule, stage, resting)
+                turn.end_change()
+                await self._verify(ledger, rule, stage, turn)
                 return None
             case NotHelped() as stage:
+                turn.end_change()
                 return await self._next_rung(ledger, rule, stage)
             case Proven() as stage:
                 return outcome.proven(self._clock.now(), stage)
@@ -191,7 +220,14 @@ class Flow:
         ledger.note(planned)
         if self._mode(rule) is Mode.SUGGEST:
             return outcome.told(self._clock.now(), f"suggested, not done: {planned.plan.name}")
-        return None
+        return self._too_late(ledger, rule, planned)
+
+    def _too_late(self, ledger: Ledger, rule: Rule, planned: Planned) -> Ended | None:
+        """The end of a run whose turn came so late that it should not act by itself; people may still be asked."""
+        waited = wait_before(ledger.run)
+        if waited <= self._settings.hold_timeout or approval.needs_person(planned.plan, self._mode(rule)):
+            return None
+        return outcome.too_late(self._clock.now(), ledger.run.id, waited, self._settings.hold_timeout)
 
     def _observed(self, ledger: Ledger, rule: Rule, stage: Diagnosed) -> Ended:
         """The end of a run that may only look: the advice that fits, if the rule has one."""
@@ -217,7 +253,7 @@ class Flow:
         round_ = next(f.round for f in reversed(run.facts) if isinstance(f, Examined))
         return Planned(now(), round_, revision, plan)
 
-    async def _decide(self, ledger: Ledger, rule: Rule, stage: Drafted) -> Parked | Ended | None:
+    async def _decide(self, ledger: Ledger, rule: Rule, stage: Drafted, turn: Turn) -> Parked | Ended | None:
         """Guards, then the gate, then the first step."""
         now = self._clock.now()
         if (ended := self._called_off(ledger)) is not None:
@@ -246,7 +282,7 @@ class Flow:
             case approval.Expired():
                 return outcome.expired(now, "nobody has approved the plan in time")
             case approval.Free():
-                return await self._begin(ledger, rule, stage)
+                return await self._begin(ledger, rule, stage, turn)
             case other:
                 assert_never(other)
 
@@ -255,8 +291,11 @@ class Flow:
         gate = rule.rungs[plan.rung].gate
         return (gate.timeout if gate else None) or self._settings.approval_timeout
 
-    async def _begin(self, ledger: Ledger, rule: Rule, stage: Drafted) -> Parked | Ended | None:
+    async def _begin(self, ledger: Ledger, rule: Rule, stage: Drafted, turn: Turn) -> Parked | Ended | None:
         """The first step; where the plan has waited, only if it would be made the same way again now."""
+        if not turn.may_change:
+            await self._wait_to_change(ledger, turn)
+            return None
         waited = stage.asked is not None or stage.held is not None or stage.planned.at < self._clock.now() - _LOOK_AGAIN
         if waited:
             evidence = next(f.evidence for f in reversed(ledger.run.facts) if isinstance(f, Examined))
@@ -267,18 +306,33 @@ class Flow:
             if anew.plan.digest != planned.plan.digest:
                 ledger.note(anew)
                 return Parked(self._clock.now() + _LOOK_AGAIN) if anew.revision > _RESTLESS else None
-        return await self._act(ledger, rule, stage.planned, 0, stage.held)
+        return await self._act(ledger, rule, stage.planned, 0, stage.held, turn)
 
-    async def _next_step(self, ledger: Ledger, rule: Rule, stage: Underway) -> Parked | Ended | None:
+    async def _wait_to_change(self, ledger: Ledger, turn: Turn) -> None:
+        """Wait for one of the places to change something; whether there is still reason to is looked at after it.
+
+        It may take minutes: evidence and plan are told before.
+        """
+        await ledger.save()
+        await turn.wait_to_change()
+        await ledger.read_signals()
+
+    async def _next_step(self, ledger: Ledger, rule: Rule, stage: Underway, turn: Turn) -> Parked | Ended | None:
         if (wish := cancelled(ledger.run)) is not None:
             return outcome.called_off(self._clock.now(), wish, None)
         if (forbidden := self._is_forbidden(ledger, rule, stage.planned)) is not None:
             return forbidden
-        return await self._act(ledger, rule, stage.planned, stage.next, stage.held)
+        waited = self._clock.now() - ledger.run.facts[-1].at
+        if waited > self._settings.hold_timeout:
+            return outcome.too_late_for_rest(self._clock.now(), ledger.run.id, waited, self._settings.hold_timeout)
+        return await self._act(ledger, rule, stage.planned, stage.next, stage.held, turn)
 
     async def _act(
-        self, ledger: Ledger, rule: Rule, planned: Planned, index: int, held: Held | None, attempt: int = 1
+        self, ledger: Ledger, rule: Rule, planned: Planned, index: int, held: Held | None, turn: Turn, attempt: int = 1
     ) -> Parked | Ended | None:
+        if not turn.may_change:
+            await self._wait_to_change(ledger, turn)
+            return None
         step = planned.plan.steps[index]
         refusal = await self._stages.execution.perform(ledger, rule, planned, step, attempt)
         if refusal is None:
@@ -300,13 +354,14 @@ class Flow:
             ledger.note(Held(now, planned.round, count, hold.reason, hold.detail, hold.until))
         return Parked(hold.until)
 
-    async def _settle_doubt(self, ledger: Ledger, rule: Rule, stage: InDoubt) -> Parked | Ended | None:
+    async def _settle_doubt(self, ledger: Ledger, rule: Rule, stage: InDoubt, turn: Turn) -> Parked | Ended | None:
         """A step that an earlier owner began and never ended: repeated once where that is harmless, else unknown."""
         started, planned = stage.started, stage.planned
         index, step = next((i, s) for i, s in enumerate(planned.plan.steps) if s.id == started.step)
         has_reason = self._called_off(ledger) is None and self._is_forbidden(ledger, rule, planned) is None
-        if step.idempotent and started.attempt == 1 and has_reason:
-            return await self._act(ledger, rule, planned, index, None, attempt=2)
+        makes_sense = self._clock.now() - started.at <= self._settings.hold_timeout
+        if step.idempotent and started.attempt == 1 and has_reason and makes_sense:
+            return await self._act(ledger, rule, planned, index, None, turn, attempt=2)
         ledger.note(self._lost_sight_of(started))
         await ledger.save()
         log.warning("step_unknown", step=step.id, action=step.action)
@@ -317,7 +372,7 @@ class Flow:
         now = self._clock.now()
         return Finished(now, started.round, started.step, started.attempt, StepStatus.UNKNOWN, why, "", 0)
 
-    async def _verify(self, ledger: Ledger, rule: Rule, stage: Acted, resting: Resting) -> None:
+    async def _verify(self, ledger: Ledger, rule: Rule, stage: Acted, turn: Turn) -> None:
         async def is_resolved() -> bool:
             await ledger.read_signals()
             if self._note_settlement(ledger):  # told now: a proof can take its time
@@ -327,7 +382,7 @@ class Flow:
         policy = stage.planned.plan.verification
         since = stage.last.at if stage.last else stage.planned.at
         found, samples = await self._stages.watch.until_proven(
-            ledger.run, rule, policy, since=since, resting=resting, is_resolved=is_resolved
+            ledger.run, rule, policy, since=since, resting=turn, is_resolved=is_resolved
         )
         ledger.note(Verified(self._clock.now(), stage.planned.round, found.proof, samples, found.brief))
 
@@ -346,12 +401,15 @@ class Flow:
         await ledger.read_signals()
         return None
 
-    async def _epilogue(self, ledger: Ledger, stage: Over) -> Parked:
+    async def _epilogue(self, ledger: Ledger, stage: Over) -> Parked | Left | None:
         """News of a run that has ended: the alert's own end is told once, and so is what a person has settled."""
         if not stage.closed:
             self._note_end_of_alert(ledger, stage.ended)
         if self._note_settlement(ledger):
-            await ledger.end(stage.ended, keep_locks_until=_locked_until(ledger.run))  # the target may be free now
+            if await ledger.end(stage.ended, keep_locks_until=_locked_until(ledger.run)):  # the target may be free now
+                return Left()
+            await ledger.read_signals()
+            return None
         return Parked(None)
 
     def _note_settlement(self, ledger: Ledger) -> bool:

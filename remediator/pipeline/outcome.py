@@ -1,10 +1,11 @@
 """How a run ends, in the product's words. Pure."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from remediator.model.duration import say_duration
 from remediator.model.facts import Ended, Proof
+from remediator.model.ids import RunId
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.run import Cancel, Resolved
 from remediator.model.stage import NotHelped, Proven
@@ -47,6 +48,31 @@ def denied(at: datetime, denial: Denied) -> Ended:
 def expired(at: datetime, why: str) -> Ended:
     """It waited too long."""
     return Ended(at, Outcome.EXPIRED, why)
+
+
+def too_late(at: datetime, run: RunId, waited: timedelta, limit: timedelta) -> Ended:
+    """Its turn came so late that it should not act by itself any more."""
+    return expired(
+        at,
+        f"{_waited(waited, limit)}, so nothing was done. The evidence is new: if the alert still fires, carry the plan"
+        f" out by hand; `remediator runs show {run}` has both",
+    )
+
+
+def too_late_for_rest(at: datetime, run: RunId, waited: timedelta, limit: timedelta) -> Ended:
+    """Some steps are done, and the turn for the next one came so late that it should not be done any more."""
+    return expired(
+        at,
+        f"{_waited(waited, limit)}, so the rest of the plan was not done. Look whether the rest is still needed;"
+        f" `remediator runs show {run}` tells which steps are done",
+    )
+
+
+def _waited(waited: timedelta, limit: timedelta) -> str:
+    seconds = timedelta(seconds=round(waited.total_seconds()))
+    return (
+        f"it has waited {say_duration(seconds)} for its turn, more than {say_duration(limit)} (pipeline.hold_timeout)"
+    )
 
 
 def called_off(at: datetime, cancel: Cancel | None, resolved: Resolved | None) -> Ended | None:

@@ -1,20 +1,27 @@
 """Works on the runs that are due, so many at once, each in a task of its own. It knows nothing of stages.
 
-A run that rests between two looks of its verification gives its place to another. Whatever goes wrong in a run stays
-in that run: it is tried again later, and after a few times ended as failed, so that people hear of it.
+A run that rests between two looks of its verification, or waits for its turn to change something, gives its place to
+another. Whatever goes wrong in a run stays in that run: it is tried again later, and after a few times ended as failed,
+so that people hear of it.
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import structlog
 
 from remediator.errors import Fenced, StoreUnavailable
+from remediator.kit import failpoints
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.ids import OwnerId, RunId
+from remediator.model.priority import priority_of
+from remediator.pipeline.changes import Changes, Place
 from remediator.pipeline.dispatch import Dispatcher, wait_for_event
 from remediator.pipeline.flow import Flow
+from remediator.pipeline.waiting import Due
 from remediator.storage.store import Store
 
 log = structlog.get_logger(__name__)
@@ -24,28 +31,96 @@ _NOT_SOON = timedelta(minutes=5)
 _MOST_FAILURES = 3
 
 
+class Places:
+    """How many runs may be worked on at once, and how many are; the worker alone gives them."""
+
+    def __init__(self, count: int) -> None:
+        self._free = count
+        self._is_free = asyncio.Event()
+        self._is_free.set()
+
+    @property
+    def free(self) -> int:
+        return self._free
+
+    async def until_free(self) -> None:
+        """Wait until there is one."""
+        await self._is_free.wait()
+
+    def take(self) -> None:
+        """Take one that is free."""
+        self._free -= 1
+        if self._free <= 0:
+            self._is_free.clear()
+
+    def give_back(self) -> None:
+        self._free += 1
+        self._is_free.set()
+
+
 class Turn:
     """One run's turn at a place; `news` is set when something has come for the run from outside."""
 
-    def __init__(self, places: asyncio.Semaphore, clock: Clock) -> None:
-        self._places = places
-        self._clock = clock
-        self._holds_place = True
+    def __init__(self, due: Due, dispatcher: Dispatcher, places: Places, changes: Changes, clock: Clock) -> None:
+        self.due = due
         self.news = asyncio.Event()
+        self._dispatcher = dispatcher
+        self._places = places
+        self._changes = changes
+        self._clock = clock
+        self._has_place = asyncio.Event()
+        self._change: Place | None = None
+
+    def enter(self) -> None:
+        """Have a place from now on."""
+        self._places.take()
+        self._has_place.set()
+
+    def leave(self) -> None:
+        """Give the place away, if it is held."""
+        if self._has_place.is_set():
+            self._has_place.clear()
+            self._places.give_back()
+            self._dispatcher.leave(self.due)
 
     async def rest(self, duration: timedelta) -> None:
         """Give the place away until `duration` is over or there is news."""
         self.leave()
         await wait_for_event(self.news, duration, self._clock)
-        self.news.clear()
-        await self._places.acquire()
-        self._holds_place = True
+        await self._return(first=False)
 
-    def leave(self) -> None:
-        """Give the place away, if it is held."""
-        if self._holds_place:
-            self._holds_place = False
-            self._places.release()
+    @property
+    def may_change(self) -> bool:
+        """Whether the run has one of the places to change something; if not, it waits for one from now on."""
+        if self._change is None:
+            self._change = self._changes.ask(self.due.priority)
+        return self._change.done()
+
+    async def wait_to_change(self) -> None:
+        """Give the place away until there is one to change something, or news: look at everything anew after it."""
+        if self._change is None or self._change.done():
+            return
+        self.leave()
+        news = asyncio.create_task(self.news.wait(), name="wait-for-news")
+        waits: list[asyncio.Future[Any]] = [self._change, news]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            news.cancel()
+            await asyncio.gather(news, return_exceptions=True)
+        await self._return(first=self._change.done())
+
+    def end_change(self) -> None:
+        """Give the place to change something away, or the wish for one."""
+        if self._change is not None:
+            self._changes.give_back(self._change)
+            self._change = None
+
+    async def _return(self, *, first: bool) -> None:
+        """Wait for a place again: as others that are due now, or before them, as they wait for what is held."""
+        self._dispatcher.line_up(self.due, first=first)
+        await self._has_place.wait()
+        self.news.clear()
 
 
 class Worker:
@@ -57,10 +132,11 @@ class Worker:
         store: Store,
         flow: Flow,
         dispatcher: Dispatcher,
-        owner: OwnerId,
+        owner: Callable[[], OwnerId],
         clock: Clock,
         metrics: Metrics,
         runs_at_once: int,
+        changes_at_once: int | None = None,
     ) -> None:
         self._store = store
         self._flow = flow
@@ -68,27 +144,45 @@ class Worker:
         self._owner = owner
         self._clock = clock
         self._metrics = metrics
-        self._places = asyncio.Semaphore(runs_at_once)
+        self._places = Places(runs_at_once)
+        self._changes = Changes(changes_at_once or runs_at_once)
         self._turns: dict[RunId, Turn] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._failures: dict[RunId, int] = {}
 
+    @property
+    def room(self) -> int:
+        """How many places are free now; runs that are due may be about to take them."""
+        return self._places.free
+
+    @property
+    def waiting_to_change(self) -> int:
+        """How many runs wait for their turn to change something."""
+        return self._changes.waiting
+
     async def work(self) -> None:
         """Work until cancelled."""
         while True:
-            run = await self._dispatcher.next()
-            if (turn := self._turns.get(run)) is not None:
-                turn.news.set()  # news needs no place: the run may be resting with none
-                continue
-            await self._places.acquire()
-            self._begin(run)
+            await self._places.until_free()
+            due = await self._dispatcher.next()
+            turn = self._turns.get(due.run)
+            if turn is None:
+                self._begin(due)
+            else:
+                turn.enter()
 
-    def _begin(self, run: RunId) -> None:
-        turn = Turn(self._places, self._clock)
-        self._turns[run] = turn
-        task = asyncio.create_task(self._carry(run, turn), name=f"run-{run}")
+    def _begin(self, due: Due) -> None:
+        turn = Turn(due, self._dispatcher, self._places, self._changes, self._clock)
+        turn.enter()
+        self._turns[due.run] = turn
+        self._dispatcher.attend(due.run, turn.news)
+        task = asyncio.create_task(self._carry(due.run, turn), name=f"run-{due.run}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    def has(self, run: RunId) -> bool:
+        """Whether the run has its turn at this moment."""
+        return run in self._turns
 
     async def stop(self, grace: timedelta) -> None:
         """Stop every run where it is; steps that are acting get `grace` to end and be recorded."""
@@ -101,38 +195,47 @@ class Worker:
                 log.error("step_left_behind", task=task.get_name())
 
     async def _carry(self, run: RunId, turn: Turn) -> None:
-        wake: datetime | None = None
+        due, wake, placed = turn.due, None, True
         self._metrics.runs_active.inc()
         try:
             with structlog.contextvars.bound_contextvars(run_id=run):
-                wake = await self._try(run, turn)
+                placed, wake = await self._try(run, turn)
         finally:
             self._metrics.runs_active.dec()
+            turn.end_change()
             turn.leave()
+            self._dispatcher.dismiss(run)
             del self._turns[run]
-        if turn.news.is_set():
-            wake = self._clock.now()
-        if wake is not None:
-            self._dispatcher.wake(run, wake)
+        if not placed:
+            self._dispatcher.line_up(due, first=True)  # it stands aside from there, as its rule is known now
+        elif turn.news.is_set():
+            self._dispatcher.wake(run, self._clock.now(), due.priority, due.rule)
+        elif wake is not None:
+            self._dispatcher.wake(run, wake, due.priority, due.rule)
 
-    async def _try(self, run_id: RunId, turn: Turn) -> datetime | None:
+    async def _try(self, run_id: RunId, turn: Turn) -> tuple[bool, datetime | None]:
+        """Whether the run's rule let it have a place, and when it is to be taken on again, if ever."""
         try:
-            run = await self._store.take(run_id, self._owner)
+            run = await self._store.take(run_id, self._owner())
             if run is None:
-                return None
+                return True, None
+            failpoints.hit("run.taken")
+            turn.due.priority = priority_of(run.alert.labels)
+            if not self._dispatcher.place(turn.due, run.rule):
+                return False, None
             with structlog.contextvars.bound_contextvars(rule=run.rule):
                 wake = await self._flow.carry_on(run, turn)
         except Fenced:
             log.warning("run_fenced")
-            return None
+            return True, None
         except StoreUnavailable as error:
             log.warning("run_waits_for_store", error=str(error))
-            return self._clock.now() + error.retry_after
+            return True, self._clock.now() + error.retry_after
         except Exception as error:
             log.exception("run_failed")
-            return await self._after_failure(run_id, error)
+            return True, await self._after_failure(run_id, error)
         self._failures.pop(run_id, None)
-        return wake
+        return True, wake
 
     async def _after_failure(self, run_id: RunId, error: Exception) -> datetime | None:
         """Try a broken run again in a while; at last end it, so that it is told and not tried for ever."""
@@ -140,7 +243,7 @@ class Worker:
         if count < _MOST_FAILURES:
             return self._clock.now() + _TRY_AGAIN * count
         try:
-            run = await self._store.take(run_id, self._owner)
+            run = await self._store.take(run_id, self._owner())
             if run is not None:
                 await self._flow.give_up(run, f"it could not be carried on: {type(error).__name__}: {error}")
         except (Fenced, StoreUnavailable):

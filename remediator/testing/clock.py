@@ -4,6 +4,8 @@ import asyncio
 import heapq
 from datetime import UTC, datetime, timedelta
 
+from remediator.kit.clock import SteadyTime
+
 _START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 _TURNS = 20  # how often the loop turns before the clock moves on, so that whoever can run has run
 
@@ -14,11 +16,13 @@ class VirtualClock:
     def __init__(self, start: datetime = _START) -> None:
         self._now = start
         self._monotonic = 0.0
+        self._set = 0.0  # by how many seconds the machine's clock was set
+        self._time: SteadyTime | None = None  # from when on it was set
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._count = 0
 
     def now(self) -> datetime:
-        return self._now
+        return datetime.fromtimestamp(self._time.tell(), UTC) if self._time else self._now
 
     def monotonic(self) -> float:
         return self._monotonic
@@ -53,8 +57,19 @@ class VirtualClock:
         return timedelta(seconds=self._sleepers[0][0] - self._monotonic) if self._sleepers else None
 
     def jump(self, by: timedelta) -> None:
-        """Set the wall clock forward or back, as an operator or NTP would; durations do not notice."""
+        """Have `now` jump forward or back, as it may from one process to the next; durations do not notice."""
         self._now += by
+
+    def set_machine(self, by: timedelta) -> None:
+        """Set the machine's wall clock forward or back, as an operator or NTP would: `now` follows as SystemClock's."""
+        if self._time is None:
+            self._time = SteadyTime(lambda: self._now.timestamp() + self._set, lambda: self._monotonic)
+        self._set += by.total_seconds()
+
+    @property
+    def ahead(self) -> timedelta:
+        """By how much the machine's wall clock is ahead of `now`."""
+        return timedelta(seconds=self._time.ahead() if self._time else 0)
 
     def _move_to(self, monotonic: float) -> None:
         self._now += timedelta(seconds=monotonic - self._monotonic)

@@ -182,7 +182,16 @@ class Process:
     """One process's share of the pipeline: it can be stopped, killed, and followed by another on the same store."""
 
     def __init__(
-        self, store: Store, world: World, clock: VirtualClock, folder: Path, ceiling: Mode, runs_at_once: int
+        self,
+        store: Store,
+        world: World,
+        clock: VirtualClock,
+        folder: Path,
+        *,
+        ceiling: Mode,
+        runs_at_once: int,
+        runs_at_once_per_rule: int | None,
+        changes_at_once: int | None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -191,7 +200,7 @@ class Process:
         actions = actions_of(world)
         redactor = Redactor()
         self.owner = OwnerId(f"owner-{id(self)}")
-        self.dispatcher = HeapDispatcher(clock)
+        self.dispatcher = HeapDispatcher(clock, at_once_per_rule=runs_at_once_per_rule)
         self.rulebook = Rulebook(load_book([folder], actions), actions, store)
         calls = Calls(Clients(settings), clock, redactor, self.metrics)
         guards = Guards([Unbuilt(), Targets(settings.pipeline.max_targets), Conflicts()])
@@ -211,7 +220,7 @@ class Process:
             store=store,
             rulebook=self.rulebook,
             dispatcher=self.dispatcher,
-            owner=self.owner,
+            owner=lambda: self.owner,
             clock=clock,
             metrics=self.metrics,
             redactor=redactor,
@@ -222,10 +231,11 @@ class Process:
             store=store,
             flow=self.flow,
             dispatcher=self.dispatcher,
-            owner=self.owner,
+            owner=lambda: self.owner,
             clock=clock,
             metrics=self.metrics,
             runs_at_once=runs_at_once,
+            changes_at_once=changes_at_once,
         )
         self._task: asyncio.Task[None] | None = None
 
@@ -257,11 +267,19 @@ class Harness:
     """A process on a store, and what a test wants to say and ask."""
 
     def __init__(
-        self, folder: Path, *rules: Mapping[str, Any], ceiling: Mode = Mode.AUTO, runs_at_once: int = 10
+        self,
+        folder: Path,
+        *rules: Mapping[str, Any],
+        ceiling: Mode = Mode.AUTO,
+        runs_at_once: int = 10,
+        runs_at_once_per_rule: int | None = None,
+        changes_at_once: int | None = None,
     ) -> None:
         self.folder = folder
         self.ceiling = ceiling
         self.runs_at_once = runs_at_once
+        self.runs_at_once_per_rule = runs_at_once_per_rule
+        self.changes_at_once = changes_at_once
         self.clock = VirtualClock()
         self.world = World()
         (folder / "rules").mkdir()
@@ -271,7 +289,16 @@ class Harness:
         self.process = self._new_process(self.store)
 
     def _new_process(self, store: Store) -> Process:
-        return Process(store, self.world, self.clock, self.folder / "rules", self.ceiling, self.runs_at_once)
+        return Process(
+            store,
+            self.world,
+            self.clock,
+            self.folder / "rules",
+            ceiling=self.ceiling,
+            runs_at_once=self.runs_at_once,
+            runs_at_once_per_rule=self.runs_at_once_per_rule,
+            changes_at_once=self.changes_at_once,
+        )
 
     async def __aenter__(self) -> Self:
         await self.store.open()
