@@ -16,11 +16,15 @@ from typing import TypeVar
 from aiohttp import web
 from aiohttp.web_protocol import RequestPayloadError
 
+from remediator.errors import Overloaded
+
 T = TypeVar("T")
 
 _KIB, _MIB = 1024, 1024 * 1024
 _PIECE = 256 * _KIB  # inflated at a time; others get their turn in between
 _CHARGE = 16 * _KIB  # what a request costs besides its body: its task, its alerts as objects
+_BY_SIZE, _BY_OBJECT = 4, 350  # bytes of memory that parsing takes, measured: for a byte of text, for an object in it
+_LARGEST_PARSED = 20  # times the largest body; real alerts take 4 to 8 times their text, the barest ones 17
 _PLAIN, _GZIP, _DEFLATE = ("", "identity"), ("gzip", "x-gzip"), ("deflate",)
 _ZLIB_METHOD = 8  # the low half of the first byte of a zlib stream
 
@@ -99,14 +103,14 @@ class Hold:
             self._task.add_done_callback(lambda _: self._give_back())
 
     async def grow_to(self, count: int) -> None:
-        """Hold at least `count` bytes. Raises HTTPServiceUnavailable when there is no room for them."""
+        """Hold at least `count` bytes. Raises Overloaded when there is no room for them."""
         more = count - self._count
         if more <= 0:
             return
         try:
             await self._room.take(more, patience=self._patience)
         except TimeoutError:
-            raise unavailable("too many large requests at once; send this one again") from None
+            raise Overloaded("too many large requests at once; send this one again", reason="memory") from None
         self._count += more
 
     def until(self, task: asyncio.Task[None]) -> None:
@@ -124,7 +128,10 @@ class Bodies:
     def __init__(self, limits: Limits, *, largest: int = 0) -> None:
         """`largest`: a body of this size must always find room, if no other is there."""
         self._limits = limits
-        self.room = Room(max(limits.held, largest + _CHARGE))
+        size = max(limits.held, largest + _CHARGE)
+        self._most_of_one = size // 2  # what one may hold besides its body, so that others find room beside it
+        self._most_parsed = max(largest, _MIB) * _LARGEST_PARSED
+        self.room = Room(size)
         self._alone = asyncio.Lock()
 
     def hold(self) -> Hold:
@@ -132,7 +139,7 @@ class Bodies:
         return Hold(self.room, self._limits.patience)
 
     async def read(self, request: web.Request, hold: Hold, *, max_bytes: int) -> bytes:
-        """The whole body, decompressed. Raises the HTTPException that fits: 400, 408, 413 or 503."""
+        """The whole body, decompressed. Raises the HTTPException that fits, 400, 408 or 413, or Overloaded."""
         encoding = request.headers.get("Content-Encoding", "").strip().lower()
         if (request.content_length or 0) > max_bytes:
             raise _too_large(max_bytes)
@@ -140,6 +147,9 @@ class Bodies:
             # Nearly every request: all of it is here. It is taken without the machinery below.
             await hold.grow_to(request.content_length)
             return request.content.read_nowait()
+        # Room for what will be made of it is taken before the first byte: several that each hold a part of what they
+        # need, and wait for the rest, would all be refused in the end.
+        await hold.grow_to(min((request.content_length or 0) * _BY_SIZE, self._most_of_one))
         pieces = _at_most(max_bytes, self._received(request))
         if encoding in _GZIP or encoding in _DEFLATE:
             pieces = _at_most(max_bytes, _inflated(pieces, raw_allowed=encoding in _DEFLATE))
@@ -153,8 +163,17 @@ class Bodies:
             body.append(piece)
         return body[0] if len(body) == 1 else b"".join(body)
 
-    async def parse(self, body: bytes, parser: Callable[[bytes], T]) -> T:
-        """What `parser` makes of the body, without keeping other requests waiting for a large one."""
+    async def parse(self, body: bytes, hold: Hold, parser: Callable[[bytes], T]) -> T:
+        """What `parser` makes of the body, without keeping other requests waiting for a large one.
+
+        Raises HTTPRequestEntityTooLarge for one that is made to take many times its own size as objects.
+        """
+        needed = len(body) * _BY_SIZE + (body.count(b"{") + body.count(b"[")) * _BY_OBJECT
+        if needed > self._most_parsed:
+            raise web.HTTPRequestEntityTooLarge(
+                max_size=self._most_parsed, actual_size=needed, text="the body has too many objects for its size"
+            )
+        await hold.grow_to(min(needed, self._most_of_one))
         if len(body) <= self._limits.thread_above:
             return parser(body)
         if len(body) <= self._limits.alone_above:
@@ -214,11 +233,6 @@ def _inflater(first: int, *, raw_allowed: bool) -> "zlib._Decompress":
     """Both formats by their header; `deflate` without one is sent by senders that took the name literally."""
     raw = raw_allowed and first & 0x0F != _ZLIB_METHOD
     return zlib.decompressobj(-zlib.MAX_WBITS if raw else zlib.MAX_WBITS | 32)
-
-
-def unavailable(what: str) -> web.HTTPServiceUnavailable:
-    """503 for what another try will probably mend."""
-    return web.HTTPServiceUnavailable(text=what, headers={"Retry-After": "5"})
 
 
 def _too_large(max_bytes: int) -> web.HTTPRequestEntityTooLarge:

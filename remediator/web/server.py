@@ -13,18 +13,21 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from remediator.errors import Mistaken, StoreUnavailable
+from remediator.errors import Mistaken, Overloaded, StoreUnavailable, Transient
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
 from remediator.settings import Settings
 from remediator.web.api import AlertPages, AlertReader, RunPages, RunReader
 from remediator.web.auth import Callers
-from remediator.web.body import Bodies, Hold, Limits, unavailable
+from remediator.web.body import Bodies, Hold, Limits
+from remediator.web.breakers import BreakerPages, Breakers
 from remediator.web.health import Health, HealthPages
+from remediator.web.listening import Connections
 from remediator.web.webhook import parse_delivery
 
 _MAX_ERROR = 200  # characters; errors of the webhook land in Alertmanager's log
+_KEEP_ALIVE = 75.0  # seconds for the next request's first line and headers, on a connection new or old
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +44,9 @@ class Parts:
     settings: Settings
     clock: Clock
     admin_token: str = field(repr=False)
+    admit: Callable[[], None] = lambda: None  # asked before a delivery is read; raises Overloaded while none is taken
+    breakers: Breakers | None = None
+    connections: Connections | None = None  # where who listens wants to know what is under way
 
 
 def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  # noqa: B008 - frozen
@@ -54,8 +60,9 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
     pages = HealthPages(parts.health, parts.metrics)
     # Bodies are decompressed by `body.py`, within its bounds. A request whose sender has hung up is ended: aiohttp
     # would wait for the rest of its body otherwise. Storing is a task of its own, so nothing stops half-way.
-    server = {"auto_decompress": False, "handler_cancellation": True}
-    app = web.Application(middlewares=[answer_errors], handler_args=server)
+    server = {"auto_decompress": False, "handler_cancellation": True, "keepalive_timeout": _KEEP_ALIVE}
+    noting = [parts.connections.note] if parts.connections is not None else []
+    app = web.Application(middlewares=[*noting, answer_errors], handler_args=server)
     app.router.add_post("/api/v1/alerts", receiver.receive)
     app.router.add_get("/api/v1/alerts", _for_admins(callers, alerts.list))
     app.router.add_get("/api/v1/alerts/{fingerprint}", _for_admins(callers, alerts.show))
@@ -64,6 +71,10 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
     app.router.add_post("/api/v1/runs/{id}/decision", _for_admins(callers, runs.decide))
     app.router.add_post("/api/v1/runs/{id}/cancel", _for_admins(callers, runs.cancel))
     app.router.add_post("/api/v1/runs/{id}/settle", _for_admins(callers, runs.settle))
+    if parts.breakers is not None:
+        breakers = BreakerPages(parts.breakers, bodies)
+        app.router.add_get("/api/v1/breakers", _for_admins(callers, breakers.list))
+        app.router.add_post("/api/v1/breakers/reset", _for_admins(callers, breakers.reset))
     app.router.add_get("/healthz", pages.alive)
     app.router.add_get("/readyz", pages.ready)
     app.router.add_get("/metrics", pages.metrics)
@@ -85,6 +96,8 @@ async def answer_errors(request: web.Request, handler: Handler) -> web.StreamRes
     try:
         return await handler(request)
     except Exception as error:
+        if isinstance(error, StoreUnavailable):
+            log.warning("store_unavailable", error=str(error))
         return answer_to(error)
 
 
@@ -94,10 +107,10 @@ def answer_to(error: Exception, *, unexpected: int = 500) -> web.Response:
         case web.HTTPException():
             kept = {name: value for name, value in error.headers.items() if name != "Content-Type"}
             return _error(error.status, error.text or error.reason, kept)
+        case Overloaded():
+            return _error(503, str(error), _later(error), reason=error.reason)
         case StoreUnavailable():
-            log.warning("store_unavailable", error=str(error))
-            retry_after = max(round(error.retry_after.total_seconds()), 1)
-            return _error(503, "the store cannot be written or read now", {"Retry-After": str(retry_after)})
+            return _error(503, "the store cannot be written or read now", _later(error), reason="store")
         case Mistaken():
             return _error(400, str(error), {})
         case _:
@@ -106,9 +119,15 @@ def answer_to(error: Exception, *, unexpected: int = 500) -> web.Response:
             return _error(unexpected, "something went wrong here; see the service's log", headers)
 
 
-def _error(status: int, what: str, headers: dict[str, str]) -> web.Response:
+def _later(error: Transient) -> dict[str, str]:
+    """Alertmanager goes by its own times, other senders by this."""
+    return {"Retry-After": str(max(round(error.retry_after.total_seconds()), 1))}
+
+
+def _error(status: int, what: str, headers: dict[str, str], *, reason: str = "") -> web.Response:
     printable = "".join(c if c.isprintable() else "?" for c in what[:_MAX_ERROR])
-    return web.json_response({"error": printable}, status=status, headers=headers)
+    said = {"error": printable, "reason": reason} if reason else {"error": printable}
+    return web.json_response(said, status=status, headers=headers)
 
 
 class Receiver:
@@ -116,6 +135,7 @@ class Receiver:
 
     def __init__(self, parts: Parts, callers: Callers, bodies: Bodies, *, max_bytes: int) -> None:
         self._accept = parts.accept
+        self._admit = parts.admit
         self._metrics = parts.metrics
         self._clock = parts.clock
         self._callers = callers
@@ -123,7 +143,8 @@ class Receiver:
         self._max_bytes = max_bytes
         self._accept_timeout = parts.settings.webhook.accept_timeout.total_seconds()
         self._stop_grace = parts.settings.pipeline.stop_grace.total_seconds()
-        self._storing: set[asyncio.Task[None]] = set()
+        self._storing: dict[asyncio.Task[None], float] = {}  # with the time when each began, the oldest first
+        self._is_store_away = False
 
     async def receive(self, request: web.Request) -> web.Response:
         """202 once the delivery is on disk; 503 for whatever another try may mend; 4xx for what it cannot."""
@@ -131,25 +152,51 @@ class Receiver:
             await self._take_in(request)
             answer = web.Response(status=202, body=b"{}", content_type="application/json")
         except Exception as error:
+            self._note(error)
             answer = answer_to(error, unexpected=503)
         self._metrics.deliveries.labels(status=str(answer.status)).inc()
         return answer
 
+    def _note(self, error: Exception) -> None:
+        """Count what another try may mend. A store that is away is logged once: senders try again many times."""
+        match error:
+            case web.HTTPException() | Mistaken():
+                return
+            case Overloaded():
+                reason = error.reason
+            case StoreUnavailable():
+                reason = "store"
+                if not self._is_store_away:
+                    self._is_store_away = True
+                    log.warning("store_unavailable", error=str(error))
+            case _:
+                reason = "fault"
+        self._metrics.refused.labels(reason).inc()
+
     async def _take_in(self, request: web.Request) -> None:
         self._callers.check_sender(request.headers)
+        self._admit()
+        self._refuse_behind_a_slow_store()
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=self._max_bytes)
             began = self._clock.monotonic()
-            delivery = await self._bodies.parse(body, partial(parse_delivery, received_at=self._clock.now()))
+            delivery = await self._bodies.parse(body, hold, partial(parse_delivery, received_at=self._clock.now()))
+            del body  # what was made of it is several times as large, and is kept until it is on disk
             if delivery.alerts:
                 await self._store(delivery, hold)
             self._metrics.accept_seconds.observe(self._clock.monotonic() - began)
 
+    def _refuse_behind_a_slow_store(self) -> None:
+        """While a delivery waits too long for the disk, others would only wait behind it, each with its memory."""
+        oldest = next(iter(self._storing.values()), None)
+        if oldest is not None and self._clock.monotonic() - oldest > self._accept_timeout:
+            raise Overloaded("earlier alerts are not on disk yet; send these again", reason="slow")
+
     async def _store(self, delivery: Delivery, hold: Hold) -> None:
         """Wait until it is on disk. Giving up the wait does not stop the writing: half of it may be done."""
         task = asyncio.create_task(self._carry(delivery), name="store a delivery")
-        self._storing.add(task)
-        task.add_done_callback(self._storing.discard)
+        self._storing[task] = self._clock.monotonic()
+        task.add_done_callback(self._storing.pop)
         hold.until(task)
         try:
             done, _ = await asyncio.wait((task,), timeout=self._accept_timeout)
@@ -158,11 +205,14 @@ class Receiver:
             raise
         if not done:
             task.add_done_callback(_tell_late)
-            raise unavailable("storing the alerts takes too long; send them again")
+            raise Overloaded("storing the alerts takes too long; send them again", reason="slow")
         task.result()
 
     async def _carry(self, delivery: Delivery) -> None:
         await self._accept(delivery)
+        if self._is_store_away:
+            self._is_store_away = False
+            log.info("store_answers_again")
 
     async def finish(self, app: web.Application) -> None:
         """Wait for what is still being stored; what is not within `pipeline.stop_grace` is cancelled."""

@@ -4,8 +4,8 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-from aiohttp import web
 
+from remediator.errors import Overloaded
 from remediator.web.body import Bodies, Hold, Limits, Room
 
 AT_ONCE = timedelta(0)
@@ -127,10 +127,10 @@ async def test_a_hold_lasts_as_long_as_the_task_that_outlives_the_request() -> N
 async def test_a_request_that_finds_no_room_is_told_to_come_again() -> None:
     """503 makes Alertmanager try again; 413 or 429 would lose the group for minutes."""
     async with Hold(Room(20_000), AT_ONCE) as hold:
-        with pytest.raises(web.HTTPServiceUnavailable) as caught:
+        with pytest.raises(Overloaded) as caught:
             await hold.grow_to(20_001)
 
-    assert "5" == caught.value.headers["Retry-After"]
+    assert "memory" == caught.value.reason
 
 
 async def test_large_bodies_are_parsed_one_at_a_time() -> None:
@@ -147,7 +147,7 @@ async def test_large_bodies_are_parsed_one_at_a_time() -> None:
         return found
 
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(bodies.parse(b"\x01" * 21, parser)) for _ in range(4)]
+        tasks = [group.create_task(bodies.parse(b"\x01" * 21, bodies.hold(), parser)) for _ in range(4)]
 
     assert [420_000] * 4 == [task.result() for task in tasks]
     assert 1 == most
@@ -162,4 +162,4 @@ async def test_what_a_parser_raises_is_raised_for_every_size(size: int) -> None:
         raise ValueError(len(body))
 
     with pytest.raises(ValueError, match=str(size)):
-        await bodies.parse(b"x" * size, parser)
+        await bodies.parse(b"x" * size, bodies.hold(), parser)

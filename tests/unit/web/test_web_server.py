@@ -16,8 +16,9 @@ import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from structlog.testing import capture_logs
 
-from remediator.errors import StoreUnavailable
+from remediator.errors import Overloaded, StoreUnavailable
 from remediator.kit.clock import SystemClock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
@@ -111,10 +112,18 @@ class Service:
         found = self.metrics.registry.get_sample_value("remediator_deliveries_total", {"status": str(status)})
         return found or 0.0
 
+    def refused(self, reason: str) -> float:
+        found = self.metrics.registry.get_sample_value("remediator_refused_deliveries_total", {"reason": reason})
+        return found or 0.0
+
 
 @asynccontextmanager
 async def serving(
-    *, limits: Limits = DEFAULTS, health: Callable[[], Awaitable[Health]] = ready, **settings: Any
+    *,
+    limits: Limits = DEFAULTS,
+    health: Callable[[], Awaitable[Health]] = ready,
+    admit: Callable[[], None] = lambda: None,
+    **settings: Any,
 ) -> AsyncIterator[Service]:
     intake, metrics = Intake(), Metrics()
     parts = Parts(
@@ -126,6 +135,7 @@ async def serving(
         settings=Settings(**settings),
         clock=SystemClock(),
         admin_token=ADMIN,
+        admit=admit,
     )
     async with TestClient(TestServer(build_app(parts, limits=limits))) as client:
         yield Service(client, intake, metrics)
@@ -224,6 +234,83 @@ async def test_a_slow_store_is_answered_503_and_goes_on_storing() -> None:
         assert (503, "5") == (status, headers["Retry-After"])
         assert (0, False) == (accepted_before, service.intake.cancelled)
         assert 202 == (await service.post())[0]
+
+
+async def test_nothing_waits_behind_a_store_that_hangs() -> None:
+    """Each would cost its memory for as long as the store hangs, and hear the same in the end."""
+    async with serving(webhook={"accept_timeout": "50ms"}) as service:
+        service.intake.hang = asyncio.Event()
+        first = await service.post()
+        second = await service.post()
+        begun = service.intake.begun
+        service.intake.hang.set()
+        await until(lambda: len(service.intake.accepted) == 1)
+        third = await service.post()
+
+        assert [(503, "slow"), (503, "slow"), 202] == [
+            (first[0], first[1]["reason"]),
+            (second[0], second[1]["reason"]),
+            third[0],
+        ]
+        assert 1 == begun
+        assert 2 == service.refused("slow")
+
+
+async def test_a_sender_that_leaves_a_hanging_store_leaves_no_way_around_the_limit() -> None:
+    """A sender that hangs up early and comes again would pile up deliveries that nobody waits for."""
+    async with serving(webhook={"accept_timeout": "200ms"}) as service:
+        service.intake.hang = asyncio.Event()
+        with pytest.raises(asyncio.TimeoutError):
+            await service.client.post("/api/v1/alerts", data=FIRING, timeout=aiohttp.ClientTimeout(total=0.05))
+        end = asyncio.get_running_loop().time() + 0.3
+        await until(lambda: asyncio.get_running_loop().time() > end)
+        status, body, _ = await service.post()
+        service.intake.hang.set()
+
+        assert (503, "earlier alerts are not on disk yet; send these again") == (status, body["error"])
+        assert 1 == service.intake.begun
+
+
+async def test_under_pressure_a_delivery_is_refused_before_it_is_read() -> None:
+    """With its reason, for the sender's log, and in the metric; who may not call at all is told nothing of it."""
+
+    def admit() -> None:
+        raise Overloaded("too many runs wait", reason="backlog", retry_after=timedelta(seconds=9))
+
+    async with serving(admit=admit, webhook={"tokens": ["hook"]}) as service:
+        status, body, headers = await service.post(b"no alerts at all", Authorization="Bearer hook")
+        stranger, _, _ = await service.post()
+
+        assert (503, "9") == (status, headers["Retry-After"])
+        assert {"error": "too many runs wait", "reason": "backlog"} == body
+        assert 401 == stranger
+        assert (1, 1) == (service.refused("backlog"), service.answered(503))
+
+
+async def test_a_store_that_is_away_is_logged_once_until_it_is_back(service: Service) -> None:
+    """Senders try again many times, and the log may be on the disk that is full."""
+    service.intake.error = StoreUnavailable("the disk is full")
+    with capture_logs() as logs:
+        for _ in range(3):
+            assert "store" == (await service.post())[1]["reason"]
+        service.intake.error = None
+        for _ in range(2):
+            assert 202 == (await service.post())[0]
+
+    assert ["store_unavailable", "store_answers_again"] == [line["event"] for line in logs]
+    assert 3 == service.refused("store")
+
+
+async def test_a_body_that_is_made_to_take_many_times_its_size_is_refused() -> None:
+    """A megabyte of empty objects takes 70 of memory: enough of them would end the process."""
+    junk = b'{"alerts": [], "x": [' + b"{}," * 300_000 + b"{}]}"
+    alerts = b",".join(b'{"labels": {"alertname": "Down", "service": "web-%d"}}' % n for n in range(15_000))
+    async with serving(webhook={"max_body_mib": 1}) as service:
+        status, body, _ = await service.post(junk)
+        largest, _, _ = await service.post(b'{"alerts": [' + alerts + b"]}")
+
+        assert (413, "the body has too many objects for its size") == (status, body["error"])
+        assert 202 == largest
 
 
 async def test_stopping_waits_for_what_is_being_stored() -> None:
