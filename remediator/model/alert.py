@@ -35,6 +35,18 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True)
+class CutGroup:
+    """A group of which a delivery left alerts out, and how often these were asked for in vain."""
+
+    receiver: str
+    group_key: str
+    labels: Mapping[str, str]
+    missing: int
+    ask_at: datetime
+    tries: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Delivery:
     """One webhook request: its alerts, each fingerprint and state once, and what the envelope says of their group."""
 
@@ -46,6 +58,13 @@ class Delivery:
     external_url: str = ""
     truncated: int = 0
     repeated: int = 0  # alerts that stood in the body more than once
+
+    @property
+    def cut_group(self) -> CutGroup | None:
+        """What is to be fetched, where alerts were left out."""
+        if not self.truncated:
+            return None
+        return CutGroup(self.receiver, self.group_key, self.group_labels, self.truncated, self.received_at)
 
 
 _FNV_OFFSET, _FNV_PRIME, _64_BITS = 14695981039346656037, 1099511628211, 2**64 - 1

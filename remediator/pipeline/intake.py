@@ -4,17 +4,18 @@ Called by the webhook. It returns once everything is on disk, and never does any
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 
 import structlog
 
 from remediator.errors import BadExpression
+from remediator.kit import failpoints
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor, shorten
 from remediator.model.alert import Alert, AlertStatus, Delivery
-from remediator.model.ids import OwnerId, new_occurrence_id, new_run_id
+from remediator.model.ids import OwnerId, RunId, new_occurrence_id, new_run_id
 from remediator.model.occurrence import (
     Accepted,
     Closing,
@@ -26,14 +27,14 @@ from remediator.model.occurrence import (
     Ruling,
     Verdict,
 )
+from remediator.model.priority import Priority, priority_of
 from remediator.pipeline import matching, story
 from remediator.pipeline.dispatch import Dispatcher
 from remediator.pipeline.heartbeat import Heartbeat, judge_beat
-from remediator.pipeline.incomplete import Incomplete
 from remediator.pipeline.rulebook import Rulebook, scope_of
 from remediator.rules.book import Rule
 from remediator.settings import OccurrenceSettings
-from remediator.storage.store import Store
+from remediator.storage.store import FREE, Store
 
 log = structlog.get_logger(__name__)
 
@@ -116,7 +117,7 @@ class Intake:
         store: Store,
         rulebook: Rulebook,
         dispatcher: Dispatcher,
-        owner: OwnerId,
+        owner: Callable[[], OwnerId],
         clock: Clock,
         metrics: Metrics,
         redactor: Redactor,
@@ -134,7 +135,6 @@ class Intake:
         self._settings = settings
         self._channel = channel
         self._heartbeat = heartbeat
-        self.truncated = Incomplete()
 
     async def accept(self, delivery: Delivery) -> None:
         """Have a delivery on disk. Raises StoreUnavailable when that cannot be done now."""
@@ -151,9 +151,7 @@ class Intake:
         await self._store_and_wake(delivery, judge)
         if beats:
             beats.note(delivery)
-        if delivery.truncated:
-            self._metrics.truncated.inc(delivery.truncated)
-            self.truncated.put(delivery)
+        self._metrics.truncated.inc(delivery.truncated)
 
     async def settle_doubt(self, occurrence: Occurrence, *, firing: bool) -> None:
         """Decide on a doubtful alert whose window has ended: a new occurrence where it is firing, else nothing."""
@@ -172,21 +170,40 @@ class Intake:
         await self._store_and_wake(delivery, judge)
         log.info("doubt_settled", fingerprint=occurrence.fingerprint, firing=firing)
 
+    async def give_up(self, unheard: Sequence[Occurrence]) -> None:
+        """Close occurrences of which nothing was heard for so long that their resolve must have been missed."""
+        heard = {one.fingerprint: one.heard_at for one in unheard}
+
+        def judge(alert: Alert, known: Occurrence | None) -> Verdict:
+            if known is None or known.closed_at is not None or known.heard_at > heard[alert.fingerprint]:
+                return Verdict(Ruling.NOT_OPEN)  # it was heard meanwhile
+            return Verdict(Ruling.RESOLVED, close=Closing.RESOLVE_MISSED)
+
+        alerts = tuple(Alert(o.fingerprint, AlertStatus.RESOLVED, o.labels, {}, o.starts_at) for o in unheard)
+        delivery = Delivery(alerts, received_at=self._clock.now())
+        accepted = await self._store.accept(delivery, judge, self._owner())
+        for run in accepted.signalled_runs:
+            self._dispatcher.wake(run, delivery.received_at)
+
     async def _store_and_wake(self, delivery: Delivery, judge: Judge) -> None:
         unmatched: dict[str, str] = {}  # names by fingerprint: the store may ask more than once
+        urgent: dict[RunId, Priority] = {}
 
         def noting(alert: Alert, known: Occurrence | None) -> Verdict:
             verdict = judge(alert, known)
             is_beat = self._heartbeat is not None and self._heartbeat.is_beat(alert)
             if verdict.open is not None and not verdict.open.runs and not is_beat:
                 unmatched[alert.fingerprint] = alert.name
+            urgent.update((new.id, new.priority) for new in (verdict.open.runs if verdict.open else ()))
             return verdict
 
-        accepted = await self._store.accept(delivery, noting, self._owner)
+        owner = self._owner()
+        accepted = await self._store.accept(delivery, noting, owner)
+        failpoints.hit("accept.stored")
         self._count(delivery, accepted)
         self._tell_unmatched(unmatched)
-        for run, _ in accepted.new_runs:
-            self._dispatcher.wake(run, delivery.received_at)
+        for run, rule in accepted.new_runs if owner != FREE else ():
+            self._dispatcher.wake(run, delivery.received_at, urgent.get(run, Priority.NORMAL), rule)
         for run in accepted.signalled_runs:
             self._dispatcher.wake(run, delivery.received_at)
 
@@ -199,7 +216,8 @@ class Intake:
         run_id = new_run_id(now)
         summary = self._summarise(rule, alert)
         message = story.opening(run_id, rule.id, alert, summary, self._redactor)
-        return NewRun(run_id, rule.id, rule.digest, summary, self._channel, message, _group_of(rule, alert))
+        group, priority = _group_of(rule, alert), priority_of(alert.labels)
+        return NewRun(run_id, rule.id, rule.digest, summary, self._channel, message, group, priority)
 
     def _summarise(self, rule: Rule, alert: Alert) -> str:
         """The rule's summary for this alert; a summary that cannot be rendered never costs us the alert."""

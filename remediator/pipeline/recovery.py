@@ -1,36 +1,43 @@
 """After a start: what was left to do is due again. Later: doubtful alerts are decided, cut deliveries completed."""
 
-from collections.abc import Sequence
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.errors import RemediatorError, StoreUnavailable, Transient
 from remediator.kit.clock import Clock
-from remediator.model.alert import Delivery
+from remediator.kit.redaction import shorten
+from remediator.model.alert import CutGroup, Delivery
+from remediator.model.duration import say_duration
 from remediator.model.ids import OccurrenceId
 from remediator.model.occurrence import Occurrence
 from remediator.pipeline.dispatch import Dispatcher
-from remediator.pipeline.incomplete import CutGroup
 from remediator.pipeline.intake import Intake
 from remediator.storage.store import Store
 
 log = structlog.get_logger(__name__)
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
 _LOOK_EVERY = timedelta(seconds=1)
+_LOOK_FOR_UNHEARD = timedelta(hours=1)
 _ASK_AGAIN = timedelta(seconds=10)
 _AT_ONCE = 100
-_FETCH_TRIES = 6
+_FETCH_TRIES = 300  # the pauses grow to five minutes, so this makes a day
+_SAID = 200
 _FETCH_LATEST = timedelta(minutes=5)
 
 
 async def resume(store: Store, dispatcher: Dispatcher) -> int:
-    """Make every run due that an earlier process left with something to do; how many there are."""
+    """Make every run due that an earlier process left with something to do; how many there are.
+
+    Those that rest until later are looked at too, and go on resting: if the machine's clock was set back meanwhile, one
+    that was under way would else wait until the time at which it was woken comes again.
+    """
     wakes = await store.wakes()
-    for run, at in wakes:
-        dispatcher.wake(run, at)
+    for wake in wakes:
+        dispatcher.wake(wake.run, _LONG_AGO, wake.priority)
     return len(wakes)
 
 
@@ -42,11 +49,21 @@ class Doubts:
     asked about after everything else.
     """
 
-    def __init__(self, store: Store, intake: Intake, alertmanager: AlertmanagerClient | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        intake: Intake,
+        alertmanager: AlertmanagerClient | None,
+        clock: Clock,
+        *,
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`leads`: whether it is this process that decides, at this moment."""
         self._store = store
         self._intake = intake
         self._alertmanager = alertmanager
         self._clock = clock
+        self._leads = leads
         self._ask_from = clock.monotonic()
         self._not_before: dict[OccurrenceId, float] = {}  # of each that was tried in vain, when it is tried again
 
@@ -54,7 +71,8 @@ class Doubts:
         """Look every second until cancelled."""
         while True:
             try:
-                await self.settle_due()
+                if self._leads():
+                    await self.settle_due()
             except StoreUnavailable as error:
                 log.warning("doubts_wait_for_store", error=str(error))
             await self._clock.sleep(_LOOK_EVERY)
@@ -117,56 +135,120 @@ class Doubts:
         return True if sent_again else None
 
 
+class Unheard:
+    """Closes occurrences of which nothing was heard for so long that nobody will ever resolve them."""
+
+    def __init__(
+        self,
+        store: Store,
+        intake: Intake,
+        clock: Clock,
+        *,
+        give_up_after: timedelta,
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`leads`: whether it is this process that looks, at this moment."""
+        self._store = store
+        self._intake = intake
+        self._clock = clock
+        self._give_up_after = give_up_after
+        self._leads = leads
+
+    async def work(self) -> None:
+        """Look every hour until cancelled; the first time an hour after the start, when much may have come anew."""
+        while True:
+            await self._clock.sleep(_LOOK_FOR_UNHEARD)
+            try:
+                if self._leads():
+                    await self.close()
+            except StoreUnavailable as error:
+                log.warning("unheard_wait_for_store", error=str(error))
+
+    async def close(self) -> int:
+        """Close them; how many there were. Raises StoreUnavailable."""
+        before, count = self._clock.now() - self._give_up_after, 0
+        while unheard := await self._store.unheard(before, _AT_ONCE):
+            await self._intake.give_up(unheard)
+            count += len(unheard)
+        if count:
+            log.warning("alerts_given_up", count=count, unheard_for=say_duration(self._give_up_after))
+        return count
+
+
 class Completion:
     """Fetches from Alertmanager what its deliveries left out (`truncatedAlerts`), so that no alert is lost to a limit.
 
+    What is to be fetched is in the store since the delivery was accepted, and is asked for until it is here, for a day.
     Resolutions that were left out cannot be fetched: an alert that is gone shows up as a missed resolve.
     """
 
-    def __init__(self, intake: Intake, alertmanager: AlertmanagerClient | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        intake: Intake,
+        alertmanager: AlertmanagerClient | None,
+        clock: Clock,
+        *,
+        leads: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`leads`: whether it is this process that fetches, at this moment."""
+        self._store = store
         self._intake = intake
         self._alertmanager = alertmanager
         self._clock = clock
+        self._leads = leads
 
     async def work(self) -> None:
         """Complete deliveries until cancelled."""
         while True:
-            await self._intake.truncated.wait()
-            await self.complete_due()
+            try:
+                if self._leads():
+                    await self.complete_due()
+            except StoreUnavailable as error:
+                log.warning("completion_waits_for_store", error=str(error))
             await self._clock.sleep(_LOOK_EVERY)
 
     async def complete_due(self) -> None:
-        """Fetch every group whose time has come, each by itself: one that cannot be had keeps no other waiting."""
-        for group in self._intake.truncated.take_due(self._clock.monotonic()):
+        """Fetch every group whose time has come, each by itself: one that cannot be had keeps no other waiting.
+
+        Raises StoreUnavailable.
+        """
+        for group in await self._store.due_cut_groups(self._clock.now(), _AT_ONCE):
             try:
                 await self._complete(group)
-            except Transient as error:
-                self._try_again(group, error)
+            except StoreUnavailable:
+                raise
             except RemediatorError as error:
-                _give_up(group, error)
-            except Exception:
-                log.exception("delivery_not_completed", **group.told)
+                await self._try_again(group, str(error))
+            except Exception as error:
+                # A mistake of ours about one group must not end the service, nor lose the group.
+                log.exception("completion_broke", **_told(group))
+                await self._try_again(group, f"{type(error).__name__}: {error}")
+            else:
+                await self._store.drop_cut_group(group)
 
     async def _complete(self, group: CutGroup) -> None:
         """Fetch the alerts of a group and accept them."""
         if self._alertmanager is None:
             remedy = "set max_alerts: 0 in Alertmanager, or alertmanager.url here"
-            log.warning("delivery_truncated", remedy=remedy, **group.told)
+            log.warning("delivery_truncated", remedy=remedy, **_told(group))
             return
-        alerts = await self._alertmanager.firing(group.receiver, group.group_labels)
+        alerts = await self._alertmanager.firing(group.receiver, group.labels)
         await self._intake.accept(Delivery(alerts, received_at=self._clock.now(), receiver=group.receiver))
-        log.info("delivery_completed", fetched=len(alerts), **group.told)
+        log.info("delivery_completed", fetched=len(alerts), **_told(group))
 
-    def _try_again(self, group: CutGroup, error: Transient) -> None:
-        """A few times, ever later; then it is said in the log."""
+    async def _try_again(self, group: CutGroup, error: str) -> None:
+        """Ever later, for a day; then it is said in the log."""
         if group.tries + 1 >= _FETCH_TRIES:
-            _give_up(group, error)
+            log.error("delivery_not_completed", error=error, **_told(group))
+            await self._store.drop_cut_group(group)
             return
-        log.warning("delivery_not_completed_yet", error=str(error), **group.told)
-        pause = min(_ASK_AGAIN * 2**group.tries, _FETCH_LATEST)
-        later = self._clock.monotonic() + pause.total_seconds()
-        self._intake.truncated.put_back(replace(group, tries=group.tries + 1, not_before=later))
+        log.warning("delivery_not_completed_yet", error=error, **_told(group))
+        pause = min(_ASK_AGAIN * 2 ** min(group.tries, 10), _FETCH_LATEST)
+        await self._store.put_off_cut_group(group, self._clock.now() + pause)
 
 
-def _give_up(group: CutGroup, error: RemediatorError) -> None:
-    log.error("delivery_not_completed", error=str(error), **group.told)
+def _told(group: CutGroup) -> dict[str, str | int]:
+    """What a line of the log says of a group."""
+    receiver, key = shorten(group.receiver, _SAID), shorten(group.group_key, _SAID)
+    return {"missing": group.missing, "receiver": receiver, "group": key}

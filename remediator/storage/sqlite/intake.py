@@ -14,7 +14,7 @@ from remediator.model.message import PARENT, Post
 from remediator.model.occurrence import Accepted, Closing, Doubt, Judge, NewRun, Occurrence, Opening, Verdict
 from remediator.model.run import Joined, Resolved
 from remediator.storage import codec
-from remediator.storage.sqlite import outbox, reading, runs
+from remediator.storage.sqlite import cut_groups, outbox, reading, runs
 
 _TOLD_BY_NAME = 5  # alerts of one signal that joins carry their labels, and so many signals of one run
 
@@ -39,6 +39,8 @@ def accept(db: sqlite3.Connection, *, delivery: Delivery, judge: Judge, owner: O
             done.signalled += _change_known(db, known, alert, verdict, delivery)
         if verdict.open is not None:
             _open(db, verdict.open, alert, delivery, owner, done)
+    if delivery.cut_group is not None:
+        cut_groups.note(db, delivery.cut_group)
     for run, alerts in done.joined.items():
         _tell_joined(db, run, alerts, delivery.received_at)
     return Accepted(tuple(rulings), tuple(done.created), (*done.signalled, *done.joined))
@@ -125,8 +127,8 @@ def _create(
 ) -> None:
     db.execute(
         "INSERT INTO run (id, rule, rule_digest, occurrence, alert, alertname, summary, channel, owner, epoch,"
-        " signals, wake_at, created_at, open_group, open_alerts)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, ?, 1)",
+        " signals, wake_at, created_at, open_group, open_alerts, priority)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, ?, 1, ?)",
         (
             new.id,
             new.rule,
@@ -140,5 +142,6 @@ def _create(
             now,
             now,
             new.group or None,
+            new.priority,
         ),
     )

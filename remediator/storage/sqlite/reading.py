@@ -5,9 +5,11 @@ from datetime import datetime
 
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.occurrence import Occurrence
+from remediator.model.priority import Priority
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.storage import codec
 from remediator.storage.brief import in_short
+from remediator.storage.store import Wake
 
 
 def when(us: int | None) -> datetime | None:
@@ -41,9 +43,9 @@ def read_signals(db: sqlite3.Connection, run: RunId) -> tuple[Signal, ...]:
     return tuple(codec.read_signal(row["body"]) for row in rows)
 
 
-def wakes(db: sqlite3.Connection) -> tuple[tuple[RunId, datetime], ...]:
-    rows = db.execute("SELECT id, wake_at FROM run WHERE wake_at IS NOT NULL ORDER BY wake_at, id")
-    return tuple((RunId(row["id"]), codec.from_us(row["wake_at"])) for row in rows)
+def wakes(db: sqlite3.Connection) -> tuple[Wake, ...]:
+    rows = db.execute("SELECT id, wake_at, priority FROM run WHERE wake_at IS NOT NULL ORDER BY wake_at, id")
+    return tuple(Wake(RunId(row["id"]), codec.from_us(row["wake_at"]), Priority(row["priority"])) for row in rows)
 
 
 def list_runs(db: sqlite3.Connection, *, limit: int, outcome: str | None, active: bool) -> tuple[RunSummary, ...]:
@@ -95,6 +97,13 @@ def due_doubts(db: sqlite3.Connection, *, at: datetime, limit: int, sent_again: 
         f"{_OCCURRENCE} WHERE o.doubt_until <= :at AND (NOT :sent_again OR json_extract(o.doubt, '$.sent_again'))"
         " ORDER BY o.doubt_until LIMIT :limit",
         {"at": codec.to_us(at), "sent_again": sent_again, "limit": limit},
+    )
+    return tuple(map(_occurrence, rows))
+
+
+def unheard(db: sqlite3.Connection, *, before: datetime, limit: int) -> tuple[Occurrence, ...]:
+    rows = db.execute(
+        f"{_OCCURRENCE} WHERE o.closed_at IS NULL AND o.heard_at < ? LIMIT ?", (codec.to_us(before), limit)
     )
     return tuple(map(_occurrence, rows))
 

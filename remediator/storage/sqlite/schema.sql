@@ -44,7 +44,8 @@ CREATE TABLE run (
     ended_at    INTEGER,
     outcome     TEXT,
     open_group  TEXT,             -- the group whose alerts may join it; NULL where none may, or none may any more
-    open_alerts INTEGER NOT NULL  -- how many of its occurrences are open
+    open_alerts INTEGER NOT NULL, -- how many of its occurrences are open
+    priority    INTEGER NOT NULL DEFAULT 1  -- the smaller number goes first
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX run_due ON run (wake_at) WHERE wake_at IS NOT NULL;
 CREATE INDEX run_newest ON run (created_at DESC);
@@ -106,3 +107,14 @@ CREATE TABLE post (
 ) STRICT;
 CREATE UNIQUE INDEX post_notice ON post (channel, key) WHERE run IS NULL;
 CREATE INDEX post_waiting ON post (seq) WHERE sent_version < version;
+
+-- The groups of which a delivery left alerts out, until these are fetched.
+CREATE TABLE cut_group (
+    receiver  TEXT NOT NULL,
+    group_key TEXT NOT NULL,
+    labels    TEXT NOT NULL,
+    missing   INTEGER NOT NULL,
+    tries     INTEGER NOT NULL DEFAULT 0, -- how often it was asked for in vain
+    ask_at    INTEGER NOT NULL,
+    PRIMARY KEY (receiver, group_key)
+) STRICT, WITHOUT ROWID;

@@ -14,14 +14,14 @@ from typing import IO, Any, TypeVar
 from remediator.errors import BadSettings, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
-from remediator.model.alert import Delivery
+from remediator.model.alert import CutGroup, Delivery
 from remediator.model.facts import Ended, LateFinished, Started
 from remediator.model.ids import Digest, OwnerId, RunId
 from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.storage import codec
-from remediator.storage.sqlite import intake, integrity, migrating, outbox, reading, retention, runs
+from remediator.storage.sqlite import cut_groups, intake, integrity, migrating, outbox, reading, retention, runs
 from remediator.storage.sqlite.writer import Writer
 from remediator.storage.store import (
     Claim,
@@ -31,6 +31,7 @@ from remediator.storage.store import (
     Refusal,
     Reservation,
     Retention,
+    Wake,
 )
 
 T = TypeVar("T")
@@ -179,7 +180,19 @@ class SqliteStore:
     async def due_doubts(self, at: datetime, limit: int, *, sent_again: bool = False) -> tuple[Occurrence, ...]:
         return await self._read(partial(reading.due_doubts, at=at, limit=limit, sent_again=sent_again))
 
-    async def wakes(self) -> tuple[tuple[RunId, datetime], ...]:
+    async def unheard(self, before: datetime, limit: int) -> tuple[Occurrence, ...]:
+        return await self._find(partial(reading.unheard, before=before, limit=limit))
+
+    async def due_cut_groups(self, at: datetime, limit: int) -> tuple[CutGroup, ...]:
+        return await self._read(partial(cut_groups.due, at=at, limit=limit))
+
+    async def put_off_cut_group(self, group: CutGroup, ask_at: datetime) -> None:
+        await self._write(partial(cut_groups.put_off, group=group, ask_at=ask_at))
+
+    async def drop_cut_group(self, group: CutGroup) -> None:
+        await self._write(partial(cut_groups.drop, group=group))
+
+    async def wakes(self) -> tuple[Wake, ...]:
         return await self._read(reading.wakes)
 
     async def take(self, run: RunId, owner: OwnerId) -> Run | None:
@@ -288,6 +301,9 @@ class SqliteStore:
         rest = await self._write(partial(retention.delete_rest, old=old, limit=limit))
         return Forgotten(runs_gone, occurrences_gone) + rest
 
+    async def version(self) -> int:
+        return await self._read(_version)
+
     async def size(self) -> int:
         if self._directory is None:
             return await self._write(_pages_size)
@@ -296,6 +312,10 @@ class SqliteStore:
             return sum(part.stat().st_size for part in path.parent.glob(f"{FILE_NAME}*"))
         except OSError as error:
             raise StoreUnavailable(f"the store cannot be looked at: {error}") from error
+
+
+def _version(db: sqlite3.Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _pages_size(db: sqlite3.Connection) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from remediator.errors import StoreUnavailable
+from remediator.kit import failpoints
 from remediator.kit.metrics import Metrics
 
 T = TypeVar("T")
@@ -92,7 +93,9 @@ class Writer:
             self._connection.execute("BEGIN IMMEDIATE")
             for job in batch:
                 self._attempt(job)
+            failpoints.hit("store.commit.before")
             self._connection.execute("COMMIT")
+            failpoints.hit("store.commit.after")
         except Exception as error:
             self._give_up(batch, error)
         else:

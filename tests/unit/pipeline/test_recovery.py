@@ -14,8 +14,9 @@ from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, Delivery, fingerprint_of
 from remediator.model.occurrence import Occurrence
+from remediator.model.run import Resolved
 from remediator.pipeline.dispatch import HeapDispatcher
-from remediator.pipeline.recovery import Completion, Doubts, resume
+from remediator.pipeline.recovery import Completion, Doubts, Unheard, resume
 from remediator.settings import AlertmanagerSettings
 from remediator.storage.sqlite import SqliteStore
 from tests.unit.pipeline.harness import SECOND, Harness, alert, rule
@@ -291,37 +292,42 @@ def group_of(name: str) -> Mapping[str, object]:
     return {"labels": {"alertname": name}, "alerts": [{"labels": labels, "startsAt": "2026-01-01T00:00:00Z"}]}
 
 
+async def waiting(desk: Harness) -> list[str]:
+    """The groups that are still to be fetched, now or later."""
+    return [group.group_key for group in await desk.store.due_cut_groups(desk.clock.now() + timedelta(days=2), 100)]
+
+
 @pytest.mark.parametrize("status", [400, 404, 500])
 async def test_a_group_that_is_refused_keeps_no_other_waiting(
     desk: Harness, alertmanager: Alertmanager, client: AlertmanagerClient, status: int
 ) -> None:
     """The first one used to be tried for a minute before the second had its turn."""
-    completion = Completion(desk.process.intake, client, desk.clock)
+    completion = Completion(desk.store, desk.process.intake, client, desk.clock)
     alertmanager.refuse, alertmanager.groups = {"sick": status}, [group_of("well")]
     for name in ("sick", "well"):
         await desk.process.intake.accept(cut_delivery(desk, name))
     await completion.complete_due()
 
     assert ["well"] == [run.alert.labels["service"] for run in await desk.runs()]
-    assert (0 if status == 400 else 1) == len(desk.process.intake.truncated)
+    assert ["sick"] == await waiting(desk)
 
 
-async def test_a_group_is_tried_again_for_a_while_and_then_given_up(
+async def test_a_group_is_tried_again_for_a_day_and_then_given_up(
     desk: Harness, alertmanager: Alertmanager, client: AlertmanagerClient
 ) -> None:
     """Alertmanager may be restarting; but nothing is asked for ever."""
-    completion = Completion(desk.process.intake, client, desk.clock)
+    completion = Completion(desk.store, desk.process.intake, client, desk.clock)
     alertmanager.status = 503
     await desk.process.intake.accept(cut_delivery(desk, "web"))
-    for _ in range(20 * 60):
-        await desk.clock.advance(SECOND)
+    for _ in range(26 * 12):
+        await desk.clock.advance(timedelta(minutes=5))
         await completion.complete_due()
-    waiting, questions = len(desk.process.intake.truncated), alertmanager.questions
+    left, questions = await waiting(desk), alertmanager.questions
     alertmanager.status, alertmanager.groups = 200, [group_of("web")]
     await desk.process.intake.accept(cut_delivery(desk, "web"))
     await completion.complete_due()
 
-    assert (0, 6) == (waiting, questions)
+    assert ([], 300) == (left, questions)
     assert 1 == len(await desk.runs())
 
 
@@ -335,7 +341,7 @@ async def test_a_group_that_breaks_its_completion_ends_nothing(desk: Harness, al
             return await super().firing(receiver, group_labels)
 
     client = Broken(AlertmanagerSettings(url=alertmanager.url, timeout=2 * SECOND))
-    completion = Completion(desk.process.intake, client, desk.clock)
+    completion = Completion(desk.store, desk.process.intake, client, desk.clock)
     alertmanager.groups = [group_of("well")]
     for name in ("bad", "well"):
         await desk.process.intake.accept(cut_delivery(desk, name))
@@ -343,7 +349,20 @@ async def test_a_group_that_breaks_its_completion_ends_nothing(desk: Harness, al
     await client.close()
 
     assert ["well"] == [run.alert.labels["service"] for run in await desk.runs()]
-    assert 0 == len(desk.process.intake.truncated)
+    assert ["bad"] == await waiting(desk)
+
+
+async def test_what_is_to_be_fetched_outlives_the_process(
+    desk: Harness, alertmanager: Alertmanager, client: AlertmanagerClient
+) -> None:
+    """The delivery was answered 202: its sender will not send the rest by itself."""
+    alertmanager.groups = [group_of("web")]
+    await desk.process.intake.accept(cut_delivery(desk, "web"))
+    await desk.crash()
+    await Completion(desk.store, desk.process.intake, client, desk.clock).complete_due()
+
+    assert ["web"] == [run.alert.labels["service"] for run in await desk.runs()]
+    assert [] == await waiting(desk)
 
 
 async def test_a_doubt_outlives_the_process(desk: Harness) -> None:
@@ -375,8 +394,25 @@ async def test_every_run_with_something_to_do_is_due_after_a_start(desk: Harness
     await desk.deliver(alert("two"))
     dispatcher = HeapDispatcher(desk.clock)
     count = await resume(desk.store, dispatcher)
-    found = {await dispatcher.next() for _ in range(count)}
+    found = {(await dispatcher.next()).run for _ in range(count)}
     await desk.process.start()
 
     assert {run.id for run in await desk.runs()} == found
     assert 2 == count
+
+
+async def test_an_alert_of_which_nobody_speaks_any_more_is_closed_and_its_run_told(desk: Harness) -> None:
+    """Somebody has removed the service and its alert with it; what it was would be kept for ever."""
+    await desk.deliver(alert("gone"))
+    await desk.deliver(alert("heard"))
+    await desk.clock.advance(timedelta(days=29))
+    await desk.deliver(alert("heard"))
+    await desk.clock.advance(timedelta(days=2))
+    unheard = Unheard(desk.store, desk.process.intake, desk.clock, give_up_after=timedelta(days=30))
+    counts = [await unheard.close(), await unheard.close()]
+    gone = next(run for run in await desk.runs() if run.alert.labels["service"] == "gone")
+
+    assert [1, 0] == counts
+    assert (await occurrence(desk, "gone")).closed_at is not None
+    assert (await occurrence(desk, "heard")).closed_at is None
+    assert [True] == [signal.missed for signal in gone.signals if isinstance(signal, Resolved)]

@@ -153,7 +153,8 @@ def tables_of(folder: Path) -> dict[str, str]:
     with closing(sqlite3.connect(folder / "remediator.sqlite3")) as db:
         rows = db.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL").fetchall()
     lines = {name: [line.partition("--")[0] for line in sql.splitlines()] for name, sql in rows}
-    return {name: " ".join(" ".join(text).replace('"', "").split()) for name, text in lines.items()}
+    words = {name: " ".join(" ".join(text).replace('"', "").split()) for name, text in lines.items()}
+    return {name: text.replace(" ,", ",").replace(" )", ")") for name, text in words.items()}
 
 
 async def test_a_migrated_store_has_the_tables_of_a_new_one(tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ async def test_a_migrated_store_still_knows_everything(tmp_path: Path) -> None:
     assert ("r1", "parent", 2, "C1:1.0", True) == (post.run, post.key, post.version, post.ref, post.attempted)
     assert known is not None
     assert known.runs_ended_at is None  # one of its two runs is under way
-    assert [RunId("r2")] == [run for run, _ in wakes]
+    assert [RunId("r2")] == [wake.run for wake in wakes]
 
 
 async def test_a_migrated_store_goes_on(tmp_path: Path) -> None:
