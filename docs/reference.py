@@ -16,7 +16,7 @@ from remediator.cli import main as command_line
 from remediator.cli.fields import flat, one_of, say_bounded, say_default, say_kind, with_items
 from remediator.kit.metrics import Metrics
 from remediator.model.duration import say_duration
-from remediator.plugins import Action, Actions
+from remediator.plugins import Action, Actions, Permission
 from remediator.settings import Secret, Section, Settings
 
 HERE = Path(__file__).parent
@@ -48,7 +48,8 @@ The effect is `read` (changes nothing), `change`, or `destroy` (what it does can
 in every mode). Only reading actions may stand in `diagnose` and `checks`; `command.run` may where the command's effect
 is `read`, which is looked at when it is called. A step may have a `timeout` beside its action; without one the action's
 own time limit holds. Reading is tried up to three times where the other side does not answer, and so is a change that
-is idempotent; any other change is tried once. `remediator actions` lists what is installed.
+is idempotent; any other change is tried once. Permissions are what the other side has to let it do; `remediator
+doctor` asks whether it does. `remediator actions` lists what is installed.
 """
 
 _METRICS_INTRO = """
@@ -67,7 +68,7 @@ or give `--url` and the variable `REMEDIATOR_TOKEN`.
 |---|---|
 | 0 | done |
 | 1 | findings: mistakes were found, or what was asked for is not there or not possible now |
-| 2 | the command line or the settings are wrong |
+| 2 | the command line or the settings are wrong; to `check`, mistakes of the settings are findings (1) |
 | 4 | the service cannot be reached, or could not answer |
 | 5 | not allowed: the token is missing or wrong |
 
@@ -83,8 +84,15 @@ A schema tells mistakes of form only; `remediator check` tells all of them, in a
 (`remediator check -o github`). For completion in a shell, see [`remediator completion`](#remediator-completion).
 """
 
+_FAMILY = "the kind of system, as in the names of actions: `docker`, `http`, …"
 _LABELS = {
     ("remediator_deliveries", "status"): "the HTTP status of the answer",
+    ("remediator_refused_deliveries", "reason"): (
+        "`backlog` (too many runs wait), `disk` (too little is free on the store's), `memory` (too many large bodies "
+        "at once), `slow` (storing took longer than `webhook.accept_timeout`, or earlier ones are not stored yet), "
+        "`store` (it cannot be written), `fault` (ours; the log has it)"
+    ),
+    ("remediator_under_pressure", "reason"): "`backlog`, `disk`",
     ("remediator_alerts", "ruling"): (
         "`opened` (a new occurrence), `reopened` (new, and the resolve of the old one was missed), `repeated`, "
         "`doubtful` (may be a late duplicate; decided later), `resolved`, `not_open` (a resolve of what is not open), "
@@ -99,6 +107,10 @@ _LABELS = {
     ),
     ("remediator_step_seconds", "action"): "the action's name",
     ("remediator_step_seconds", "status"): "`done`, `failed` or `unknown`",
+    ("remediator_breakers_open", "family"): _FAMILY,
+    ("remediator_calls_waiting", "family"): _FAMILY,
+    ("remediator_calls_not_made", "family"): _FAMILY,
+    ("remediator_calls_not_made", "reason"): "`away` (the breaker is open), `busy` (no place in time)",
     ("remediator_plans_held", "reason"): "a [reason](glossary.md#reasons), as the name in code: `needs_approval`, …",
     ("remediator_posts", "result"): (
         "`sent`, `delayed` (the chat could not take it now), `uncertain` (it may have landed), `failed`, "
@@ -200,8 +212,15 @@ def _nature(action: Action) -> Iterator[str]:
         yield f"Idempotent: {'yes' if action.idempotent else 'no'}"
     limit = "depends on its parameters and on the settings" if varies else say_duration(action.timeout)
     yield f"Time limit: {limit}"
+    if action.permissions:
+        yield f"Permissions: {', '.join(map(_say_permission, action.permissions))}"
     if action.resolve is not None:
         yield f"Target: {flat(action.resolve.__doc__)}"
+
+
+def _say_permission(permission: Permission) -> str:
+    """What the other side has to let an action do."""
+    return f"`{permission.name}`" + (f" (without it, {permission.without})" if permission.without else "")
 
 
 def _table(head: tuple[str, ...], rows: Iterator[tuple[Any, ...]]) -> str:

@@ -25,7 +25,9 @@ from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor, shorten
 from remediator.kit.tasks import Background
 from remediator.model.alert import Delivery
-from remediator.model.ids import OwnerId, RunId, new_owner_id
+from remediator.model.duration import say_duration
+from remediator.model.ids import RunId, new_owner_id
+from remediator.model.priority import Priority
 from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Signal
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.diagnosis import Diagnosis
@@ -38,9 +40,13 @@ from remediator.pipeline.housekeeping import Housekeeping
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.outbox import Outbox
 from remediator.pipeline.planning import Planner
-from remediator.pipeline.recovery import Completion, Doubts, resume
+from remediator.pipeline.pressure import Pressure
+from remediator.pipeline.recovery import Completion, Doubts, Unheard, resume
 from remediator.pipeline.reloading import Reloader
+from remediator.pipeline.replicas import Alone, Replicas
 from remediator.pipeline.rulebook import Rulebook
+from remediator.pipeline.store_check import StoreCheck
+from remediator.pipeline.systems import Systems
 from remediator.pipeline.verification import Watch
 from remediator.pipeline.worker import Worker
 from remediator.plugins import Actions
@@ -49,15 +55,18 @@ from remediator.rules.loading import load_book
 from remediator.rules.watching import Look, RuleFiles, look_at
 from remediator.settings import Settings, StoreSettings
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Store
+from remediator.storage.store import SharedStore, Store
 from remediator.web.auth import admin_token, refuse_open_door
 from remediator.web.health import Health, HealthCheck
+from remediator.web.listening import Connections, Listener, most_connections
 from remediator.web.server import Parts, build_app
 
 log = structlog.get_logger(__name__)
 
 _OUTBOX_LATE = 60.0  # seconds that a chat message may wait before readiness says so
 _HEALTH_EVERY = timedelta(seconds=15)
+_CLOCK_WRONG = timedelta(minutes=1)  # a difference to the machine's clock that people should know of
+_HEALTH_PATIENCE = 3.0  # seconds for one look at something of ours
 _TERMINAL = "terminal"
 
 
@@ -90,7 +99,7 @@ class Runs:
     async def _say(self, run: RunId, signal: Signal) -> bool:
         stored = await self.store.signal(run, signal)
         if stored:
-            self.dispatcher.wake(run, self.clock.now())
+            self.dispatcher.wake(run, self.clock.now(), Priority.HIGH)  # a person waits to see it done
         return stored
 
 
@@ -113,23 +122,36 @@ class App:
         self.clock = clock or SystemClock()
         self.metrics = Metrics()
         self.redactor = Redactor(settings.secrets())
-        self.owner: OwnerId = new_owner_id(self.clock.now())
         self.clients = Clients(settings)
         self.reach = Reach(self.clients, self.redactor)
-        self.store = _store_of(settings.store, self.clock, self.metrics)
+        self.systems = Systems(settings.systems, self.clock, self.metrics, self.redactor)
+        self.shared = _shared_store_of(settings.store, self.clock, self.metrics)
+        self.store: Store = self.shared or SqliteStore(settings.store.directory, clock=self.clock, metrics=self.metrics)
         self.rulebook = Rulebook(book, actions, self.store)
-        self.dispatcher = HeapDispatcher(self.clock)
+        self.dispatcher = HeapDispatcher(self.clock, at_once_per_rule=settings.pipeline.most_of_one_rule)
         self.chat = chat or _chat_of(settings)
         self._channel = settings.slack.channel if self.chat.name != _TERMINAL else _TERMINAL
         self.died: str | None = None
         self.port: int | None = None
         self._on_death = on_death
         self._background = Background(self._note_death)
+        self._presence = Background(self._note_death)  # ends last: who stops slowly is not dead
         self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
+        self._store_check = StoreCheck(self.store, self.clock)
         self._is_open = False
         self._is_started = False
+        self.pressure = Pressure(
+            waiting=lambda: self.dispatcher.due,
+            disk=settings.store.directory if settings.store.url is None else None,
+            settings=settings.pressure,
+            clock=self.clock,
+            metrics=self.metrics,
+            unclaimed=self._count_unclaimed if self.shared is not None else None,
+        )
         self.heartbeat = self._listen_for_heartbeat()
         self.intake, self.worker, self.outbox, self.doubts = self._wire()
+        self.replicas = self._join_others()
         self.rule_files = RuleFiles(settings.rules, self.clock, seen=seen)
         self.reloader = Reloader(
             paths=settings.rules,
@@ -170,7 +192,7 @@ class App:
         self.outbox.nudge()
 
     def _wire(self) -> tuple[Intake, Worker, Outbox, Doubts]:
-        calls = Calls(self.clients, self.clock, self.redactor, self.metrics)
+        calls = Calls(self.clients, self.clock, self.redactor, self.metrics, self.systems)
         guards = Guards([Unbuilt(), Targets(self.settings.pipeline.max_targets), Conflicts()])
         stages = Stages(
             diagnosis=Diagnosis(calls),
@@ -193,7 +215,7 @@ class App:
             store=self.store,
             rulebook=self.rulebook,
             dispatcher=self.dispatcher,
-            owner=self.owner,
+            owner=lambda: self.replicas.owner_of_new,
             clock=self.clock,
             metrics=self.metrics,
             redactor=self.redactor,
@@ -205,10 +227,11 @@ class App:
             store=self.store,
             flow=flow,
             dispatcher=self.dispatcher,
-            owner=self.owner,
+            owner=lambda: self.replicas.owner,
             clock=self.clock,
             metrics=self.metrics,
             runs_at_once=self.settings.pipeline.runs_at_once,
+            changes_at_once=self.settings.pipeline.most_changes,
         )
         outbox = Outbox(
             store=self.store,
@@ -217,8 +240,29 @@ class App:
             metrics=self.metrics,
             interval=self.settings.slack.post_interval if self.chat.name != _TERMINAL else timedelta(0),
             moved={_TERMINAL: self.settings.slack.channel} if self.chat.name != _TERMINAL else {},
+            leads=self._leads,
         )
-        return intake, worker, outbox, Doubts(self.store, intake, self.clients.alertmanager, self.clock)
+        doubts = Doubts(self.store, intake, self.clients.alertmanager, self.clock, leads=self._leads)
+        return intake, worker, outbox, doubts
+
+    def _join_others(self) -> Alone | Replicas:
+        if self.shared is None:
+            return Alone(new_owner_id(self.clock.now()), self.metrics)
+        return Replicas(
+            store=self.shared,
+            places=self.worker,
+            dispatcher=self.dispatcher,
+            clock=self.clock,
+            metrics=self.metrics,
+            name=socket.gethostname(),
+        )
+
+    async def _count_unclaimed(self) -> int:
+        """Runs that are due and that none of those who share the store has taken up, as far as it matters."""
+        return await self.shared.count_unclaimed(self.settings.pressure.most_waiting + 1) if self.shared else 0
+
+    def _leads(self) -> bool:
+        return self.replicas.leads
 
     async def start(self) -> None:
         """Open the store, take up what was left, and listen. Raises BadSettings with the reason where that fails."""
@@ -227,26 +271,34 @@ class App:
         self._is_open = True
         await self.rulebook.remember()
         self.reloader.note_start()
-        resumed = await resume(self.store, self.dispatcher)
+        resumed = await self._take_up()
         if self.heartbeat is not None:
             await self.heartbeat.recall()
+        await self.pressure.look()
         await self._listen()  # first, so that a service that cannot listen has not begun to act
         self._background.start(self.worker.work(), name="worker")
         self._background.start(self.outbox.work(), name="outbox")
         self._background.start(self.doubts.work(), name="doubts")
-        completion = Completion(self.intake, self.clients.alertmanager, self.clock)
+        completion = Completion(self.store, self.intake, self.clients.alertmanager, self.clock, leads=self._leads)
         self._background.start(completion.work(), name="completion")
+        self._background.start(self._unheard().work(), name="unheard")
+        self._background.start(self.pressure.work(), name="pressure")
         self._background.start(self._watch_health(), name="health")
         self._background.start(self.reloader.work(), name="rules")
         self._background.start(self._housekeeping().work(), name="housekeeping")
         if self.heartbeat is not None:
             self._background.start(self.heartbeat.work(), name="heartbeat")
+        if isinstance(self.replicas, Replicas):
+            self._background.start(self.replicas.claim(), name="claims")
+            self._background.start(self.replicas.look_after(), name="overdue")
         if self.settings.rules_watch:
             self._background.start(self.rule_files.watch(self.reloader.ask), name="rules-watch")
         else:
             await self.rule_files.look(self.reloader.ask)  # they may have changed while the service was starting
         self.metrics.runs_waiting.set_function(self._count_due)
         self.metrics.runs_waiting_seconds.set_function(self._measure_lateness)
+        self.metrics.runs_waiting_to_change.set_function(lambda: self.worker.waiting_to_change)
+        self.metrics.clock_ahead_seconds.set_function(self._measure_clock)
         self._is_started = True
         log.info(
             "service_started",
@@ -259,6 +311,18 @@ class App:
         for what, remedy in not_configured(self.settings):
             log.warning("not_configured", what=what, remedy=remedy)
 
+    async def _take_up(self) -> int:
+        """What was left to do is due again: all of it here, or what is claimed from a store that others share."""
+        if isinstance(self.replicas, Alone):
+            return await resume(self.store, self.dispatcher)
+        await self.replicas.join()
+        self._presence.start(self.replicas.beat(), name="beats")
+        return await self.replicas.claim_due()
+
+    def _unheard(self) -> Unheard:
+        give_up_after = self.settings.occurrences.give_up_after
+        return Unheard(self.store, self.intake, self.clock, give_up_after=give_up_after, leads=self._leads)
+
     def _housekeeping(self) -> Housekeeping:
         return Housekeeping(
             store=self.store,
@@ -267,6 +331,7 @@ class App:
             metrics=self.metrics,
             settings=self.settings.store,
             occurrences=self.settings.occurrences,
+            leads=self._leads,
         )
 
     def reload_rules(self) -> None:
@@ -275,15 +340,20 @@ class App:
 
     async def _listen(self) -> None:
         host, port = self.settings.address
+        connections = Connections(most_connections(self.settings.pressure.most_connections))
+        self.metrics.connections.set_function(lambda: connections.count)
         parts = Parts(
             accept=self._accept,
             runs=Runs(self.store, self.dispatcher, self.clock),
             alerts=self.store,
+            breakers=self.systems,
             health=self.health,
             metrics=self.metrics,
             settings=self.settings,
             clock=self.clock,
             admin_token=admin_token(self.settings.store.directory),
+            admit=self.pressure.admit,
+            connections=connections,
         )
         self._runner = web.AppRunner(
             build_app(parts),
@@ -291,12 +361,13 @@ class App:
             shutdown_timeout=self.settings.pipeline.stop_grace.total_seconds(),
         )
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, backlog=1024)
+        if (server := self._runner.server) is None:
+            raise RuntimeError("the HTTP server was not made")
+        self._listener = Listener(server, connections)
         try:
-            await site.start()
+            self.port = await self._listener.open(host, port)
         except OSError as error:
             raise BadSettings(f"cannot listen on {self.settings.listen}: {_reason(error)}") from error
-        self.port = self._runner.addresses[0][1]
 
     async def _accept(self, delivery: Delivery) -> None:
         """Have a delivery on disk, and its first messages on their way."""
@@ -305,14 +376,20 @@ class App:
 
     async def stop(self) -> None:
         """Stop in order: no new deliveries, runs at rest, the outbox, the store."""
+        if self._listener is not None:
+            await self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
         await self._background.stop()
         await self.worker.stop(self.settings.pipeline.stop_grace)
         await self.clients.close()
         await self.chat.close()
+        await self._store_check.close()
         if self._is_open:
             await self.reloader.note_stop()
+            await self._presence.stop()
+            if isinstance(self.replicas, Replicas):
+                await self.replicas.leave()
             await self.store.close()
             self._is_open = False
         if self._is_started:
@@ -325,18 +402,28 @@ class App:
 
     async def health(self) -> Health:
         """Whether alerts can be accepted, and what is degraded and why."""
-        checks = (
-            await self._check_store(),
-            self._check_parts(),
-            self._check_rules(),
-            await self._check_chat(),
-        )
+        store, chat = await asyncio.gather(self._check_store(), self._check_chat())
+        checks = (store, self._check_pressure(), self._check_parts(), self._check_rules(), chat)
         degraded = tuple(
             HealthCheck(what, ok=True, degraded=True, detail=remedy) for what, remedy in not_configured(self.settings)
         )
         ready = all(check.ok for check in checks)
         self.metrics.ready.set(ready)
-        return Health(ready, (*checks, *self._check_heartbeat(), *degraded, *self._check_reach()))
+        more = (
+            *self._check_replicas(),
+            *self._check_heartbeat(),
+            *degraded,
+            *self._check_reach(),
+            self._check_systems(),
+            *self._check_clock(),
+        )
+        return Health(ready, (*checks, *more))
+
+    def _check_replicas(self) -> tuple[HealthCheck, ...]:
+        """Who shares the store; nothing where nobody can."""
+        if isinstance(self.replicas, Alone):
+            return ()
+        return (HealthCheck("replicas", ok=True, detail=self.replicas.state),)
 
     def _check_heartbeat(self) -> tuple[HealthCheck, ...]:
         """That alerts have stopped coming keeps none out."""
@@ -352,11 +439,28 @@ class App:
             for name, trouble in self.reach.troubles.items()
         )
 
+    def _check_systems(self) -> HealthCheck:
+        """What steps have found out; one that does not answer keeps no alerts out."""
+        is_any_away, told = self.systems.summary()
+        return HealthCheck("systems", ok=True, degraded=is_any_away, detail=told)
+
+    def _check_clock(self) -> tuple[HealthCheck, ...]:
+        """That the machine's clock was set keeps nothing from working; but what is stored and told has other times."""
+        ahead = self.clock.ahead
+        if abs(ahead) < _CLOCK_WRONG:
+            return ()
+        told = f"the machine's clock was set by {'-' if ahead < timedelta(0) else '+'}{say_duration(abs(ahead))} since"
+        remedy = "the start; it is followed by a hundredth of the time that passes, or at once by a restart"
+        return (HealthCheck("clock", ok=True, degraded=True, detail=f"{told} {remedy}"),)
+
     def _count_due(self) -> float:
         return self.dispatcher.due
 
     def _measure_lateness(self) -> float:
         return self.dispatcher.lateness.total_seconds()
+
+    def _measure_clock(self) -> float:
+        return self.clock.ahead.total_seconds()
 
     async def _watch_health(self) -> None:
         """Keep the metric `remediator_ready` true, whoever asks, and know which other services answer."""
@@ -365,11 +469,13 @@ class App:
             await self.clock.sleep(_HEALTH_EVERY)
 
     async def _check_store(self) -> HealthCheck:
-        try:
-            await self.store.probe()
-        except RemediatorError as error:
-            return HealthCheck("store", ok=False, detail=str(error))
-        return HealthCheck("store", ok=True, detail="writable")
+        trouble = await self._store_check.trouble()
+        return HealthCheck("store", ok=trouble is None, detail=trouble or "writable")
+
+    def _check_pressure(self) -> HealthCheck:
+        """While deliveries are refused, another replica takes them, if a load balancer goes by readiness."""
+        trouble = self.pressure.trouble
+        return HealthCheck("pressure", ok=trouble is None, detail=trouble or "deliveries are taken")
 
     def _check_parts(self) -> HealthCheck:
         if self.died is not None:
@@ -385,9 +491,10 @@ class App:
     async def _check_chat(self) -> HealthCheck:
         """Chat never keeps alerts out: what waits is told later."""
         try:
-            state = await self.store.outbox_state()
-        except RemediatorError as error:
-            return HealthCheck("chat", ok=True, degraded=True, detail=str(error))
+            async with asyncio.timeout(_HEALTH_PATIENCE):
+                state = await self.store.outbox_state()
+        except (RemediatorError, TimeoutError) as error:
+            return HealthCheck("chat", ok=True, degraded=True, detail=str(error) or "the store does not answer")
         age = (self.clock.now() - state.oldest).total_seconds() if state.oldest else 0.0
         late = age > _OUTBOX_LATE or self.outbox.trouble is not None
         why = f": {shorten(self.redactor.text(self.outbox.trouble), 200)}" if self.outbox.trouble else ""
@@ -420,9 +527,9 @@ def _reason(error: OSError) -> str:
     return os.strerror(error.errno).lower()
 
 
-def _store_of(settings: StoreSettings, clock: Clock, metrics: Metrics) -> Store:
+def _shared_store_of(settings: StoreSettings, clock: Clock, metrics: Metrics) -> SharedStore | None:
     if settings.url is None:
-        return SqliteStore(settings.directory, clock=clock, metrics=metrics)
+        return None
     from remediator.storage.postgres import PostgresStore  # its library takes a quarter of a second to import
 
     return PostgresStore(settings, clock=clock, metrics=metrics)

@@ -5,11 +5,14 @@ RemediatorError
 │   ├── BadPayload        a webhook body that is not JSON of Alertmanager's shape
 │   ├── BadRules          rule files with mistakes
 │   ├── BadSettings       settings that cannot be used
+│   │   └── MistakenSettings  (in `settings`) a file and variables with mistakes, each with its place
 │   └── BadExpression     an expression that cannot be evaluated with the values it met
 │       └── NoEvidence      it needs the result of a diagnosis step that has failed
 ├── Transient           worth another try
 │   ├── Unavailable       a service that we need does not answer; nothing was done there
-│   └── StoreUnavailable  our own store cannot write now
+│   │   └── NotAsked        it was not asked at all: it is left alone for a while, or too many ask it already
+│   ├── StoreUnavailable  our own store cannot write now
+│   └── Overloaded        we take nothing new now, so that what was taken gets done
 ├── Failed              final: it was tried and the answer is no
 │   ├── TargetGone        what was to be acted on is not there, or is not what was seen
 │   └── NotAllowed        a limit of ours forbids it
@@ -60,8 +63,20 @@ class Unavailable(Transient):
     """A service that we need does not answer. Nothing was done there."""
 
 
+class NotAsked(Unavailable):
+    """It was not asked at all: its circuit breaker is open, or there was no place among the calls to it."""
+
+
 class StoreUnavailable(Transient):
     """Our own store cannot write now."""
+
+
+class Overloaded(Transient):
+    """We take nothing new now, so that what was taken gets done. `reason` is a word for it, for metrics."""
+
+    def __init__(self, message: str, *, reason: str, retry_after: timedelta = timedelta(seconds=5)) -> None:
+        super().__init__(message, retry_after=retry_after)
+        self.reason = reason
 
 
 class Failed(RemediatorError):

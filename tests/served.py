@@ -7,7 +7,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,6 +51,8 @@ class Served:
     port: int = field(default_factory=services.free_port)
     process: "subprocess.Popen[bytes] | None" = None
     starts: int = 0
+    wrapper: Sequence[str] = ()
+    """A program, with its arguments, that becomes the service: one that plays faults to it, such as `fiu-run`."""
 
     @property
     def url(self) -> str:
@@ -81,7 +83,8 @@ class Served:
     def spawn(self) -> "subprocess.Popen[bytes]":
         """Begin to start it."""
         self.starts += 1
-        argv = [sys.executable, "-m", "remediator", "-c", str(self.folder / "remediator.yaml"), "serve"]
+        ours = [sys.executable, "-m", "remediator", "-c", str(self.folder / "remediator.yaml"), "serve"]
+        argv = [*self.wrapper, *ours]
         with (
             (self.folder / f"out-{self.starts}").open("wb") as out,
             (self.folder / f"log-{self.starts}").open("wb") as log,

@@ -280,11 +280,17 @@ def prometheus(
 
 @contextmanager
 def alertmanager(
-    *, webhook: str = "", route: Mapping[str, Any] | None = None, receiver: str = "remediator", max_alerts: int = 0
+    *,
+    webhook: str = "",
+    route: Mapping[str, Any] | None = None,
+    receiver: str = "remediator",
+    max_alerts: int = 0,
+    cluster: Sequence[str] = ("--cluster.listen-address=",),
 ) -> Iterator[Service]:
-    """An Alertmanager, alone, whose one receiver posts to `webhook`; `address` is its URL.
+    """An Alertmanager whose one receiver posts to `webhook`; `address` is its URL.
 
-    `route` changes the root route, which groups nothing and waits for nothing.
+    `route` changes the root route, which groups nothing and waits for nothing. `cluster` are its arguments about that:
+    by default it is alone.
     """
     with _folder("alertmanager") as folder:
         port = free_port()
@@ -297,7 +303,7 @@ def alertmanager(
             f"--config.file={folder / 'config.json'}",
             f"--storage.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
-            "--cluster.listen-address=",
+            *cluster,
         ]
         url = f"http://127.0.0.1:{port}"
         with _running(argv, address=url, answers=lambda: _is_ready(url), log=folder / "log") as service:
@@ -305,10 +311,10 @@ def alertmanager(
 
 
 @contextmanager
-def redis_server(*, password: str = "", arguments: Sequence[str] = ()) -> Iterator[Service]:
+def redis_server(*, password: str = "", arguments: Sequence[str] = (), port: int | None = None) -> Iterator[Service]:
     """A Redis server that keeps nothing on disk; `address` is its `host:port`. `arguments` are added to its own."""
     with _folder("redis") as folder:
-        port = free_port()
+        port = port or free_port()
         argv = [
             "redis-server",
             *("--port", str(port), "--bind", "127.0.0.1"),

@@ -16,6 +16,19 @@ class Metrics:
         self.deliveries = Counter(
             "remediator_deliveries", "Webhook requests by answer", ["status"], registry=self.registry
         )
+        self.refused = Counter(
+            "remediator_refused_deliveries",
+            "Webhook requests answered 503, by reason; the sender tries them again",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.under_pressure = Gauge(
+            "remediator_under_pressure",
+            "1 while no delivery is taken for this reason, else 0",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.connections = Gauge("remediator_connections", "Connections that are open", registry=self.registry)
         self.alerts = Counter(
             "remediator_alerts",
             "Alerts of accepted deliveries, by what was made of them",
@@ -46,11 +59,39 @@ class Metrics:
             "For how long the oldest run that is due has waited for a free worker",
             registry=self.registry,
         )
+        self.runs_waiting_to_change = Gauge(
+            "remediator_runs_waiting_to_change",
+            "Runs whose plan may begin as soon as one of `pipeline.changes_at_once` has ended",
+            registry=self.registry,
+        )
+        self.clock_ahead_seconds = Gauge(
+            "remediator_clock_ahead_seconds",
+            "By how much the machine's clock is ahead of the time that is stored and told: it was set since the start",
+            registry=self.registry,
+        )
         self.step_seconds = Histogram(
             "remediator_step_seconds",
             "How long steps took, by action and status",
             ["action", "status"],
             buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.breakers_open = Gauge(
+            "remediator_breakers_open",
+            "Systems that do not answer and are left alone (`remediator breaker list` names them), by kind",
+            ["family"],
+            registry=self.registry,
+        )
+        self.calls_waiting = Gauge(
+            "remediator_calls_waiting",
+            "Calls that wait for a place among those to their system (`systems.calls_at_once`), by its kind",
+            ["family"],
+            registry=self.registry,
+        )
+        self.calls_not_made = Counter(
+            "remediator_calls_not_made",
+            "Calls that were not made, by kind of system and reason",
+            ["family", "reason"],
             registry=self.registry,
         )
         self.held = Counter(
@@ -103,6 +144,20 @@ class Metrics:
             "remediator_heartbeat_late",
             "1 while the heartbeat has not been heard for longer than `heartbeat.silence`, else 0",
             registry=self.registry,
+        )
+        self.replicas = Gauge(
+            "remediator_replicas", "Processes that work on the store, this one included", registry=self.registry
+        )
+        self.leader = Gauge(
+            "remediator_leader",
+            "1 while this process leads: it posts to chat and tidies, else 0",
+            registry=self.registry,
+        )
+        self.replicas_buried = Counter(
+            "remediator_replicas_buried", "Processes that this one has found dead", registry=self.registry
+        )
+        self.runs_freed = Counter(
+            "remediator_runs_freed", "Runs that this process has freed from dead owners", registry=self.registry
         )
         self.ready = Gauge("remediator_ready", "1 while the service can accept alerts, else 0", registry=self.registry)
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from remediator.model.alert import Alert
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, RuleId, RunId
 from remediator.model.message import Message
+from remediator.model.priority import Priority
 
 
 class Ruling(StrEnum):
@@ -69,6 +70,7 @@ class NewRun:
     channel: str
     first_message: Message
     group: str = ""
+    priority: Priority = Priority.NORMAL
 
 
 @dataclass(frozen=True, slots=True)

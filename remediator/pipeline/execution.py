@@ -10,6 +10,7 @@ from datetime import timedelta
 import structlog
 
 from remediator.errors import Fenced, StoreUnavailable
+from remediator.kit import failpoints
 from remediator.kit.clock import Clock
 from remediator.kit.tasks import finish_even_if_cancelled
 from remediator.model.facts import Finished, Planned, Started, StepStatus
@@ -55,11 +56,15 @@ class Execution:
         refusal = await ledger.start(started, self._guards.reserve(planned.plan))
         if refusal is not None:
             return refusal
+        failpoints.hit("step.started")
         if self._clock.monotonic() - began > MARGIN.total_seconds() / 2:
             answer = Answer(StepStatus.FAILED, {}, "not done: too much time passed before it could begin", "", 0)
         else:
+            failpoints.hit("step.call")
             answer = await self._calls.change(step, _action_of(rule, step), may_retry=attempt == 1)
+        failpoints.hit("step.answered")
         await self._record(ledger, planned, step, attempt, answer)
+        failpoints.hit("step.recorded")
         return None
 
     async def _record(self, ledger: Ledger, planned: Planned, step: PlannedStep, attempt: int, answer: Answer) -> None:

@@ -3,6 +3,7 @@
 Started by the application. It never touches what is under way: the store itself refuses that.
 """
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
@@ -36,7 +37,10 @@ class Housekeeping:
         metrics: Metrics,
         settings: StoreSettings,
         occurrences: OccurrenceSettings,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        """`leads`: whether it is this process that tidies, at this moment."""
+        self._leads = leads
         self._store = store
         self._rulebook = rulebook
         self._clock = clock
@@ -49,7 +53,7 @@ class Housekeeping:
         """Look every minute until cancelled."""
         while True:
             try:
-                await self.tidy()
+                await self.tidy() if self._leads() else await self._note_rules()
             except StoreUnavailable as error:
                 log.warning("housekeeping_waits_for_store", error=str(error))
             except Exception:

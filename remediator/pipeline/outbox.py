@@ -6,14 +6,15 @@ and lets others pass: nothing that is stuck keeps another thread or another chan
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
 
 import structlog
 
 from remediator.chat.chat import CannotTell, Chat, Landed, NotLanded, Outgoing
-from remediator.errors import Failed, OutcomeUnknown, StoreUnavailable, Transient
+from remediator.errors import Failed, OutcomeUnknown, StoreUnavailable, Transient, Unavailable
+from remediator.kit import failpoints
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.message import QueuedPost
@@ -42,8 +43,12 @@ class Outbox:
         metrics: Metrics,
         interval: timedelta,
         moved: Mapping[str, str] = MappingProxyType({}),
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`moved`: channels that this chat does not have, each with the one where its threads begin anew."""
+        """`moved`: channels that this chat does not have, each with the one where its threads begin anew.
+
+        `leads`: whether it is this process that posts, at this moment.
+        """
         self._store = store
         self._moved = moved
         self._chat = chat
@@ -51,16 +56,23 @@ class Outbox:
         self._news = asyncio.Event()
         self._metrics = metrics
         self._interval = interval.total_seconds()
-        self._all_free = clock.monotonic()
-        self._look_from = clock.monotonic() + _LANDING  # for what an earlier process was sending when it died
+        self._leads = leads
+        self._led = True
+        self._to_note: dict[int, tuple[int, str]] = {}  # sent, and not noted in the store yet
+        self.trouble: str | None = None
+        """Why the newest attempt failed, while it is so."""
+        self._begin()
+
+    def _begin(self) -> None:
+        """Know nothing of what was tried: it was another process that posted until now."""
+        now = self._clock.monotonic()
+        self._all_free = now
+        self._look_from = now + _LANDING  # for what that one was sending when it died
         self._channel_free: dict[str, float] = {}
         self._rests: dict[int, float] = {}
         self._failures: dict[int, int] = {}
         self._absent: set[int] = set()  # our last try of these did certainly not land
         self._held_up: set[int] = set()  # by a chat that took nothing, since something was sent last
-        self._to_note: dict[int, tuple[int, str]] = {}  # sent, and not noted in the store yet
-        self.trouble: str | None = None
-        """Why the newest attempt failed, while it is so."""
 
     async def work(self) -> None:
         """Send until cancelled."""
@@ -77,16 +89,19 @@ class Outbox:
         self._news.set()
 
     async def send_waiting(self) -> None:
-        """Send what can be sent now. Raises StoreUnavailable."""
+        """Send what can be sent now, where it is ours to send. Raises StoreUnavailable."""
         await self._note_sent()
+        if self._leads() and not self._led:
+            self._begin()
+        self._led = self._leads()
         state = await self._store.outbox_state()
         self._metrics.outbox_waiting.set(state.waiting)
         age = (self._clock.now() - state.oldest).total_seconds() if state.oldest else 0
         self._metrics.outbox_age_seconds.set(max(age, 0))
-        if not state.waiting:
+        if not state.waiting or not self._led:
             self.trouble = None
             return
-        while self._all_free <= self._clock.monotonic() and (post := await self._next()) is not None:
+        while self._leads() and self._all_free <= self._clock.monotonic() and (post := await self._next()) is not None:
             await self._send(post)
 
     async def _next(self) -> QueuedPost | None:
@@ -135,7 +150,9 @@ class Outbox:
             self._forget(post.seq)
             self._count_held_up()
             self.trouble = None
+            failpoints.hit("post.sent")
             await self._note_sent()
+            failpoints.hit("post.noted")
 
     async def _deliver(self, post: QueuedPost) -> str:
         """Send or edit; where the newest version stands afterwards."""
@@ -167,6 +184,9 @@ class Outbox:
             await self._store.note_attempt(post.seq)
         self._absent.discard(post.seq)
         try:
+            failpoints.hit("post.attempt")
+            if not self._leads():  # this process may have been frozen until now
+                raise Unavailable("another process posts now")
             return await self._chat.post(outgoing)
         except (Transient, Failed):
             self._absent.add(post.seq)

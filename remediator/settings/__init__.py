@@ -6,7 +6,7 @@ Relative paths are taken from the folder of the settings file they stand in; els
 """
 
 from remediator.settings.addresses import Network
-from remediator.settings.loading import load_settings
+from remediator.settings.loading import MistakenSettings, load_settings
 from remediator.settings.sections import (
     AlertmanagerSettings,
     CommandParameter,
@@ -19,6 +19,7 @@ from remediator.settings.sections import (
     OccurrenceSettings,
     PipelineSettings,
     PostgresSettings,
+    PressureSettings,
     PrometheusSettings,
     RedisSettings,
     Secret,
@@ -26,6 +27,7 @@ from remediator.settings.sections import (
     Settings,
     SlackSettings,
     StoreSettings,
+    SystemSettings,
     TcpSettings,
     WebhookSettings,
 )
@@ -39,10 +41,12 @@ __all__ = [
     "HeartbeatSettings",
     "HttpSettings",
     "LogSettings",
+    "MistakenSettings",
     "Network",
     "OccurrenceSettings",
     "PipelineSettings",
     "PostgresSettings",
+    "PressureSettings",
     "PrometheusSettings",
     "RedisSettings",
     "Secret",
@@ -50,6 +54,7 @@ __all__ = [
     "Settings",
     "SlackSettings",
     "StoreSettings",
+    "SystemSettings",
     "TcpSettings",
     "WebhookSettings",
     "load_settings",

@@ -59,9 +59,26 @@ class Section(BaseModel):
                 raise ValueError(f"give {name} or {name}_file, not both")
             try:
                 read[name] = Path(str(path)).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                raise ValueError(f"{name}_file: {path} cannot be read: {error}") from None
+            except OSError as error:
+                raise ValueError(f"{name}_file: {path} cannot be read: {_why_unreadable(error)}") from None
+            except ValueError:  # a path with a null character, or what is no text: its bytes may be the secret's
+                what = "cannot be read: it is not text in UTF-8; name the file that holds the secret and nothing else"
+                raise ValueError(f"{name}_file: {path} {what}") from None
         return read
+
+
+def _why_unreadable(error: OSError) -> str:
+    """Why the file of a secret cannot be read, and what to do about it."""
+    match error:
+        case FileNotFoundError() | NotADirectoryError():
+            why, remedy = "there is no such file", "correct the path, or put the secret there"
+        case PermissionError():
+            why, remedy = "permission denied", "let the user that runs remediator read it, and the folders above it"
+        case IsADirectoryError():
+            why, remedy = "it is a folder", "name the file in it that holds the secret"
+        case _:
+            why, remedy = error.strerror or type(error).__name__, "mend that, or name another file"
+    return f"{why}; {remedy}"
 
 
 class Secret(Section):
@@ -109,6 +126,9 @@ class OccurrenceSettings(Section):
     stale_after: Duration = timedelta(hours=6)
     """An open alert of which nothing was heard for this long had its resolve missed (a silenced alert sends none); the
     next firing is a new occurrence. Above Alertmanager's repeat interval of 4 h."""
+    give_up_after: Annotated[Duration, Field(ge=timedelta(days=1))] = timedelta(days=30)
+    """An open alert of which nothing was heard for this long is closed, as one whose resolve was missed: otherwise what
+    nobody ever resolves would be kept for ever. Well above any `repeat_interval` of Alertmanager."""
 
 
 class HeartbeatSettings(Section):
@@ -126,16 +146,75 @@ class PipelineSettings(Section):
     """How runs are worked on."""
 
     runs_at_once: Annotated[int, Field(ge=1, le=1000)] = 100
-    """Runs worked on at the same time. A run that waits for a person or a settle time does not count."""
+    """Runs worked on at the same time. A run that waits for a person, a settle time or its turn to change something
+    does not count."""
+    runs_at_once_per_rule: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """How many of them may be of one rule, so that a storm of its alerts leaves places to others; three quarters of
+    them where it is not set. The others of that rule wait without keeping anybody behind them waiting. Give more than
+    `changes_at_once`, or what is wrong with its next alert is found out only when one of its remedies has ended."""
+    changes_at_once: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """How many of them may be carrying out a plan; half of them where it is not set. A change may take minutes, and
+    what finds out what is wrong with the next alert must not wait for it."""
     approval_timeout: Duration = timedelta(minutes=15)
     """How long a plan waits for a person before the run ends as expired."""
     hold_timeout: Duration = timedelta(hours=1)
-    """How long a plan may be held by guards before the run ends as expired: work too old to make sense is dropped."""
+    """How long a plan may be held by guards before the run ends as expired: work too old to make sense is dropped. A
+    run whose turn comes later than this after its alert (the service was down, or had too much to do) gathers its
+    evidence, but does nothing by itself any more; where its plan needs a person anyway, people are asked."""
     stop_grace: Duration = timedelta(seconds=20)
     """How long a stopping process waits for steps that are acting; what is still not ended then is shown as unknown."""
     max_targets: Annotated[int, Field(ge=1)] = 1
     """How many targets one plan may touch. One, because a rule that matches more than its author thought is the usual
     way in which automation becomes the outage."""
+
+    @model_validator(mode="after")
+    def _parts_of_a_whole(self) -> Self:
+        for name in ("runs_at_once_per_rule", "changes_at_once"):
+            if (getattr(self, name) or 0) > self.runs_at_once:
+                raise ValueError(f"{name} is more than runs_at_once ({self.runs_at_once}); give at most that")
+        return self
+
+    @property
+    def most_of_one_rule(self) -> int:
+        """How many runs of one rule may be worked on at the same time."""
+        return self.runs_at_once_per_rule or max(self.runs_at_once * 3 // 4, 1)
+
+    @property
+    def most_changes(self) -> int:
+        """How many runs may be carrying out their plans at the same time."""
+        return self.changes_at_once or max(self.runs_at_once // 2, 1)
+
+
+class PressureSettings(Section):
+    """When new deliveries are refused for a while, so that what was taken already gets done."""
+
+    most_waiting: Annotated[int, Field(ge=1)] = 20_000
+    """How many runs may be due and wait for a free worker before deliveries are answered 503; they are taken again
+    once half of that is left. Twice the largest storm that is expected; as many runs take some 250 MB on disk."""
+    least_free_mib: Annotated[int, Field(ge=0)] = 64
+    """How much must be free on the disk of the embedded store, in MiB, for deliveries to be taken; they are taken again
+    once there is half as much more. What is left lets the runs that were taken come to their end. 0: no matter."""
+    most_connections: Annotated[int, Field(ge=4)] = 2000
+    """How many connections are open at once at the most, and never more than half of the files that the process may
+    have open: the other half is for actions. Those above it are not refused; the system keeps them until one is free.
+    More at once would wait for the store longer than `webhook.accept_timeout`, and be sent away instead."""
+
+
+class SystemSettings(Section):
+    """How the systems are spared that steps talk to: each Docker engine, Redis server, host and port, …, by itself."""
+
+    calls_at_once: Annotated[int, Field(ge=1, le=1000)] = 20
+    """How many calls there may be to one system at the same time. Others wait, within the time limit of their step, and
+    a change for half of it at the most."""
+    breaker_failures: Annotated[int, Field(ge=1, le=1000)] = 5
+    """After so many calls in a row that a system did not answer, it is left alone: calls to it fail at once. Refusals
+    count as answers. Files and commands of this machine are never left alone."""
+    breaker_pause: Annotated[Duration, Field(ge=timedelta(milliseconds=100))] = timedelta(seconds=5)
+    """How long it is left alone before one call finds out whether it answers again; twice as long each time that it
+    does not."""
+    breaker_longest_pause: Annotated[Duration, Field(ge=timedelta(milliseconds=100))] = timedelta(minutes=1)
+    """The longest that this becomes. A system that nobody has asked for twice as long after that is tried again as any
+    other."""
 
 
 class StoreSettings(Section):
@@ -148,8 +227,8 @@ class StoreSettings(Section):
     from its folder."""
     url: Annotated[str | None, AfterValidator(postgres_address)] = None
     """A PostgreSQL database to keep everything in instead, `postgresql://user@host:port/database`, without a password;
-    user and database are `remediator` where it names none. It takes version 13 or later, a connection that no pooler
-    shares, and one `remediator` alone. The local admin token stays in `directory`."""
+    user and database are `remediator` where it names none. It takes version 13 or later, and connections that no pooler
+    shares. Several processes may share it. The local admin token of each stays in its `directory`."""
     password: SecretStr | None = None
     """The password for it, or `password_file` for a file with it."""
     sslmode: Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"] = "prefer"
@@ -387,6 +466,9 @@ class LogSettings(Section):
     """`text` for people, `json` for collectors."""
 
 
+RulePaths = Annotated[tuple[Path, ...], BeforeValidator(not_a_string)]
+
+
 class Settings(BaseSettings):
     """All settings, by section."""
 
@@ -402,7 +484,7 @@ class Settings(BaseSettings):
     listen: Annotated[str, BeforeValidator(listen_address)] = "127.0.0.1:9099"
     """Where to listen, `host:port`. Anything but a loopback address is refused until the webhook has a token or a
     user."""
-    rules: Annotated[tuple[Path, ...], BeforeValidator(not_a_string)] = (Path("rules"),)
+    rules: RulePaths = (Path("rules"),)
     """Rule files, or folders of them; relative ones in a settings file are taken from its folder."""
     rules_watch: bool = True
     """Whether changed rule files are taken by themselves, within seconds. Switched off, only SIGHUP has them read
@@ -418,6 +500,10 @@ class Settings(BaseSettings):
     """The alert that always fires, by which it is known that alerts still come. Off until it is named."""
     pipeline: PipelineSettings = PipelineSettings()
     """How runs are worked on."""
+    pressure: PressureSettings = PressureSettings()
+    """When new deliveries are refused for a while, so that what was taken already gets done."""
+    systems: SystemSettings = SystemSettings()
+    """How the systems are spared that steps talk to."""
     store: StoreSettings = StoreSettings()
     """Where everything is kept."""
     slack: SlackSettings = SlackSettings()

@@ -6,17 +6,18 @@ owner is fenced on owner and epoch and raises Fenced when the run belongs to som
 StoreUnavailable when it cannot be done now; nothing of it is then written.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
-from remediator.model.alert import Delivery
+from remediator.model.alert import CutGroup, Delivery
 from remediator.model.facts import Ended, Fact, LateFinished, Started
 from remediator.model.ids import Digest, OwnerId, RunId
 from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.outcome import Reason
+from remediator.model.priority import Priority
 from remediator.model.run import Run, RunSummary, Signal
 
 
@@ -54,6 +55,14 @@ class Refusal:
 
     reason: Reason
     detail: str = ""
+
+
+class Wake(NamedTuple):
+    """A run that has something to do, when, and how urgent it is."""
+
+    run: RunId
+    at: datetime
+    priority: Priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,8 @@ class Store(Protocol):
     async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
         """Store a delivery's alerts and create the runs that they start, born claimed by `owner`, all or nothing.
 
+        So is that alerts were left out of it; a later delivery of that group takes the place of an earlier one.
+
         `judge` is asked for each alert, in order, inside the transaction. An occurrence joins the open run of its
         group, if there is one, and the run is signalled, once for all that join it. A run is signalled that it has
         resolved when the last of its occurrences closes; from then on, as from its end on, none may join it.
@@ -140,14 +151,33 @@ class Store(Protocol):
         """Occurrences whose doubt is to be decided by now, the oldest first; or only those that were sent again."""
         ...
 
+    async def unheard(self, before: datetime, limit: int) -> tuple[Occurrence, ...]:
+        """Open occurrences of which nothing was heard since then. It may look through all that are open."""
+        ...
+
+    async def due_cut_groups(self, at: datetime, limit: int) -> tuple[CutGroup, ...]:
+        """Groups of which deliveries left alerts out, and that are to be asked for by now."""
+        ...
+
+    async def put_off_cut_group(self, group: CutGroup, ask_at: datetime) -> None:
+        """Count one more try in vain; nothing where a newer delivery of the group has come meanwhile."""
+        ...
+
+    async def drop_cut_group(self, group: CutGroup) -> None:
+        """Its alerts are here, or are given up; nothing where a newer delivery of the group has come meanwhile."""
+        ...
+
     # Runs
 
-    async def wakes(self) -> tuple[tuple[RunId, datetime], ...]:
-        """Every run that has something to do, and when."""
+    async def wakes(self) -> tuple[Wake, ...]:
+        """Every run that has something to do."""
         ...
 
     async def take(self, run: RunId, owner: OwnerId) -> Run | None:
-        """Claim a run and read it. The epoch rises where another owner had it; None where there is no such run."""
+        """Claim a run and read it; None where there is none, or where it is another owner's who lives.
+
+        The epoch rises, unless this owner had it already.
+        """
         ...
 
     async def read_signals(self, run: RunId) -> tuple[Signal, ...]:
@@ -159,7 +189,7 @@ class Store(Protocol):
         ...
 
     async def park(self, claim: Claim, entry: Entry, wake_at: datetime | None) -> bool:
-        """Add to a run and let it rest until then (None: until a signal comes).
+        """Add to a run and let it rest until then (None: until a signal comes), for whoever claims it next.
 
         False where a signal has come that its owner has not read: it does not rest.
         """
@@ -277,6 +307,88 @@ class Store(Protocol):
         """
         ...
 
+    async def version(self) -> int:
+        """The version of the tables."""
+        ...
+
     async def size(self) -> int:
         """How many bytes everything takes where it is kept, with what is free for new rows."""
+        ...
+
+
+CUT_GROUPS = 1000
+"""How many groups wait to be fetched at the most; the one that was tried most often, or is the oldest, gives way."""
+
+FREE = OwnerId("")
+"""Whose run is nobody's: whoever has room claims it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """A process that works on the runs of a shared store, and how often it has said that it lives."""
+
+    id: OwnerId
+    name: str  # of its host, for people
+    beats: int
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Who works on the store."""
+
+    replicas: tuple[Replica, ...]
+    leader: OwnerId | None  # who posts and tidies; None while nobody does
+
+
+class SharedStore(Store, Protocol):
+    """A store that several processes work on at once. A run without an owner is claimed by one of them.
+
+    Who lives is told by beats that are counted, and never by a clock: each process watches the others' counts.
+    """
+
+    def on_news(self, tell: Callable[[tuple[RunId, ...]], None]) -> None:
+        """Have `tell` called when another process has left word for runs, or has left runs free. Calls may be lost."""
+        ...
+
+    async def join(self, replica: OwnerId, name: str) -> None:
+        """Be one of those who work on it."""
+        ...
+
+    async def leave(self, replica: OwnerId) -> None:
+        """Be none of them any more: what it had under way is free."""
+        ...
+
+    async def beat(self, replica: OwnerId, *, willing: bool) -> Roll:
+        """Say that it lives, and take the lead if it is `willing` and nobody who is on the roll has it.
+
+        A process that does not find itself on the roll was buried, and has to join under another id.
+        """
+        ...
+
+    async def bury(self, dead: Sequence[Replica]) -> tuple[OwnerId, ...]:
+        """Strike from the roll those whose beats are still as many as were seen; who that were."""
+        ...
+
+    async def free_orphans(self) -> int:
+        """Free runs whose owner is not on the roll, with a higher epoch, and make them due; how many there were.
+
+        Some may be left for the next time.
+
+        What such an owner still writes is refused from then on.
+        """
+        ...
+
+    async def claim_due(self, owner: OwnerId, limit: int, *, oldest: bool = False) -> tuple[Wake, ...]:
+        """Claim free runs that are due, the most urgent first; or those that have been due for longest."""
+        ...
+
+    async def count_unclaimed(self, limit: int) -> int:
+        """How many free runs are due, counted up to `limit`."""
+        ...
+
+    async def overdue(self, owner: OwnerId, before: datetime, limit: int) -> tuple[Wake, ...]:
+        """Runs of this owner that were due before then, the oldest first.
+
+        Its process works on them, or has never heard that a claim of its own was carried out.
+        """
         ...

@@ -97,7 +97,9 @@ class SlackStandIn:
         scopes: Iterable[str] = ("chat:write", "channels:history"),
         rate_limit: timedelta | None = None,
         clock: Clock | None = None,
+        on_message: Callable[[StoredMessage], None] = lambda _message: None,
     ) -> None:
+        """`on_message` is called with each message that was posted or edited, before that is answered."""
         self.token = token
         self.scopes = set(scopes)
         self.rate_limit = rate_limit
@@ -107,6 +109,7 @@ class SlackStandIn:
         self.calls: list[Call] = []
         """Every request that came with the right token, faulty ones included."""
         self._clock = clock or SystemClock()
+        self._on_message = on_message
         self._ids: dict[str, str] = {}
         self._joined: set[str] = set()
         self._last_post: dict[str, float] = {}
@@ -280,6 +283,7 @@ class SlackStandIn:
             pings=block_kit.pings(text, blocks, linked=_is_linked(arguments)),
         )
         self._in(channel).append(message)
+        self._on_message(message)
         return {"channel": channel, "ts": message.ts, "message": _told(message, with_metadata=False)}
 
     def _update(self, arguments: Arguments) -> Answer:
@@ -294,6 +298,7 @@ class SlackStandIn:
         message.pings += block_kit.pings(text, blocks, linked=_is_linked(arguments))
         if "metadata" in arguments:
             message.metadata = _metadata(arguments)
+        self._on_message(message)
         return {"channel": channel, "ts": message.ts, "text": text}
 
     def _history(self, arguments: Arguments) -> Answer:

@@ -74,8 +74,10 @@ async def resolve(store: Store, *names: str, at: datetime = T0) -> None:
 
 
 async def up_to_date(store: Store, claim: Claim) -> Claim:
-    """The claim of an owner who has read every signal."""
-    return replace(claim, signals_read=len(await store.read_signals(claim.run)))
+    """The claim of an owner who has taken the run anew and read every signal."""
+    run = await store.take(claim.run, claim.owner)
+    assert run is not None
+    return replace(claim, epoch=run.epoch, signals_read=len(run.signals))
 
 
 async def end(store: Store, claim: Claim, at: datetime = T0, keep_locks_until: datetime | None = None) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from remediator.errors import BadSettings, Fenced
 from remediator.kit.metrics import Metrics
-from remediator.model.alert import Alert, AlertStatus, Delivery
+from remediator.model.alert import Alert, AlertStatus, CutGroup, Delivery
 from remediator.model.facts import Ended, Examined, Held, LateFinished, Settled, Started, StepStatus
 from remediator.model.ids import (
     Digest,
@@ -25,11 +25,12 @@ from remediator.model.ids import (
 from remediator.model.message import Message, Post, Tone
 from remediator.model.occurrence import Accepted, Closing, Doubt, Judge, NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome, Reason
+from remediator.model.priority import Priority
 from remediator.model.run import Cancel, Joined, Resolved, Settle
 from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Claim, Entry, Lock, OutboxState, Refusal, Store
+from remediator.storage.store import CUT_GROUPS, Claim, Entry, Lock, OutboxState, Refusal, Store
 from remediator.testing.clock import VirtualClock
 
 ME, OTHER = OwnerId("me"), OwnerId("other")
@@ -149,7 +150,7 @@ async def test_a_closed_occurrence_signals_its_runs_and_makes_them_due(store: St
     await store.accept(Delivery((alert("r1", AlertStatus.RESOLVED),), received_at=T0), lambda _alert, _known: close, ME)
 
     assert (Resolved(T0),) == await store.read_signals(claim.run)
-    assert ((claim.run, T0),) == await store.wakes()
+    assert ((claim.run, T0, Priority.NORMAL),) == await store.wakes()
     closed = await store.newest_occurrence("r1")
     assert closed is not None
     assert T0 == closed.closed_at
@@ -218,7 +219,7 @@ async def test_a_run_with_unread_signals_does_not_rest(store: Store) -> None:
     read = await store.park(dataclasses.replace(claim, signals_read=1), Entry(), T0 + timedelta(hours=1))
 
     assert (False, True) == (unread, read)
-    assert ((claim.run, T0 + timedelta(hours=1)),) == await store.wakes()
+    assert ((claim.run, T0 + timedelta(hours=1), Priority.NORMAL),) == await store.wakes()
 
 
 async def test_nothing_starts_while_a_signal_is_unread(store: Store) -> None:
@@ -290,7 +291,7 @@ async def test_an_ended_run_is_due_again_only_when_something_comes(store: Store)
 
     assert rests
     assert () == quiet
-    assert ((claim.run, T0),) == await store.wakes()
+    assert ((claim.run, T0, Priority.NORMAL),) == await store.wakes()
 
 
 async def test_a_late_end_of_a_call_is_recorded_whoever_owns_the_run(store: Store) -> None:
@@ -433,10 +434,12 @@ async def test_an_alert_joins_the_run_of_its_group_while_that_is_under_way(store
     assert await store.park(claim, Entry(), T0 + timedelta(hours=1))
     accepted = await fire(store, "b")
     wakes = await store.wakes()
-    rests = await store.park(claim, Entry(), T0 + timedelta(hours=1))
+    woken = await store.take(claim.run, ME)
+    assert woken is not None
+    rests = await store.park(dataclasses.replace(claim, epoch=woken.epoch), Entry(), T0 + timedelta(hours=1))
 
     assert ((), (RunId("a"),)) == (accepted.new_runs, accepted.signalled_runs)
-    assert ((claim.run, T0),) == wakes
+    assert ((claim.run, T0, Priority.NORMAL),) == wakes
     assert not rests
     assert (Joined(T0, 1, labels("b")),) == await store.read_signals(claim.run)
 
@@ -484,7 +487,7 @@ async def test_the_end_of_all_alerts_is_heard_after_the_run_as_well(store: Store
 
     assert rests
     assert ((), (claim.run,)) == (first.signalled_runs, last.signalled_runs)
-    assert ((claim.run, T0),) == await store.wakes()
+    assert ((claim.run, T0, Priority.NORMAL),) == await store.wakes()
 
 
 async def test_an_alert_joins_before_the_end_of_a_run_or_gets_another(store: Store) -> None:
@@ -498,7 +501,7 @@ async def test_an_alert_joins_before_the_end_of_a_run_or_gets_another(store: Sto
 
     assert ((), (claim.run,)) == (before.new_runs, before.signalled_runs)
     assert not rests  # the one that joined is still to be told of
-    assert ((claim.run, T0),) == wakes
+    assert ((claim.run, T0, Priority.NORMAL),) == wakes
     assert (((RunId("c"), "p/r"),), ()) == (after.new_runs, after.signalled_runs)
 
 
@@ -769,7 +772,9 @@ async def test_a_run_that_has_ended_gives_its_locks_back_when_its_end_is_written
     word = Settle(T0, StepId("remediate.0.0"), 1, done=True, by="ann")
     await store.signal(first.run, word)
     busy = await store.start(second, Entry(), started(), [Lock("a")])
-    again = Claim(first.run, ME, 1, 1)
+    woken = await store.take(first.run, ME)
+    assert woken is not None
+    again = Claim(first.run, ME, woken.epoch, 1)
     settled = Settled(T0, word.step, 1, done=True, by="ann", reason="")
     rests = await store.end(again, Entry([settled]), ENDED, keep_locks_until=None)
     run = await store.read_run(first.run)
@@ -780,4 +785,70 @@ async def test_a_run_that_has_ended_gives_its_locks_back_when_its_end_is_written
     assert run is not None
     assert ([word], ["started", "ended", "settled"]) == (list(run.signals), [fact.kind for fact in run.facts])
     assert [("r2", None), ("r1", T0)] == [(line.id, line.ended_at) for line in await store.list_runs(limit=5)]
-    assert [second.run] == [wake for wake, _ in await store.wakes()]
+    assert [second.run] == [wake.run for wake in await store.wakes()]
+
+
+# -- groups of which a delivery left alerts out --
+
+
+async def cut(store: Store, group: str, *, missing: int = 1, at: datetime = T0) -> None:
+    labels = {"alertname": group}
+    delivery = Delivery((), at, receiver="r", group_key=group, group_labels=labels, truncated=missing)
+    await store.accept(delivery, lambda _alert, _known: Verdict(Ruling.REPEATED), ME)
+
+
+def one_cut(group: str, missing: int = 1, at: datetime = T0, tries: int = 0) -> CutGroup:
+    return CutGroup("r", group, {"alertname": group}, missing, at, tries)
+
+
+async def test_what_a_delivery_left_out_is_kept_with_it_and_the_newest_word_counts(store: Store) -> None:
+    """It was answered 202, so its sender thinks that all is well."""
+    await cut(store, "one", missing=3)
+    await cut(store, "two", at=T0 + timedelta(minutes=1))
+    await cut(store, "one", missing=5)
+    now = await store.due_cut_groups(T0, 10)
+    later = await store.due_cut_groups(T0 + timedelta(minutes=1), 10)
+
+    assert (one_cut("one", 5),) == now
+    assert (one_cut("one", 5), one_cut("two", at=T0 + timedelta(minutes=1))) == later
+
+
+async def test_a_group_that_was_asked_for_in_vain_waits_for_its_time(store: Store) -> None:
+    later = T0 + timedelta(minutes=5)
+    await cut(store, "one")
+    await store.put_off_cut_group(one_cut("one"), later)
+    now, then = await store.due_cut_groups(T0, 10), await store.due_cut_groups(later, 10)
+    await store.drop_cut_group(*then)
+
+    assert ((), (one_cut("one", at=later, tries=1),)) == (now, then)
+    assert () == await store.due_cut_groups(later, 10)
+
+
+async def test_what_came_meanwhile_is_not_lost_with_what_was_fetched(store: Store) -> None:
+    """The newer delivery of the group left something out as well."""
+    newer = T0 + timedelta(seconds=1)
+    await cut(store, "one")
+    await cut(store, "one", missing=9, at=newer)
+    await store.drop_cut_group(one_cut("one"))
+    await store.put_off_cut_group(one_cut("one"), T0 + timedelta(hours=1))
+
+    assert (one_cut("one", 9, at=newer),) == await store.due_cut_groups(newer, 10)
+
+
+async def test_only_so_many_groups_wait_and_the_oldest_gives_way(store: Store) -> None:
+    """Who sends them makes up the names of their groups."""
+    for number in range(CUT_GROUPS + 3):
+        await cut(store, f"g{number}", at=T0 + timedelta(seconds=number))
+    left = await store.due_cut_groups(T0 + timedelta(days=1), 2 * CUT_GROUPS)
+
+    assert [f"g{number}" for number in range(3, CUT_GROUPS + 3)] == [group.group_key for group in left]
+
+
+async def test_what_was_not_heard_of_for_long_is_found(store: Store) -> None:
+    """Somebody has to close what nobody resolves."""
+    await open_run(store, "r1", "a")
+    await fire(store, "b")
+    await resolve(store, "b")
+
+    assert ["a"] == [one.fingerprint for one in await store.unheard(T0 + timedelta(seconds=1), 10)]
+    assert () == await store.unheard(T0, 10)

@@ -127,6 +127,14 @@ def test_links_lead_somewhere(page: Path) -> None:
     assert [] == broken
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_block_can_be_read_where_nothing_draws_it(page: Path) -> None:
+    """A diagram that only GitHub draws is raw text in the site and in a terminal."""
+    languages = {mark.split(" ")[0] for mark, _ in _FENCE.findall(page.read_text())}
+
+    assert set() == languages & {"mermaid", "dot", "plantuml", "geojson", "topojson", "stl", "math"}
+
+
 def commands_in(page: Path) -> list[str]:
     """The command lines of a page: those of its shell blocks, and those in its text."""
     lines = [line for block in blocks(page, "sh") for line in block.splitlines()]

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from remediator.model.alert import Alert, Delivery
+from remediator.model.alert import Alert, CutGroup, Delivery
 from remediator.model.ids import OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.message import PARENT
 from remediator.model.occurrence import Accepted, Closing, Judge, NewRun, Occurrence, Opening, Verdict
 from remediator.model.run import Joined, Resolved, Signal
 from remediator.storage import codec
-from remediator.storage.postgres import reading
+from remediator.storage.postgres import cut_groups, reading
 from remediator.storage.postgres.keys import bounded, buckets, plain
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ _CHANGE_RUNS = """
 """
 _CREATE_RUNS = """
     INSERT INTO run (id, rule, rule_digest, occurrence, alert, alertname, summary, channel, owner, epoch, signals,
-        wake_at, created_at, open_group, open_alerts)
+        wake_at, created_at, open_group, open_alerts, priority)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-        $9::text[], $10::int[], $11::int[], $12::bigint[], $13::bigint[], $14::text[], $15::int[])
+        $9::text[], $10::int[], $11::int[], $12::bigint[], $13::bigint[], $14::text[], $15::int[], $16::smallint[])
 """
 _ADD_MEMBERS = "INSERT INTO member (occurrence, rule, run) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])"
 _ADD_SIGNALS = "INSERT INTO signal (run, kind, body) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])"
@@ -115,6 +115,7 @@ class _RunRow:
     group: Group | None = None
     wake_at: int | None = None
     created: tuple[Any, ...] = ()  # the columns that never change, of one that is new
+    priority: int = 1
 
 
 @dataclass(slots=True)
@@ -128,6 +129,7 @@ class _Changes:
     members: list[tuple[str, str, str]] = field(default_factory=list)
     signals: list[tuple[str, str, str]] = field(default_factory=list)
     posts: list[tuple[str, str, str, str, int]] = field(default_factory=list)
+    cut_groups: list[CutGroup] = field(default_factory=list)
 
 
 async def accept_all(db: "Db", requests: Sequence[Request]) -> list[Accepted | Exception]:
@@ -215,6 +217,8 @@ async def _load_runs(db: "Db", judged: Iterable[_Judged]) -> _Changes:
 def _apply(changes: _Changes, request: Request, judged: Sequence[_Judged]) -> Accepted:
     """Work out in memory what a delivery changes."""
     at = request.delivery.received_at
+    if request.delivery.cut_group is not None:
+        changes.cut_groups.append(request.delivery.cut_group)
     created: list[tuple[RunId, RuleId]] = []
     resolved: list[RunId] = []
     joined: dict[RunId, list[Alert]] = {}
@@ -297,7 +301,7 @@ def _create(
 ) -> RunId:
     now = codec.to_us(request.delivery.received_at)
     columns = (new.rule, new.rule_digest, occurrence, body, alert.name, new.summary, new.channel, request.owner, 1)
-    changes.runs[new.id] = _RunRow(1, 0, group, now, (*columns, now))
+    changes.runs[new.id] = _RunRow(1, 0, group, now, (*columns, now), new.priority)
     if group is not None:
         changes.groups[group] = new.id
     changes.posts.append((new.id, PARENT, new.channel, codec.write_message(new.first_message), now))
@@ -333,7 +337,10 @@ async def _write(db: "Db", changes: _Changes) -> None:
         db,
         _CREATE_RUNS,
         [
-            (i, *r.created[:-1], r.signals, r.wake_at, r.created[-1], r.group[1] if r.group else None, r.open_alerts)
+            (
+                *(i, *r.created[:-1], r.signals, r.wake_at, r.created[-1]),
+                *(r.group[1] if r.group else None, r.open_alerts, r.priority),
+            )
             for i, r in runs
             if r.created
         ],
@@ -341,6 +348,7 @@ async def _write(db: "Db", changes: _Changes) -> None:
     await _by_columns(db, _ADD_MEMBERS, changes.members)
     await _by_columns(db, _ADD_SIGNALS, changes.signals)
     await _by_columns(db, _ADD_POSTS, changes.posts)
+    await cut_groups.note(db, changes.cut_groups)
 
 
 def _columns(row: _Row) -> tuple[Any, ...]:

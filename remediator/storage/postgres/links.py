@@ -62,7 +62,8 @@ class Links:
                 "application_name": "remediator",
                 "search_path": SCHEMA,
                 "statement_timeout": limit,
-                "idle_in_transaction_session_timeout": limit,  # a process that is frozen must not hold its locks
+                # A frozen process must not hold its locks for as long as others wait for them.
+                "idle_in_transaction_session_timeout": str(max(int(self.timeout * 500), 1)),
                 "synchronous_commit": "on",
                 "default_transaction_isolation": "read committed",
                 "jit": "off",

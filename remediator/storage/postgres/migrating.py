@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-STEPS = ("schema.sql",)
+STEPS = ("schema.sql", "to_version_2.sql")
 _LOCK = 0x72656D65  # any number, as long as it stays the same
+_OLDEST_SINCE = 3  # the version before has brought the column
+_NOTE = "UPDATE version SET number = $1, oldest = $1"
+_NOTE_NUMBER = "UPDATE version SET number = $1"
 _MAKE_SCHEMA = f"CREATE SCHEMA {SCHEMA}"
 _MAKE_VERSION = "CREATE TABLE version (number integer NOT NULL)"
 
@@ -27,13 +30,17 @@ _MAKE_VERSION = "CREATE TABLE version (number integer NOT NULL)"
 async def migrate(db: "Connection", name: str, steps: Sequence[str] | None = None) -> None:
     """Make the tables, or bring those of an older version up to date. Raises BadSettings where they are newer.
 
-    `steps` are the SQL of each version, the oldest first.
+    `steps` are the SQL of each version, the oldest first. One with whose tables programs of an earlier version can work
+    as well sets `version.oldest` to that; otherwise they are refused.
     """
     wanted = tuple(read(file) for file in STEPS) if steps is None else steps
     async with db.transaction():
         await db.execute("SET LOCAL statement_timeout = 0")  # somebody else's migration may take its time
         await db.execute("SELECT pg_advisory_xact_lock($1)", _LOCK, timeout=600)
         version = await _version(db)
+        if version > len(wanted) and await _oldest(db) <= len(wanted):
+            log.info("store_is_newer", schema=version, known=len(wanted))
+            return
         if version > len(wanted):
             raise BadSettings(
                 f"{name} was written by a newer remediator (schema {version}, known here: {len(wanted)}); "
@@ -41,8 +48,8 @@ async def migrate(db: "Connection", name: str, steps: Sequence[str] | None = Non
             )
         for number, statements in enumerate(wanted[version:], start=version + 1):
             log.info("store_migration_begun", schema=number)
+            await db.execute(_NOTE if number >= _OLDEST_SINCE else _NOTE_NUMBER, number)
             await db.execute(statements, timeout=3600)
-            await db.execute("UPDATE version SET number = $1", number)
             log.info("store_migrated", schema=number)
 
 
@@ -54,6 +61,11 @@ async def _version(db: "Connection") -> int:
         await db.execute(_MAKE_VERSION)
         await db.execute("INSERT INTO version (number) VALUES (0)")
     return int(await db.fetchval("SELECT number FROM version"))
+
+
+async def _oldest(db: "Connection") -> int:
+    """The oldest version whose programs can work with the tables as they are."""
+    return int(await db.fetchval("SELECT oldest FROM version"))
 
 
 def read(file: str) -> str:

@@ -8,10 +8,12 @@ from asyncpg import Record
 
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.occurrence import Occurrence
+from remediator.model.priority import Priority
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.storage import codec
 from remediator.storage.brief import in_short
 from remediator.storage.postgres.keys import plain
+from remediator.storage.store import Wake
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
@@ -20,6 +22,12 @@ _RUN = """
     SELECT r.*, ARRAY(SELECT body FROM fact WHERE run = r.id ORDER BY seq) AS facts,
         ARRAY(SELECT body FROM signal WHERE run = r.id ORDER BY seq) AS words
     FROM run AS r WHERE r.id = $1
+"""
+_UNCLAIMED = """
+    SELECT count(*) FROM (SELECT 1 FROM run WHERE owner = '' AND wake_at IS NOT NULL AND wake_at <= $1 LIMIT $2) AS due
+"""
+_OVERDUE = """
+    SELECT id, wake_at, priority FROM run WHERE owner = $1 AND owner <> '' AND wake_at <= $2 ORDER BY wake_at LIMIT $3
 """
 _RUNS = """
     SELECT id, rule, alertname, created_at, ended_at, outcome, wake_at FROM run
@@ -72,9 +80,18 @@ async def read_signals(db: "Db", run: RunId) -> tuple[Signal, ...]:
     return tuple(codec.read_signal(row["body"]) for row in rows)
 
 
-async def wakes(db: "Db") -> tuple[tuple[RunId, datetime], ...]:
-    rows = await db.fetch("SELECT id, wake_at FROM run WHERE wake_at IS NOT NULL ORDER BY wake_at, id")
-    return tuple((RunId(row["id"]), codec.from_us(row["wake_at"])) for row in rows)
+async def wakes(db: "Db") -> tuple[Wake, ...]:
+    rows = await db.fetch("SELECT id, wake_at, priority FROM run WHERE wake_at IS NOT NULL ORDER BY wake_at, id")
+    return tuple(Wake(RunId(row["id"]), codec.from_us(row["wake_at"]), Priority(row["priority"])) for row in rows)
+
+
+async def count_unclaimed(db: "Db", *, at: datetime, limit: int) -> int:
+    return int(await db.fetchval(_UNCLAIMED, codec.to_us(at), limit))
+
+
+async def overdue(db: "Db", *, owner: OwnerId, before: datetime, limit: int) -> tuple[Wake, ...]:
+    rows = await db.fetch(_OVERDUE, owner, codec.to_us(before), limit)
+    return tuple(Wake(RunId(row["id"]), codec.from_us(row["wake_at"]), Priority(row["priority"])) for row in rows)
 
 
 async def list_runs(db: "Db", *, limit: int, outcome: str | None, active: bool) -> tuple[RunSummary, ...]:
@@ -107,6 +124,15 @@ async def list_occurrences(db: "Db", *, limit: int, only_open: bool) -> tuple[Oc
 
 async def due_doubts(db: "Db", *, at: datetime, limit: int, sent_again: bool) -> tuple[Occurrence, ...]:
     return tuple(map(_occurrence, await db.fetch(_DOUBTS, codec.to_us(at), sent_again, limit)))
+
+
+async def unheard(db: "Db", *, before: datetime, limit: int) -> tuple[Occurrence, ...]:
+    rows = await db.fetch(
+        f"{_OCCURRENCE} FROM occurrence AS o WHERE o.closed_at IS NULL AND o.heard_at < $1 LIMIT $2",
+        codec.to_us(before),
+        limit,
+    )
+    return tuple(map(_occurrence, rows))
 
 
 def _occurrence(row: Record) -> Occurrence:

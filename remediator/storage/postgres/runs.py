@@ -15,12 +15,13 @@ from remediator.model.facts import Ended, Fact, LateFinished, Started
 from remediator.model.ids import OwnerId, RunId
 from remediator.model.message import Post
 from remediator.model.outcome import Reason
+from remediator.model.priority import Priority
 from remediator.model.run import Run, Signal
 from remediator.storage import codec
 from remediator.storage.postgres import reading
 from remediator.storage.postgres.keys import bounded, plain
 from remediator.storage.postgres.outbox import NEWER_VERSION
-from remediator.storage.store import Claim, Entry, Refusal, Reservation
+from remediator.storage.store import Claim, Entry, Refusal, Reservation, Wake
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
@@ -47,7 +48,9 @@ _LEARN = f"""
 """  # noqa: S608 - constants of ours
 _PARK = f"""
     WITH fence AS (
-        UPDATE run SET wake_at = CASE WHEN signals > $11 THEN $7::bigint ELSE $12::bigint END WHERE {_MINE}
+        UPDATE run SET wake_at = CASE WHEN signals > $11 THEN $7::bigint ELSE $12::bigint END,
+            owner = CASE WHEN signals > $11 THEN owner ELSE '' END
+        WHERE {_MINE}
         RETURNING id, channel, signals > $11 AS unread
     ), {_ADD}
     SELECT unread FROM fence
@@ -55,7 +58,8 @@ _PARK = f"""
 _END = f"""
     WITH fence AS (
         UPDATE run SET ended_at = coalesce(ended_at, $12::bigint), outcome = $13, open_group = NULL,
-            wake_at = CASE WHEN signals > $11 THEN $7::bigint END
+            wake_at = CASE WHEN signals > $11 THEN $7::bigint END,
+            owner = CASE WHEN signals > $11 THEN owner ELSE '' END
         WHERE {_MINE} RETURNING id, channel, signals > $11 AS unread
     ), {_ADD}, freed AS (
         DELETE FROM lock USING fence WHERE lock.run = fence.id AND $14::bigint IS NULL
@@ -68,6 +72,19 @@ _LATE = f"""
     WITH fence AS (SELECT id, channel FROM run WHERE id = $8 FOR NO KEY UPDATE), {_ADD}
     SELECT count(*) FROM fence
 """  # noqa: S608 - constants of ours
+_CLAIM = """
+    UPDATE run SET owner = $2, epoch = epoch + 1
+    WHERE id = $1 AND owner <> $2 AND NOT EXISTS (SELECT 1 FROM replica WHERE replica.id = run.owner) RETURNING id
+"""
+# Each priority by itself, so that the index gives the few that are due, however many rest until later.
+_CLAIM_DUE = """
+    UPDATE run SET owner = $1, epoch = epoch + 1 WHERE id IN (
+        SELECT due.id FROM unnest($4::int[]) AS one (priority) CROSS JOIN LATERAL (
+            SELECT id, wake_at FROM run WHERE owner = '' AND run.priority = one.priority AND wake_at <= $2
+            ORDER BY wake_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
+        ) AS due ORDER BY CASE WHEN $5 THEN 0 ELSE one.priority END, due.wake_at LIMIT $3
+    ) RETURNING id, wake_at, priority
+"""
 _FENCE = "SELECT signals FROM run WHERE id = $1 AND owner = $2 AND epoch = $3 FOR NO KEY UPDATE"
 _NEWS = """
     SELECT EXISTS (
@@ -103,9 +120,16 @@ class Refused(Exception):  # noqa: N818 - it never leaves the store
         self.refusal = refusal
 
 
-async def take_over(db: "Db", *, run: RunId, owner: OwnerId) -> Run | None:
-    await db.execute("UPDATE run SET owner = $2, epoch = epoch + 1 WHERE id = $1 AND owner <> $2", run, owner)
-    return await reading.read_run(db, run)
+async def claim(db: "Db", *, run: RunId, owner: OwnerId) -> Run | None:
+    """The run, as its new owner has it; None where another one has it who lives."""
+    claimed = await db.fetchval(_CLAIM, run, owner)
+    return await reading.read_run(db, run) if claimed is not None else None
+
+
+async def claim_due(db: "Db", *, owner: OwnerId, limit: int, oldest: bool, now: datetime) -> tuple[Wake, ...]:
+    rows = await db.fetch(_CLAIM_DUE, owner, codec.to_us(now), limit, list(Priority), oldest)
+    found = [Wake(RunId(row["id"]), codec.from_us(row["wake_at"]), Priority(row["priority"])) for row in rows]
+    return tuple(sorted(found, key=lambda wake: (wake.priority, wake.at)))
 
 
 async def learn(db: "Db", *, claim: Claim, entry: Entry, now: datetime) -> None:

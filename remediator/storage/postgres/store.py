@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from remediator.errors import StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
-from remediator.model.alert import Delivery
+from remediator.model.alert import CutGroup, Delivery
 from remediator.model.facts import Ended, LateFinished, Started
 from remediator.model.ids import Digest, OwnerId, RunId
 from remediator.model.message import Message, Post, QueuedPost
@@ -17,10 +17,23 @@ from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.settings import StoreSettings
 from remediator.storage import codec
-from remediator.storage.postgres import intake, migrating, outbox, reading, retention, runs
+from remediator.storage.postgres import cut_groups, intake, migrating, outbox, reading, retention, runs
 from remediator.storage.postgres.links import FAILURES, SCHEMA, Links
+from remediator.storage.postgres.presence import News, Presence
 from remediator.storage.postgres.writer import Writer
-from remediator.storage.store import Claim, Entry, Forgotten, OutboxState, Refusal, Reservation, Retention
+from remediator.storage.store import (
+    FREE,
+    Claim,
+    Entry,
+    Forgotten,
+    OutboxState,
+    Refusal,
+    Replica,
+    Reservation,
+    Retention,
+    Roll,
+    Wake,
+)
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -51,6 +64,7 @@ class PostgresStore:
         self._metrics = metrics
         self._writer: Writer | None = None
         self._readers: Pool[Record] | None = None
+        self._presence = Presence(self._links)
 
     async def open(self) -> None:
         try:
@@ -71,6 +85,7 @@ class PostgresStore:
         readers, self._readers = self._readers, None
         if writer is not None:
             await writer.close()
+        await self._presence.close()
         if readers is None:
             return
         try:
@@ -119,19 +134,35 @@ class PostgresStore:
     async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
         if self._writer is None:
             raise StoreUnavailable("the store is not open")
-        return await self._writer.accept(intake.Request(delivery, judge, owner))
+        accepted = await self._writer.accept(intake.Request(delivery, judge, owner))
+        self._presence.tell(accepted.signalled_runs)
+        if owner == FREE and accepted.new_runs:
+            self._presence.tell([RunId("")])
+        return accepted
 
     async def due_doubts(self, at: datetime, limit: int, *, sent_again: bool = False) -> tuple[Occurrence, ...]:
         return await self._read(partial(reading.due_doubts, at=at, limit=limit, sent_again=sent_again))
 
-    async def wakes(self) -> tuple[tuple[RunId, datetime], ...]:
+    async def unheard(self, before: datetime, limit: int) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.unheard, before=before, limit=limit))
+
+    async def due_cut_groups(self, at: datetime, limit: int) -> tuple[CutGroup, ...]:
+        return await self._read(partial(cut_groups.due, at=at, limit=limit))
+
+    async def put_off_cut_group(self, group: CutGroup, ask_at: datetime) -> None:
+        await self._write(partial(cut_groups.put_off, group=group, ask_at=ask_at))
+
+    async def drop_cut_group(self, group: CutGroup) -> None:
+        await self._write(partial(cut_groups.drop, group=group))
+
+    async def wakes(self) -> tuple[Wake, ...]:
         return await self._read(reading.wakes)
 
     async def take(self, run: RunId, owner: OwnerId) -> Run | None:
         found = await self._read(partial(reading.read_run, run=run))
         if found is None or found.owner == owner:
             return found
-        return await self._write(partial(runs.take_over, run=run, owner=owner))
+        return await self._write(partial(runs.claim, run=run, owner=owner))
 
     async def read_signals(self, run: RunId) -> tuple[Signal, ...]:
         return await self._read(partial(reading.read_signals, run=run))
@@ -164,7 +195,10 @@ class PostgresStore:
         await self._write(partial(runs.settle_late, run=run, fact=fact, posts=posts, now=self._clock.now()))
 
     async def signal(self, run: RunId, signal: Signal) -> bool:
-        return await self._write(partial(runs.signal, run=run, signal=signal, now=self._clock.now()))
+        stored = await self._write(partial(runs.signal, run=run, signal=signal, now=self._clock.now()))
+        if stored:
+            self._presence.tell([run])
+        return stored
 
     async def notify(self, channel: str, key: str, message: Message, at: datetime) -> None:
         await self._write(partial(outbox.notify, channel=channel, key=key, message=message, at=at))
@@ -217,6 +251,40 @@ class PostgresStore:
             occurrences_gone += await self._write(partial(retention.delete_occurrences, occurrences=piece, now=now))
         rest = await self._write(partial(retention.delete_rest, old=old, limit=limit))
         return Forgotten(runs_gone, occurrences_gone) + rest
+
+    def on_news(self, tell: News) -> None:
+        self._presence.on_news(tell)
+
+    async def join(self, replica: OwnerId, name: str) -> None:
+        await self._presence.join(replica, name)
+
+    async def leave(self, replica: OwnerId) -> None:
+        await self._presence.leave(replica, self._clock.now())
+
+    async def beat(self, replica: OwnerId, *, willing: bool) -> Roll:
+        return await self._presence.beat(replica, willing=willing)
+
+    async def bury(self, dead: Sequence[Replica]) -> tuple[OwnerId, ...]:
+        return await self._presence.bury(dead)
+
+    async def free_orphans(self) -> int:
+        return await self._presence.free_orphans(self._clock.now())
+
+    async def claim_due(self, owner: OwnerId, limit: int, *, oldest: bool = False) -> tuple[Wake, ...]:
+        now = self._clock.now()
+        return await self._write(partial(runs.claim_due, owner=owner, limit=limit, oldest=oldest, now=now))
+
+    async def count_unclaimed(self, limit: int) -> int:
+        return await self._read(partial(reading.count_unclaimed, at=self._clock.now(), limit=limit))
+
+    async def overdue(self, owner: OwnerId, before: datetime, limit: int) -> tuple[Wake, ...]:
+        return await self._read(partial(reading.overdue, owner=owner, before=before, limit=limit))
+
+    async def version(self) -> int:
+        async def read(db: "Db") -> int:
+            return int(await db.fetchval("SELECT number FROM version"))
+
+        return await self._read(read)
 
     async def size(self) -> int:
         async def read(db: "Db") -> int:

@@ -17,6 +17,7 @@ import structlog
 from asyncpg import InFailedSQLTransactionError, PostgresError
 
 from remediator.errors import RemediatorError, StoreUnavailable
+from remediator.kit import failpoints
 from remediator.kit.metrics import Metrics
 from remediator.model.occurrence import Accepted
 from remediator.storage.postgres import intake
@@ -173,12 +174,14 @@ class Writer:
         for job in batch:
             if not isinstance(job.work, intake.Request):
                 await _attempt(db, job, job.work)
+        failpoints.hit("store.commit.before")
         try:
             done = await db.execute("COMMIT")
         except Exception as error:
             if not is_outage(error):
                 raise
             raise _Unsure from error
+        failpoints.hit("store.commit.after")
         if done != "COMMIT":  # the server answers so, without an error, where a statement before it had failed
             raise InFailedSQLTransactionError(f"the server answered {done} to a commit")
 

@@ -36,6 +36,8 @@ ASKING = {
     "deny": ["deny", "r1", "--reason", "no"],
     "cancel": ["cancel", "r1"],
     "alerts": ["alerts"],
+    "breaker list": ["breaker", "list"],
+    "breaker reset": ["breaker", "reset", "redis:cache"],
     "explain a run": ["explain", "--run", "r1"],
     "explain a fingerprint": ["explain", "--fingerprint", "f"],
     "send": ["send", "Down"],
@@ -47,7 +49,7 @@ LOCAL = {
     "serve": ["serve"],
 }
 """Those that read the rules."""
-OTHERS = ("actions", "backup", "schema", "completion", "demo", "doctor")
+OTHERS = ("actions", "backup", "migrate", "schema", "completion", "demo", "doctor")
 """Those that need neither, and those whose answer it is what is wrong; they have tests of their own."""
 
 
@@ -69,15 +71,39 @@ def test_no_service_says_how_to_start_or_find_one(tmp_path: Path, arguments: lis
 
 
 @pytest.mark.parametrize("arguments", ASKING.values(), ids=ASKING.keys())
-def test_a_wrong_token_says_where_the_right_one_is(arguments: list[str]) -> None:
-    """The file, the variable, and to whom which is sent."""
+def test_a_wrong_token_says_where_the_right_one_is(tmp_path: Path, arguments: list[str]) -> None:
+    """The file as it can be opened, the variable, and to whom which is sent."""
+    (tmp_path / "remediator.yaml").write_text("store: {directory: data}\n")
     with answering(401, b'{"error": "the token is not known"}') as (url, _):
         result = call(*arguments, "--url", url)
 
     assert 5 == result.exit_code
     assert result.stderr.startswith("not allowed: the token is not known\n")
-    assert "<store.directory>/admin-token" in result.stderr
+    assert f"The local token of these settings is sought in {tmp_path}/data/admin-token, which is not there" in (
+        result.stderr
+    )
     assert "REMEDIATOR_TOKEN" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("prepare", "said"),
+    [
+        (lambda path: path.write_text("t"), "stands in PATH: run this as"),
+        (lambda path: path.mkdir(), "is sought in PATH, which cannot be read: Is a directory: run this as"),
+    ],
+)
+def test_the_local_token_is_told_by_its_path_and_whether_it_can_be_read(
+    tmp_path: Path, prepare: Callable[[Path], object], said: str
+) -> None:
+    """Another user cannot, and another store has another token."""
+    path = tmp_path / "remediator-data" / "admin-token"
+    path.parent.mkdir()
+    prepare(path)
+    with answering(403, b'{"error": "no"}') as (url, _):
+        result = call("alerts", "--url", url)
+
+    assert 5 == result.exit_code
+    assert f"The local token of these settings {said.replace('PATH', str(path))}" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -90,6 +116,8 @@ def test_a_wrong_token_says_where_the_right_one_is(arguments: list[str]) -> None
         ("deny", "nothing; see: remediator runs list"),
         ("cancel", "nothing; see: remediator runs list"),
         ("alerts", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),
+        ("breaker list", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),
+        ("breaker reset", "nothing; see: remediator breaker list"),
         ("explain a run", "nothing; see: remediator runs list"),
         ("explain a fingerprint", "nothing; see: remediator alerts"),
         ("send", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),
@@ -153,9 +181,10 @@ def test_bad_settings_say_how_to_mend_them_or_give_others(
     """With the place of each mistake before it."""
     prepare(tmp_path / "remediator.yaml")
     result = call(*arguments)
+    is_check = arguments == ["check"]  # whose findings these are
 
-    assert 2 == result.exit_code
-    assert result.stderr.startswith("remediator.yaml")
+    assert (1 if is_check else 2) == result.exit_code
+    assert (result.stdout if is_check else result.stderr).startswith("remediator.yaml")
     assert "name another file before the command: remediator -c FILE" in result.stderr.splitlines()[-1]
 
 

@@ -79,7 +79,7 @@ class Scene:
             store=self.store,
             rulebook=self.rulebook,
             dispatcher=HeapDispatcher(self.clock),
-            owner=OwnerId("me"),
+            owner=lambda: OwnerId("me"),
             clock=self.clock,
             metrics=self.metrics,
             redactor=Redactor(),

@@ -1,0 +1,293 @@
+"""Several processes on one PostgreSQL: every run is worked on by one of them, and none is left behind."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+from remediator.errors import Fenced
+from remediator.kit.metrics import Metrics
+from remediator.model.alert import Alert, AlertStatus, Delivery
+from remediator.model.facts import Ended, Examined
+from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
+from remediator.model.message import Message, Tone
+from remediator.model.occurrence import NewRun, Occurrence, Opening, Ruling, Verdict
+from remediator.model.outcome import Outcome
+from remediator.model.priority import Priority
+from remediator.model.run import Cancel
+from remediator.settings import StoreSettings
+from remediator.storage.postgres import PostgresStore
+from remediator.storage.store import FREE, Claim, Entry, Replica
+from remediator.testing.clock import VirtualClock
+from tests import services
+from tests.served import Served
+
+T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+A, B = OwnerId("a"), OwnerId("b")
+RULE = Digest("d" * 64)
+
+
+@asynccontextmanager
+async def opened(url: str, count: int = 1) -> AsyncIterator[list[PostgresStore]]:
+    """So many stores on one database, each like that of a process of its own."""
+    async with AsyncExitStack() as stack:
+        stores = []
+        for _ in range(count):
+            store = PostgresStore(StoreSettings(url=url), clock=VirtualClock(T0), metrics=Metrics())
+            await store.open()
+            stack.push_async_callback(store.close)
+            stores.append(store)
+        await stores[0].remember_rules({RULE: {"pack": "p"}})
+        yield stores
+
+
+async def fire(store: PostgresStore, *names: str, owner: OwnerId = FREE, severity: str = "") -> None:
+    """A run for each name, called like it."""
+
+    def judge(one: Alert, known: Occurrence | None) -> Verdict:
+        if known is not None:
+            return Verdict(Ruling.REPEATED, hear=True)
+        priority = Priority.HIGH if severity == "critical" else Priority.NORMAL
+        new = NewRun(RunId(one.name), RuleId("p/r"), RULE, "down", "#c", Message(Tone.FIRING, "x"), "", priority)
+        return Verdict(Ruling.OPENED, open=Opening(OccurrenceId(f"o-{one.name}"), (new,)))
+
+    alerts = tuple(Alert(Fingerprint(name), AlertStatus.FIRING, {"alertname": name}, {}, T0) for name in names)
+    await store.accept(Delivery(alerts, received_at=T0), judge, owner)
+
+
+async def test_two_that_claim_at_once_never_get_the_same_run(new_database: str) -> None:
+    """One run that two processes work on is an action done twice."""
+    async with opened(new_database, 2) as (one, two):
+        names = {f"r{number:03}" for number in range(200)}
+        await fire(one, *names)
+        claims = await asyncio.gather(
+            *(store.claim_due(owner, 7) for _ in range(20) for store, owner in ((one, A), (two, B)))
+        )
+        got = [wake.run for some in claims for wake in some]
+        rest = await one.claim_due(A, 1000)
+
+    assert len(got) == len(set(got))
+    assert names == {*got, *(wake.run for wake in rest)}
+
+
+async def test_what_is_urgent_is_claimed_first_and_what_rests_is_not(new_database: str) -> None:
+    async with opened(new_database) as (store,):
+        await fire(store, "common")
+        await fire(store, "urgent", severity="critical")
+        await fire(store, "resting", owner=A)
+        assert await store.park(Claim(RunId("resting"), A, 1, 0), Entry(), T0 + timedelta(seconds=1))
+        first = await store.claim_due(A, 1)
+        rest = await store.claim_due(B, 10)
+
+    assert [("urgent", Priority.HIGH)] == [(wake.run, wake.priority) for wake in first]
+    assert ["common"] == [wake.run for wake in rest]
+
+
+async def test_what_nobody_has_taken_up_is_counted_as_far_as_it_matters(new_database: str) -> None:
+    """Every process refuses new deliveries when all together have too much to do."""
+    async with opened(new_database) as (store,):
+        await fire(store, *(f"r{number}" for number in range(20)))
+        await store.claim_due(A, 5)
+
+        assert [15, 10] == [await store.count_unclaimed(limit) for limit in (100, 10)]
+
+
+async def test_what_is_not_urgent_has_its_turn_as_well(new_database: str) -> None:
+    """A storm of urgent ones would keep it waiting for ever."""
+    async with opened(new_database) as (store,):
+        await fire(store, "common")
+        await store.park(Claim(RunId("common"), FREE, 1, 0), Entry(), T0 - timedelta(minutes=1))
+        await fire(store, "urgent", severity="critical")
+
+        assert ["common"] == [wake.run for wake in await store.claim_due(A, 1, oldest=True)]
+
+
+async def test_a_run_that_rests_or_has_ended_is_anybodys(new_database: str) -> None:
+    """A decision may come in at another process than the one that has asked for it."""
+    async with opened(new_database, 2) as (one, two):
+        await one.join(A, "one")
+        await two.join(B, "two")
+        await fire(one, "r", owner=A)
+        held = await two.take(RunId("r"), B)
+        mine = Claim(RunId("r"), A, 1, 0)
+        assert await one.park(mine, Entry(), T0 + timedelta(hours=1))
+        taken = await two.take(RunId("r"), B)
+        with pytest.raises(Fenced):
+            await one.learn(mine, Entry([Examined(T0, 1, {})]))
+        assert taken is not None
+        ended = Ended(T0, Outcome.HEALED, "fine")
+        assert await two.end(Claim(taken.id, B, taken.epoch, 0), Entry([ended]), ended, keep_locks_until=None)
+        await one.signal(taken.id, Cancel(T0, "ann"))
+        again = await one.take(RunId("r"), A)
+
+    assert held is None
+    assert (B, 2) == (taken.owner, taken.epoch)
+    assert again is not None
+    assert (A, 3) == (again.owner, again.epoch)
+
+
+async def test_the_runs_of_the_dead_are_free_and_what_they_write_late_is_refused(new_database: str) -> None:
+    """A process that was frozen comes back and believes that the run is still its own."""
+    async with opened(new_database, 2) as (one, two):
+        await one.join(A, "one")
+        await two.join(B, "two")
+        await fire(one, "r", owner=A)
+        roll = await two.beat(B, willing=False)
+        dead = [replica for replica in roll.replicas if replica.id == A]
+        buried = await two.bury(dead)
+        freed = await two.free_orphans()
+        claimed = await two.claim_due(B, 10)
+        with pytest.raises(Fenced):
+            await one.learn(Claim(RunId("r"), A, 1, 0), Entry([Examined(T0, 1, {})]))
+        after = await one.beat(A, willing=True)
+
+    assert ((A,), 1) == (buried, freed)
+    assert ["r"] == [wake.run for wake in claimed]
+    assert ([B], None) == ([replica.id for replica in after.replicas], after.leader)
+
+
+async def test_who_has_beaten_meanwhile_is_not_buried(new_database: str) -> None:
+    """Between the look and the burial it may have come back."""
+    async with opened(new_database) as (store,):
+        await store.join(A, "one")
+        seen = (await store.beat(A, willing=False)).replicas
+        await store.beat(A, willing=False)
+
+        assert () == await store.bury(seen)
+        assert [Replica(A, "one", 3)] == list((await store.beat(A, willing=False)).replicas)
+
+
+async def test_one_leads_at_a_time_and_another_when_it_is_gone(new_database: str) -> None:
+    """Two that post would say everything twice."""
+    async with opened(new_database, 2) as (one, two):
+        await one.join(A, "one")
+        await two.join(B, "two")
+        leaders = [(await one.beat(A, willing=True)).leader, (await two.beat(B, willing=True)).leader]
+        await one.leave(A)
+        leaders.append((await two.beat(B, willing=True)).leader)
+
+    assert [A, A, B] == leaders
+
+
+async def test_who_leaves_leaves_its_runs_free_at_once(new_database: str) -> None:
+    """An upgrade that rolls strands nothing, and nobody has to wait for a silence."""
+    async with opened(new_database, 2) as (one, two):
+        await one.join(A, "one")
+        await two.join(B, "two")
+        await fire(one, "r", "s", owner=A)
+        await one.leave(A)
+
+        assert {"r", "s"} == {wake.run for wake in await two.claim_due(B, 10)}
+
+
+async def test_word_for_a_run_reaches_the_process_that_works_on_it(new_database: str) -> None:
+    """It rests between two looks of its proof; what comes to another process is to be heard now."""
+    heard: list[tuple[RunId, ...]] = []
+    async with opened(new_database, 2) as (one, two):
+        one.on_news(heard.append)
+        two.on_news(lambda runs: pytest.fail(f"its own word came back: {runs}"))
+        await one.join(A, "one")
+        await two.join(B, "two")
+        await one.beat(A, willing=False)
+        await two.beat(B, willing=False)
+        await fire(one, "r", owner=A)
+        await two.signal(RunId("r"), Cancel(T0, "ann"))
+        async with asyncio.timeout(30):
+            while not heard:
+                await one.beat(A, willing=False)
+                await asyncio.sleep(0.01)
+
+    assert [(RunId("r"),)] == heard
+
+
+async def test_a_claim_of_ones_own_that_was_never_heard_of_is_found(new_database: str) -> None:
+    async with opened(new_database) as (store,):
+        await fire(store, "r")
+        await store.claim_due(A, 10)
+
+        assert ["r"] == [wake.run for wake in await store.overdue(A, T0, 10)]
+        assert () == await store.overdue(B, T0, 10)
+
+
+# -- whole services --
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[list[Served]]:
+    made = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        made.append(Served(tmp_path / name))
+    yield made
+    for served in made:
+        served.end()
+
+
+def start(served: Served, url: str, folder: Path, **more: Any) -> None:
+    """A process on the shared database; what its steps touch is in a folder that both know."""
+    look = {"argv": ["ls", str(folder / "mended-web")], "effect": "read"}
+    mend = {
+        "argv": ["touch", str(folder / "mended-{service}")],
+        "parameters": {"service": {}},
+        "effect": "change",
+        "target": "{service}",
+    }
+    store = {"directory": str(served.folder / "store"), "url": url}
+    served.configure(store=store, commands={"mend": mend, "look": look}, **more)
+    served.start()
+
+
+def deliver(served: Served, **labels: str) -> int:
+    now = datetime.now(UTC).isoformat()
+    one = {"status": "firing", "labels": {"alertname": "Down", "service": "web", **labels}, "annotations": {}}
+    body = {"version": "4", "groupKey": "{}", "receiver": "remediator", "alerts": [{**one, "startsAt": now}]}
+    return served.ask("/api/v1/alerts", body=json.dumps(body).encode())[0]
+
+
+def test_a_run_goes_on_at_another_process_when_its_own_is_killed(
+    pair: list[Served], new_database: str, tmp_path: Path
+) -> None:
+    """Nobody has to restart anything for an alert to be seen to."""
+    for served in pair:
+        start(served, new_database, tmp_path, mode="auto", sustain="4s")
+    one, two = pair
+    assert 202 == deliver(one)
+    services.wait_until((tmp_path / "mended-web").exists, "the step to be done")
+    one.kill()
+    services.wait_until(lambda: two.run()["outcome"] is not None, "the run to end")
+
+    assert "healed" == two.run()["outcome"]
+    assert 1 == two.log().count("runs_taken_over")
+
+
+def test_what_one_process_asks_can_be_answered_at_another(
+    pair: list[Served], new_database: str, tmp_path: Path
+) -> None:
+    """A load balancer gives people any of them."""
+    for served in pair:
+        start(served, new_database, tmp_path)
+    one, two = pair
+    assert 202 == deliver(one)
+    services.wait_until(lambda: bool(two.run()["waiting"]), "the plan to wait for a person")
+    approved = two.command("approve", two.run()["id"])
+    services.wait_until(lambda: one.run()["outcome"] is not None, "the run to end")
+
+    assert 0 == approved.returncode, approved.stderr
+    assert "healed" == one.run()["outcome"]
+
+
+async def test_programs_of_a_newer_version_and_of_this_one_share_a_store(new_database: str) -> None:
+    """While an upgrade rolls, both run; a version that this one cannot work with is refused elsewhere."""
+    async with opened(new_database):
+        link = await asyncpg.connect(new_database)
+        await link.execute("UPDATE remediator.version SET number = number + 1, oldest = number")
+        await link.close()
+        async with opened(new_database) as (again,):
+            await fire(again, "r")
+            assert ["r"] == [wake.run for wake in await again.claim_due(A, 1)]
