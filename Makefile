@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 # What is applied to a cluster; the other two are for kustomize and for the service.
 MANIFESTS := $(filter-out %/kustomization.yaml %/remediator.yaml,$(wildcard deploy/kubernetes/*.yaml))
 
-.PHONY: run demo test lint format lock docs site clean help
+.PHONY: run demo test chaos soak bench lint format lock docs site clean help
 
 help:  ## what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -20,6 +20,19 @@ demo: $(VENV)/.runtime  ## play the whole story in this terminal (ARGS=--yes wit
 test: $(VENV)/.development  ## run every test, against the real services
 	tests/install-services
 	$(BIN)/pytest $(ARGS)
+
+soak: $(VENV)/.development  ## kill it 500 times on each store (SOAK_DIR=FOLDER goes on where it was, SOAK_KILLS=N: fewer)
+	tests/install-services
+	$(BIN)/python -m tests.crash.soak
+
+chaos: $(VENV)/.development  ## the tests of outages and storms, longer and larger (SCALE=8), with what they measure
+	tests/install-services
+	CHAOS_SCALE=$(or $(SCALE),8) $(BIN)/pytest tests/chaos tests/integration/test_alertmanager_storms.py \
+		-o timeout=3600 -o log_cli=true -o log_cli_level=info $(ARGS)
+
+bench: $(VENV)/.development  ## measure it, and write the tables of docs/performance.md (WHAT=accept: one alone; half an hour)
+	tests/install-services
+	$(BIN)/python -m bench $(or $(WHAT),all) --write docs/performance.md -o $(VENV)/bench $(ARGS)
 
 lint: $(VENV)/.development  ## ruff, mypy, import contracts, shipped files
 	$(BIN)/ruff check .

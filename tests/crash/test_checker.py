@@ -1,0 +1,253 @@
+"""The checker of the crash tests: what is good passes, and everything that it is there for fails it."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediator.chat.chat import REPEATED
+from tests.crash.checker import judge
+
+Record = dict[str, Any]
+T0 = 1_800_000_000.0
+
+
+def at(seconds: float) -> str:
+    return datetime.fromtimestamp(T0 + seconds, UTC).isoformat()
+
+
+def fact(kind: str, second: float, *, step: int = 1, attempt: int = 1, **more: Any) -> Record:
+    return {"kind": kind, "at": at(second), "step": f"remediate.0.{step - 1}", "attempt": attempt, **more}
+
+
+def done(second: float, *, step: int = 1, status: str = "done") -> list[Record]:
+    """A step as a run tells it."""
+    return [fact("started", second, step=step), fact("finished", second + 0.1, step=step, status=status)]
+
+
+@dataclass
+class Story:
+    """What everybody wrote down. Alert `a` is of rule post and was left in peace; `b`, of put, was killed and repeated;
+    `c`, of gated, was approved; `d`, of two, lost its first step to a kill."""
+
+    accepted: list[Record] = field(default_factory=list)
+    decided: list[Record] = field(default_factory=lambda: [{"run": "run-c"}])
+    effects: list[Record] = field(default_factory=list)
+    puts: list[Record] = field(default_factory=list)
+    troubles: list[Record] = field(default_factory=list)
+    runs: list[Record] = field(default_factory=list)
+    posts: list[Record] = field(default_factory=list)
+    chat: list[Record] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.add("a", "post", 0, done(0))
+        repeated = [fact("started", 10), fact("started", 11, attempt=2)]
+        self.add("b", "put", 10, [*repeated, fact("finished", 12, attempt=2, status="done")])
+        approval = {"kind": "decision", "at": at(20), "approved": True}
+        self.add("c", "gated", 20, done(20.5), signals=[approval])
+        self.add("d", "two", 10, done(10, status="unknown"), outcome="unknown")
+        self.effects += [{"alert": "a", "step": 1, "at": T0}, {"alert": "c", "step": 1, "at": T0 + 20.5}]
+        self.puts += [{"alert": "b", "step": 1, "at": T0 + s} for s in (10, 11)]
+        self.troubles.append({"how": "killed", "service": "one", "since": T0 + 10.5, "at": T0 + 10.5})
+
+    def add(
+        self, alert: str, kind: str, second: float, timeline: list[Record], *, outcome: str = "healed", **more: Any
+    ) -> None:
+        """An alert with all that belongs to it: accepted, a run, its messages."""
+        run = f"run-{alert}"
+        self.accepted.append({"alert": alert, "kind": kind})
+        self.runs.append(
+            {
+                "id": run,
+                "rule": f"crash/{kind}",
+                "alert": {"fingerprint": alert},
+                "outcome": outcome,
+                "created_at": at(second),
+                "ended_at": at(second + 3),
+                "timeline": timeline,
+                "signals": [],
+                **more,
+            }
+        )
+        for key in ("parent", "ended.1"):
+            ts = f"{alert}.{key}"
+            sent = {"version": 1, "sent_version": 1, "ref": f"C1:{ts}", "channel": "C1"}
+            self.posts.append({"run": run, "key": key, **sent})
+            self.say(f"{run}/{key}", ts, thread=None if key == "parent" else f"{alert}.parent")
+
+    def say(self, mark: str, ts: str, *, thread: str | None = None, text: str = "") -> None:
+        self.chat.append({"mark": mark, "ts": ts, "thread": thread, "edit": 0, "text": text})
+
+    def run(self, alert: str) -> Record:
+        return next(run for run in self.runs if run["id"] == f"run-{alert}")
+
+    def write(self, folder: Path) -> Path:
+        for name, records in vars(self).items():
+            lines = [json.dumps({"at": T0, **record}) + "\n" for record in records]
+            (folder / f"{name}.jsonl").write_text("".join(lines))
+        return folder
+
+
+def test_what_is_as_promised_passes(tmp_path: Path) -> None:
+    """A repeat of what may be repeated, and an unknown that says so, are within the promise."""
+    verdict = judge(Story().write(tmp_path))
+
+    assert [] == verdict.problems
+    assert (2, 2) == (verdict.counts["calm"], verdict.counts["calm and healed"])
+    assert (4, 1) == (verdict.counts["effects"], verdict.counts["repeated, as it may be"])
+
+
+def test_an_unknown_may_have_been_done_once(tmp_path: Path) -> None:
+    """That is what unknown means: done, or not."""
+    story = Story()
+    story.effects.append({"alert": "d", "step": 1, "at": T0 + 10})
+
+    assert [] == judge(story.write(tmp_path)).problems
+
+
+def test_a_repeated_message_passes_where_it_says_so(tmp_path: Path) -> None:
+    """Chat offers no more than that where a message cannot be looked for."""
+    story = Story()
+    story.say("run-a/ended.1", "again", thread="a.parent", text=f"Healed\n{REPEATED}")
+
+    assert [] == judge(story.write(tmp_path)).problems
+
+
+def lose_run(story: Story) -> None:
+    story.runs.remove(story.run("a"))
+
+
+def double_run(story: Story) -> None:
+    story.runs.append({**story.run("a"), "id": "run-2"})
+
+
+def leave_open(story: Story) -> None:
+    story.run("a").update(outcome=None, ended_at=None)
+
+
+def lose_decision(story: Story) -> None:
+    story.run("c")["signals"] = []
+
+
+def act_early(story: Story) -> None:
+    story.run("c")["signals"][0]["at"] = at(25)
+
+
+def act_twice(story: Story) -> None:
+    story.effects.append({"alert": "a", "step": 1, "at": T0})
+
+
+def act_twice_unknown(story: Story) -> None:
+    story.effects += [{"alert": "d", "step": 1, "at": T0 + 10}] * 2
+
+
+def start_twice(story: Story) -> None:
+    story.run("a")["timeline"].append(fact("started", 1, attempt=2))
+
+
+def put_three_times(story: Story) -> None:
+    story.puts.append({"alert": "b", "step": 1, "at": T0 + 12})
+
+
+def put_again_unsaid(story: Story) -> None:
+    del story.run("b")["timeline"][0]
+
+
+def act_unrecorded(story: Story) -> None:
+    story.run("a")["timeline"] = []
+
+
+def say_done(story: Story) -> None:
+    story.effects.pop(0)
+
+
+def say_failed(story: Story) -> None:
+    story.run("a")["timeline"][1]["status"] = "failed"
+
+
+def leave_without_end(story: Story) -> None:
+    story.run("d")["timeline"].pop()
+
+
+def be_unknown_in_peace(story: Story) -> None:
+    story.troubles.clear()
+
+
+def act_for_nobody(story: Story) -> None:
+    story.effects.append({"alert": "z", "step": 1, "at": T0})
+
+
+def fail_in_peace(story: Story) -> None:
+    story.run("c")["outcome"] = "failed"
+
+
+def trouble_all(story: Story) -> None:
+    story.troubles.append({"how": "frozen", "service": "one", "at": T0 - 1})
+
+
+def lose_message(story: Story) -> None:
+    story.chat.pop(0)
+
+
+def leave_message_waiting(story: Story) -> None:
+    story.posts[1]["sent_version"] = 0
+
+
+def repeat_message(story: Story) -> None:
+    story.say("run-a/ended.1", "again", thread="a.parent")
+
+
+def stray_from_thread(story: Story) -> None:
+    story.chat[1]["thread"] = "b.parent"
+
+
+def forge_message(story: Story) -> None:
+    story.say("run-z/parent", "z")
+
+
+def never_queue_end(story: Story) -> None:
+    story.chat.pop(1)
+    story.posts.pop(1)
+
+
+@pytest.mark.parametrize(
+    ("doctor", "said"),
+    [
+        (lose_run, "alert a was accepted and has 0 runs"),
+        (double_run, "alert a was accepted and has 2 runs"),
+        (leave_open, "run run-a of alert a has no outcome"),
+        (lose_decision, "the approval of run run-c was acknowledged and is gone"),
+        (act_early, "run run-c acted before it was approved"),
+        (act_twice, "run run-a (post), step 1 was done 2 times"),
+        (act_twice_unknown, "run run-d (two), step 1 was done 2 times"),
+        (start_twice, "run run-a (post), step 1 was started 2 times"),
+        (put_three_times, "run run-b (put), step 1 was done 3 times"),
+        (put_again_unsaid, "run run-b (put), step 1 was done 2 times and was recorded as started 1 times"),
+        (act_unrecorded, "run run-a (post), step 1 was done 1 times and was recorded as started 0 times"),
+        (say_done, "run run-a (post), step 1 was not done, and is recorded as done"),
+        (say_failed, "run run-a (post), step 1 was done, and is recorded as failed"),
+        (leave_without_end, "run run-d (two), step 1 was started and has no end, not even an unknown one"),
+        (be_unknown_in_peace, "run run-d says unknown, and nothing was done to it"),
+        (act_for_nobody, "step 1 was done for alert z, which has no run"),
+        (fail_in_peace, "1 of the 2 runs that were left in peace have reached their effect and healed: 50%"),
+        (trouble_all, "only 0 runs were left in peace; 1 are needed for it to prove anything"),
+        (lose_message, "message run-a/parent has not arrived"),
+        (leave_message_waiting, "message run-a/ended.1 has not arrived"),
+        (repeat_message, "message run-a/ended.1 has arrived 2 times, and does not say so"),
+        (stray_from_thread, "message run-a/ended.1 is not in the thread of its run"),
+        (forge_message, "message run-z/parent has arrived, and was never queued"),
+        (never_queue_end, "run run-a has no message ended"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_what_breaks_a_promise_fails(tmp_path: Path, doctor: Callable[[Story], None], said: str) -> None:
+    """A checker that lets this pass would let the product do it."""
+    story = Story()
+    doctor(story)
+    problems = judge(story.write(tmp_path)).problems
+
+    assert any(problem.startswith(said) for problem in problems), problems

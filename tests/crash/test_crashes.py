@@ -1,0 +1,142 @@
+"""The service is killed at every failpoint and at random moments, on both stores: nothing lost, nothing done twice."""
+
+import asyncio
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediator.kit.failpoints import POINTS
+from tests.crash.checker import judge, told
+from tests.crash.driver import LONGER_THAN_TAKEOVER, ONLY_SHARED, Api, Deed, Fate, Sender, dump, settle
+from tests.crash.rig import LIMIT, Rig, rig
+from tests.crash.scenes import Scene, every_point, play, report
+
+pytestmark = pytest.mark.timeout(600)
+
+SEED = int(os.environ.get("CRASH_SEED", "0")) or int(time.time())
+RANDOM_KILLS = 6
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> str:
+    """The URL of a new database, or nothing for the embedded store."""
+    return str(request.getfixturevalue("new_database")) if request.param == "postgresql" else ""
+
+
+async def test_nothing_is_lost_and_nothing_done_twice_under_kill(database: str, tmp_path: Path) -> None:
+    """At each failpoint once, and then wherever it falls: promises 1 and 2 of the design."""
+    fates = every_point(random.Random(SEED), shared=bool(database))
+    times = len(fates) + RANDOM_KILLS
+    scene = Scene(SEED, times, database, fates=[*fates, *[Fate()] * RANDOM_KILLS], every=0.5, point_limit=20)
+    verdict, counts = await play(scene, tmp_path)
+    missed = {f"kill {fate.point}" for fate in fates} - counts.keys()
+    said = report(scene, verdict, counts)
+
+    assert [] == verdict.problems, said
+    assert set() == missed, said
+
+
+async def test_a_message_that_cannot_be_looked_for_is_repeated_with_a_note(tmp_path: Path) -> None:
+    """Killed right after it has landed; of the channel only the name is known, and nothing else is posted there."""
+    async with rig(tmp_path, seed=SEED, finds=False) as whole:
+        (service,) = whole.services
+        await whole.start(service, {"post.sent": ("kill", 0)})
+        assert await whole.until_ready(service)
+        sender = Sender(whole, random.Random(SEED), every=1)
+        sender.send(1, "post", to=service)
+        await whole.until(lambda: not service.lives, "the kill")
+        await whole.start(service)
+        await sender.until_taken()
+        await settle(whole)
+        await dump(whole)
+    verdict = judge(tmp_path, least_calm=0)
+
+    assert [] == verdict.problems, told(verdict)
+    assert 1 == verdict.counts["messages repeated"], told(verdict)
+
+
+@pytest.mark.parametrize("replicas", [2, 3])
+async def test_replicas_that_are_killed_frozen_and_cut_off_lose_nothing(
+    replicas: int, new_database: str, tmp_path: Path
+) -> None:
+    """Whoever lives carries on, and what a frozen one writes late changes nothing but the record."""
+    deeds: list[Deed] = ["freeze", "cut", "hang", "kill"]
+    fates = [Fate(deed=deed) for deed in deeds[:replicas]]
+    scene = Scene(SEED, 3, new_database, replicas, deeds=deeds, fates=fates, every=0.6)
+    verdict, counts = await play(scene, tmp_path)
+
+    assert [] == verdict.problems, report(scene, verdict, counts)
+
+
+@pytest.mark.parametrize(
+    ("deed", "point", "effects", "late"),
+    [
+        pytest.param("kill", "step.call", 0, set(), id="killed"),
+        pytest.param("freeze", "step.started", 0, {"failed"}, id="frozen before its last look at the time"),
+        pytest.param("freeze", "step.call", 1, {"done"}, id="frozen after it"),
+    ],
+)
+async def test_a_run_is_taken_over_and_its_step_is_unknown(
+    deed: Deed, point: str, effects: int, late: set[str], new_database: str, tmp_path: Path
+) -> None:
+    """The other replica says within seconds that nobody knows; what the frozen one says late is recorded as late.
+
+    A process that is frozen after its last look at the time acts late: the one window that remains.
+    """
+    async with rig(tmp_path, seed=SEED, database=new_database, replicas=2) as whole:
+        victim, other = whole.services
+        await whole.start(victim, {point: (deed, 0)})
+        assert await whole.until_ready(victim)
+        sender = Sender(whole, random.Random(SEED), every=1)
+        sender.send(1, "post", to=victim)
+        await whole.start(other)
+        await sender.until_taken()
+        await whole.until(lambda: victim.is_frozen or not victim.lives, f"{point} to be reached")
+        began = time.monotonic()
+        run = await until_run(whole, lambda run: statuses(run) == {"unknown"}, "the run to be taken over")
+        took = time.monotonic() - began
+        if deed == "freeze":
+            await asyncio.sleep(max(LONGER_THAN_TAKEOVER - took, 0))  # the last look allows for some seconds
+            whole.thaw(victim)
+            await until_run(whole, lambda run: statuses(run) == {"unknown", *late}, "the late end to be recorded")
+        await settle(whole)
+        await dump(whole)
+    verdict = judge(tmp_path, least_calm=0)
+    print(f"taken over after {took:.1f} s")  # noqa: T201 - a measurement, for people
+
+    assert [] == verdict.problems, told(verdict)
+    assert "unknown" in [fact["status"] for fact in run["timeline"] if fact["kind"] == "finished"]
+    assert effects == verdict.counts["effects"]
+    assert took < LIMIT
+
+
+def statuses(run: dict[str, Any]) -> set[str]:
+    return {fact["status"] for fact in run["timeline"] if fact["kind"] in ("finished", "late_finished")}
+
+
+async def until_run(whole: Rig, is_so: Any, what: str) -> dict[str, Any]:
+    """Wait until the one run is like that."""
+    api = Api(whole)
+    try:
+        async with asyncio.timeout(LIMIT):
+            while True:
+                listed = await api.get("/api/v1/runs?limit=2") or {"runs": []}
+                for line in listed["runs"]:
+                    run: dict[str, Any] | None = await api.get(f"/api/v1/runs/{line['id']}")
+                    if run is not None and is_so(run):
+                        return run
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise AssertionError(f"waited {LIMIT:g} s in vain: {what}") from None
+
+
+def test_the_short_version_comes_to_every_failpoint() -> None:
+    """Those of a shared store only where it is shared."""
+    chance = random.Random(1)
+
+    assert set(POINTS) == {fate.point for fate in every_point(chance, shared=True)}
+    assert set(POINTS) - set(ONLY_SHARED) == {fate.point for fate in every_point(chance, shared=False)}
