@@ -28,6 +28,9 @@ BEAT = timedelta(seconds=0.5)
 SILENCE = timedelta(seconds=4.5)
 """How long a count stands still until its process counts as dead. With the beat and a look it makes six seconds."""
 
+SILENCE_OF_PREDECESSOR = timedelta(seconds=1.25)
+"""The same for one in whose folder this process has begun: it has ended, unless the folder was copied."""
+
 _LEASE = 3.0  # seconds after its own last beat for which a process goes on to lead; shorter than `SILENCE`
 _GAP = 2.0  # seconds without a look after which nobody can be said to have been silent all the time
 _LOOK_EVERY = timedelta(seconds=0.5)
@@ -54,6 +57,7 @@ class Watch:
     """Whose count has stood still for how long, as this process has seen it. Pure but for what it remembers."""
 
     def __init__(self) -> None:
+        self.instance = ""  # of this process
         self._seen: dict[OwnerId, tuple[int, float]] = {}
         self._looked: float | None = None
 
@@ -69,8 +73,11 @@ class Watch:
         for one in replicas:
             beats, since = before.get(one.id, (one.beats, now))
             self._seen[one.id] = (one.beats, now if one.beats != beats else since)
-        silent = SILENCE.total_seconds()
-        return tuple(one for one in replicas if now - self._seen[one.id][1] >= silent)
+        return tuple(one for one in replicas if now - self._seen[one.id][1] >= self._longest(one))
+
+    def _longest(self, one: Replica) -> float:
+        is_predecessor = bool(self.instance) and one.instance == self.instance
+        return (SILENCE_OF_PREDECESSOR if is_predecessor else SILENCE).total_seconds()
 
 
 class Alone:
@@ -132,7 +139,7 @@ class Replicas:
 
     async def join(self) -> None:
         """Be on the roll. Raises StoreUnavailable."""
-        await self._store.join(self.owner, self._name)
+        self._watch.instance = await self._store.join(self.owner, self._name)
         await self._beat()
 
     async def leave(self) -> None:
@@ -217,7 +224,7 @@ class Replicas:
         dead = tuple(one for one in dead if one.id != self.owner)
         if dead:
             for replica in await self._store.bury(dead):
-                log.warning("replica_is_dead", replica=replica, silent_for=f"{SILENCE.total_seconds():g} s")
+                log.warning("replica_is_dead", replica=replica)
                 self._metrics.replicas_buried.inc()
         freed = await self._store.free_orphans()
         if freed:

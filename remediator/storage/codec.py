@@ -15,11 +15,13 @@ from remediator.model.occurrence import Doubt
 from remediator.model.run import Signal
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True)  # `json.dumps` would make one for each call
 
 
 def to_us(at: datetime) -> int:
     """Microseconds since 1970, exactly."""
-    return (at - _EPOCH) // timedelta(microseconds=1)
+    return (at - _EPOCH) // _MICROSECOND
 
 
 def from_us(at: int) -> datetime:
@@ -93,7 +95,7 @@ def read_doubt(text: str) -> Doubt:
 
 
 def write_mapping(value: Mapping[str, Any]) -> str:
-    return json.dumps(dict(value), separators=(",", ":"), ensure_ascii=True)
+    return _ENCODER.encode(dict(value))
 
 
 def read_mapping(text: str) -> dict[str, Any]:

@@ -329,6 +329,7 @@ class Replica:
 
     id: OwnerId
     name: str  # of its host, for people
+    instance: str  # of its folder; who has it now has come after whoever had it before
     beats: int
 
 
@@ -350,8 +351,8 @@ class SharedStore(Store, Protocol):
         """Have `tell` called when another process has left word for runs, or has left runs free. Calls may be lost."""
         ...
 
-    async def join(self, replica: OwnerId, name: str) -> None:
-        """Be one of those who work on it."""
+    async def join(self, replica: OwnerId, name: str) -> str:
+        """Be one of those who work on it; the instance that it is. Raises BadSettings where another one is it now."""
         ...
 
     async def leave(self, replica: OwnerId) -> None:

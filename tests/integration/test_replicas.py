@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import asyncpg
 import pytest
 
-from remediator.errors import Fenced
+from remediator.errors import BadSettings, Fenced
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
 from remediator.model.facts import Ended, Examined
@@ -23,7 +24,7 @@ from remediator.model.priority import Priority
 from remediator.model.run import Cancel
 from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore
-from remediator.storage.store import FREE, Claim, Entry, Replica
+from remediator.storage.store import FREE, Claim, Entry
 from remediator.testing.clock import VirtualClock
 from tests import services
 from tests.served import Served
@@ -39,7 +40,8 @@ async def opened(url: str, count: int = 1) -> AsyncIterator[list[PostgresStore]]
     async with AsyncExitStack() as stack:
         stores = []
         for _ in range(count):
-            store = PostgresStore(StoreSettings(url=url), clock=VirtualClock(T0), metrics=Metrics())
+            folder = Path(stack.enter_context(TemporaryDirectory()))
+            store = PostgresStore(StoreSettings(url=url, directory=folder), clock=VirtualClock(T0), metrics=Metrics())
             await store.open()
             stack.push_async_callback(store.close)
             stores.append(store)
@@ -160,7 +162,7 @@ async def test_who_has_beaten_meanwhile_is_not_buried(new_database: str) -> None
         await store.beat(A, willing=False)
 
         assert () == await store.bury(seen)
-        assert [Replica(A, "one", 3)] == list((await store.beat(A, willing=False)).replicas)
+        assert [(A, 3)] == [(one.id, one.beats) for one in (await store.beat(A, willing=False)).replicas]
 
 
 async def test_one_leads_at_a_time_and_another_when_it_is_gone(new_database: str) -> None:
@@ -213,6 +215,22 @@ async def test_a_claim_of_ones_own_that_was_never_heard_of_is_found(new_database
 
         assert ["r"] == [wake.run for wake in await store.overdue(A, T0, 10)]
         assert () == await store.overdue(B, T0, 10)
+
+
+async def test_a_folder_is_one_process_alone_and_is_known_again(new_database: str, tmp_path: Path) -> None:
+    """Two processes would think that the other is what they were before their start."""
+    settings = StoreSettings(url=new_database, directory=tmp_path)
+    one, two = (PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics()) for _ in range(2))
+    await one.open()
+    await two.open()
+    first = await one.join(A, "one")
+    with pytest.raises(BadSettings, match=r"another remediator is using .*give this one another store\.directory"):
+        await two.join(B, "two")
+    await one.close()
+    again = await two.join(B, "two")
+    await two.close()
+
+    assert first == again
 
 
 # -- whole services --

@@ -30,13 +30,13 @@ _LONGEST = 7000  # bytes of one notification; PostgreSQL takes 8000
 _CLOSING = 2.0  # seconds
 _AT_ONCE = 1000  # orphans that one statement frees
 _QUIET = "SET synchronous_commit = off"  # beats that a crash of the server forgets are no loss
-_JOIN = "INSERT INTO replica (id, name) VALUES ($1, $2)"
+_JOIN = "INSERT INTO replica (id, name, instance) VALUES ($1, $2, $3)"
 _BEAT = "UPDATE replica SET beats = beats + 1 WHERE id = $1"
 _LEAD = """
     UPDATE leader SET replica = $1 WHERE replica <> $1 AND EXISTS (SELECT 1 FROM replica AS me WHERE me.id = $1)
         AND NOT EXISTS (SELECT 1 FROM replica AS other WHERE other.id = leader.replica)
 """
-_ROLL = "SELECT id, name, beats, id = (SELECT replica FROM leader) AS leads FROM replica ORDER BY id"
+_ROLL = "SELECT id, name, instance, beats, id = (SELECT replica FROM leader) AS leads FROM replica ORDER BY id"
 _BURY = """
     DELETE FROM replica USING unnest($1::text[], $2::bigint[]) AS seen (id, beats)
     WHERE replica.id = seen.id AND replica.beats = seen.beats RETURNING replica.id
@@ -77,8 +77,8 @@ class Presence:
         if self._telling is None or self._telling.done():
             self._telling = asyncio.create_task(self._send_news(), name="postgres-news")
 
-    async def join(self, replica: OwnerId, name: str) -> None:
-        await self._do(lambda db: db.execute(_JOIN, replica, plain(name)))
+    async def join(self, replica: OwnerId, name: str, instance: str) -> None:
+        await self._do(lambda db: db.execute(_JOIN, replica, plain(name), instance))
 
     async def leave(self, replica: OwnerId, now: datetime) -> None:
         async def go(db: "Connection") -> None:
@@ -95,7 +95,7 @@ class Presence:
             if willing:
                 await db.execute(_LEAD, replica)
             rows = await db.fetch(_ROLL)
-            found = tuple(Replica(OwnerId(row["id"]), row["name"], row["beats"]) for row in rows)
+            found = tuple(Replica(OwnerId(row["id"]), row["name"], row["instance"], row["beats"]) for row in rows)
             return Roll(found, next((OwnerId(row["id"]) for row in rows if row["leads"]), None))
 
         roll = await self._do(say)

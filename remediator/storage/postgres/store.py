@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from remediator.errors import StoreUnavailable
+from remediator.errors import BadSettings, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import CutGroup, Delivery
@@ -17,6 +17,7 @@ from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.settings import StoreSettings
 from remediator.storage import codec
+from remediator.storage.folder import Folder
 from remediator.storage.postgres import cut_groups, intake, migrating, outbox, reading, retention, runs
 from remediator.storage.postgres.links import FAILURES, SCHEMA, Links
 from remediator.storage.postgres.presence import News, Presence
@@ -65,6 +66,7 @@ class PostgresStore:
         self._writer: Writer | None = None
         self._readers: Pool[Record] | None = None
         self._presence = Presence(self._links)
+        self._folder = Folder(settings.directory)
 
     async def open(self) -> None:
         try:
@@ -86,6 +88,7 @@ class PostgresStore:
         if writer is not None:
             await writer.close()
         await self._presence.close()
+        self._folder.release()
         if readers is None:
             return
         try:
@@ -255,8 +258,14 @@ class PostgresStore:
     def on_news(self, tell: News) -> None:
         self._presence.on_news(tell)
 
-    async def join(self, replica: OwnerId, name: str) -> None:
-        await self._presence.join(replica, name)
+    async def join(self, replica: OwnerId, name: str) -> str:
+        try:
+            await asyncio.to_thread(self._folder.hold)
+            instance = await asyncio.to_thread(self._folder.name)
+        except OSError as error:
+            raise BadSettings(f"store.directory {self._folder.path} cannot be used: {error.strerror}") from error
+        await self._presence.join(replica, name, instance)
+        return instance
 
     async def leave(self, replica: OwnerId) -> None:
         await self._presence.leave(replica, self._clock.now())

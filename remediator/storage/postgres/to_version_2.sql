@@ -10,7 +10,8 @@ CREATE INDEX run_owned ON run (owner) WHERE owner <> '' AND wake_at IS NOT NULL;
 -- Who works on the store, and how often each has said that it lives: the others count, and trust no clock.
 CREATE TABLE replica (
     id        text COLLATE "C" PRIMARY KEY,
-    name      text NOT NULL,
+    name      text NOT NULL, -- of its host
+    instance  text NOT NULL, -- of its folder, the same at each start
     joined_at timestamptz NOT NULL DEFAULT now(),
     beats     bigint NOT NULL DEFAULT 0
 ) WITH (fillfactor = 50);

@@ -1,7 +1,6 @@
 """`Store` on SQLite: every method is one job of the writer thread, or one read of the reading thread."""
 
 import asyncio
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -9,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from remediator.errors import BadSettings, StoreUnavailable
 from remediator.kit.clock import Clock
@@ -21,6 +20,7 @@ from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.storage import codec
+from remediator.storage.folder import Folder
 from remediator.storage.sqlite import cut_groups, intake, integrity, migrating, outbox, reading, retention, runs
 from remediator.storage.sqlite.writer import Writer
 from remediator.storage.store import (
@@ -52,7 +52,7 @@ class SqliteStore:
         self._reading = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-reader")
         self._finder: sqlite3.Connection | None = None  # what may take long, so that no other read waits for it
         self._finding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite-finder")
-        self._lock_file: IO[str] | None = None
+        self._folder: Folder | None = None
 
     async def open(self) -> None:
         await asyncio.get_running_loop().run_in_executor(self._reading, self._open)
@@ -80,17 +80,8 @@ class SqliteStore:
     def _prepare_folder(self) -> str:
         if self._directory is None:
             return ":memory:"
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lock = (self._directory / "lock").open("a+")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            lock.close()
-            raise BadSettings(
-                f"another remediator is using the store in {self._directory}; stop it, or give this one "
-                "another store.directory"
-            ) from None
-        self._lock_file = lock
+        self._folder = Folder(self._directory)
+        self._folder.hold()
         path = self._directory / FILE_NAME
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
         return str(path)
@@ -122,8 +113,8 @@ class SqliteStore:
             writer.close()
         for connection in self._connections:
             connection.close()
-        if self._lock_file is not None:
-            self._lock_file.close()
+        if self._folder is not None:
+            self._folder.release()
 
     async def _write(self, write: Callable[[sqlite3.Connection], T]) -> T:
         if self._writer is None:

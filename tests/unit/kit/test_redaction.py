@@ -61,6 +61,29 @@ def test_the_shapes_of_secrets_are_masked(text: str, expected: str | None) -> No
     assert expected in (None, redacted)
 
 
+NAMES = (
+    *("passwd", "password", "passphrase", "secret", "token", "apikey", "api_key", "access-key", "accesskey"),
+    *("private_key", "credential", "cookie", "pwd", "dsn", "authorization", "proxy-authorization"),
+    *("\u017fecret", "to\u212aen"),  # a long s and the sign of Kelvin, which are `s` and `k` where case is ignored
+)
+PREFIXES = (
+    *("xoxb-", "xoxe-", "xapp-", "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-", "sk-"),
+    *("AKIA", "ASIA", "Bearer ", "BEARER "),
+)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(f"{form}={S}" for name in NAMES for form in (name, name.upper(), name.title())),
+        *(f"{prefix}{S}" for prefix in PREFIXES),
+    ],
+)
+def test_a_single_sign_of_a_secret_is_enough(text: str) -> None:
+    """A text without any sign is not looked into, so each sign has to be known by itself, in any case."""
+    assert S not in Redactor().text(text)
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -8,7 +8,7 @@ A, B = OwnerId("a"), OwnerId("b")
 
 
 def seen(**beats: int) -> list[Replica]:
-    return [Replica(OwnerId(name), "host", count) for name, count in beats.items()]
+    return [Replica(OwnerId(name), "host", f"in-{name}", count) for name, count in beats.items()]
 
 
 def silent(watch: Watch, beats: list[list[Replica]], *, every: float = 0.5, start: float = 100.0) -> list[list[str]]:
@@ -62,3 +62,14 @@ def test_who_left_the_roll_is_forgotten_and_may_come_back() -> None:
     watch.look(seen(a=2), 104.0)
 
     assert () == watch.look(seen(a=3, b=1), 104.5)
+
+
+def test_who_was_in_this_folder_before_is_dead_sooner() -> None:
+    """Nobody has to wait for a silence where it is known that the process has ended; unless the folder was copied."""
+    watch = Watch()
+    watch.instance = "in-b"
+    found = silent(watch, [seen(a=1, b=7)] * 5)
+    copied = silent(watch, [seen(a=1, b=n) for n in range(5)], start=200.0)
+
+    assert [[], [], [], ["b"], ["b"]] == found
+    assert [[]] * 5 == copied
