@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 _LOOK_EVERY = timedelta(milliseconds=500)
 _LONGEST_REST = 300.0  # seconds
+_LONGEST_PAUSE = 1.0  # seconds between two looks
+_COUNT_EVERY = 1.0  # seconds
 _BREATH = 1.0  # seconds that a channel rests after a failure
 _LANDING = 12.0  # seconds; a post that was given up may still land, and looking for it earlier would not find it
 _MOST_FAILURES = 5  # then an edit is given up, and replies no longer wait for the one before them
@@ -58,6 +60,9 @@ class Outbox:
         self._interval = interval.total_seconds()
         self._leads = leads
         self._led = True
+        self._are_waiting = False
+        self._look_took = 0.0  # seconds
+        self._count_from = clock.monotonic()
         self._to_note: dict[int, tuple[int, str]] = {}  # sent, and not noted in the store yet
         self.trouble: str | None = None
         """Why the newest attempt failed, while it is so."""
@@ -75,12 +80,18 @@ class Outbox:
         self._held_up: set[int] = set()  # by a chat that took nothing, since something was sent last
 
     async def work(self) -> None:
-        """Send until cancelled."""
+        """Send until cancelled.
+
+        Where thousands wait for their channel, each look goes through all of them: it is followed by a pause, so that
+        looking takes a tenth of the time at the most.
+        """
         while True:
             try:
                 await self.send_waiting()
             except StoreUnavailable as error:
                 log.warning("outbox_waits_for_store", error=str(error))
+            if self._are_waiting:
+                await self._clock.sleep(timedelta(seconds=min(9 * self._look_took, _LONGEST_PAUSE)))
             await wait_for_event(self._news, _LOOK_EVERY, self._clock)
             self._news.clear()
 
@@ -94,15 +105,28 @@ class Outbox:
         if self._leads() and not self._led:
             self._begin()
         self._led = self._leads()
+        await self._count()
+        if not self._led:
+            self.trouble = None
+            return
+        while self._leads() and self._all_free <= self._clock.monotonic():
+            post = await self._next()
+            if post is None:
+                break
+            await self._send(post)
+
+    async def _count(self) -> None:
+        """Tell from time to time how much waits; where much does, counting takes a while."""
+        if self._clock.monotonic() < self._count_from:
+            return
         state = await self._store.outbox_state()
+        self._count_from = self._clock.monotonic() + _COUNT_EVERY
+        self._are_waiting = bool(state.waiting)
+        if not state.waiting:
+            self.trouble = None
         self._metrics.outbox_waiting.set(state.waiting)
         age = (self._clock.now() - state.oldest).total_seconds() if state.oldest else 0
         self._metrics.outbox_age_seconds.set(max(age, 0))
-        if not state.waiting or not self._led:
-            self.trouble = None
-            return
-        while self._leads() and self._all_free <= self._clock.monotonic() and (post := await self._next()) is not None:
-            await self._send(post)
 
     async def _next(self) -> QueuedPost | None:
         """The oldest post whose time it is; one that was held up lately only where there is no other."""
@@ -113,6 +137,7 @@ class Outbox:
         post = await self._store.next_post(resting=resting | self._held_up, busy=busy, passed=passed)
         if post is None and self._held_up:
             post = await self._store.next_post(resting=resting, busy=busy, passed=passed)
+        self._look_took = self._clock.monotonic() - now
         return post
 
     async def _send(self, post: QueuedPost) -> None:

@@ -116,10 +116,10 @@ class SqliteStore:
         if self._folder is not None:
             self._folder.release()
 
-    async def _write(self, write: Callable[[sqlite3.Connection], T]) -> T:
+    async def _write(self, write: Callable[[sqlite3.Connection], T], *, alerts: int = 0) -> T:
         if self._writer is None:
             raise StoreUnavailable("the store is not open")
-        return await self._writer.run(write)
+        return await self._writer.run(write, alerts=alerts)
 
     async def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         if self._reader is None:
@@ -166,7 +166,8 @@ class SqliteStore:
         return await self._read(read)
 
     async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
-        return await self._write(partial(intake.accept, delivery=delivery, judge=judge, owner=owner))
+        write = partial(intake.accept, delivery=delivery, judge=judge, owner=owner)
+        return await self._write(write, alerts=len(delivery.alerts))
 
     async def due_doubts(self, at: datetime, limit: int, *, sent_again: bool = False) -> tuple[Occurrence, ...]:
         return await self._read(partial(reading.due_doubts, at=at, limit=limit, sent_again=sent_again))

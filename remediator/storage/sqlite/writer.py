@@ -20,6 +20,7 @@ T = TypeVar("T")
 Write = Callable[[sqlite3.Connection], T]
 
 _MOST_AT_ONCE = 256  # bounds how long the first one of a commit waits for the last
+_MOST_ALERTS = 2000  # of all deliveries that share a commit, unless one alone has more
 
 
 @dataclass(slots=True, eq=False)
@@ -27,6 +28,7 @@ class _Job:
     write: Write[Any]
     future: "asyncio.Future[Any]"
     loop: asyncio.AbstractEventLoop
+    alerts: int
     result: Any = None
     error: BaseException | None = None
 
@@ -46,13 +48,14 @@ class Writer:
         self._connection = connection
         self._metrics = metrics
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._held: _Job | None = None  # taken from the queue, for the next batch
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, write: Write[T]) -> T:
-        """Have `write` committed; its result, or its error, once that is on disk."""
+    async def run(self, write: Write[T], *, alerts: int = 0) -> T:
+        """Have `write` committed; its result, or its error, once that is on disk. `alerts`: how many it accepts."""
         loop = asyncio.get_running_loop()
-        job = _Job(write, loop.create_future(), loop)
+        job = _Job(write, loop.create_future(), loop, alerts)
         self._jobs.put(job)
         result: T = await job.future
         return result
@@ -73,10 +76,11 @@ class Writer:
                     continue
 
     def _next_batch(self) -> list[_Job] | None:
-        first = self._jobs.get()
+        first = self._held or self._jobs.get()
+        self._held = None
         if first is None:
             return None
-        batch = [first]
+        batch, alerts = [first], first.alerts
         while len(batch) < _MOST_AT_ONCE:
             try:
                 job = self._jobs.get_nowait()
@@ -84,6 +88,10 @@ class Writer:
                 break
             if job is None:
                 self._jobs.put(None)
+                break
+            alerts += job.alerts
+            if alerts > _MOST_ALERTS and job.alerts:
+                self._held = job
                 break
             batch.append(job)
         return batch
