@@ -31,6 +31,10 @@ class Clock(Protocol):
         """By how much the machine's wall clock is ahead of `now`: it was set since this process began."""
         ...
 
+    def catch_up(self) -> None:
+        """Have `now` follow the machine's wall clock at once: nothing is under way here that it could spoil."""
+        ...
+
 
 class SteadyTime:
     """A wall clock that begins with the machine's, goes on with the monotonic one, and follows jumps only slowly.
@@ -55,6 +59,10 @@ class SteadyTime:
         self._last = (at, told)  # in one assignment: another thread sees both or neither
         return told
 
+    def catch_up(self) -> None:
+        """Tell what the machine's clock tells, from now on."""
+        self._last = (self._monotonic(), self._wall())
+
     def ahead(self) -> float:
         """By how many seconds the machine's clock is ahead of this one; negative where it is behind."""
         return self._wall() - self.tell()
@@ -64,7 +72,7 @@ class SystemClock:
     """The machine's clocks."""
 
     def __init__(self) -> None:
-        self._time = SteadyTime(time.time, time.monotonic)
+        self._time = SteadyTime(time.time, _time_since_boot)
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self._time.tell(), UTC)
@@ -78,3 +86,11 @@ class SystemClock:
     @property
     def ahead(self) -> timedelta:
         return timedelta(seconds=self._time.ahead())
+
+    def catch_up(self) -> None:
+        self._time.catch_up()
+
+
+def _time_since_boot() -> float:
+    """Seconds, those in which the machine slept included: what was to happen in them is late."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -62,6 +62,15 @@ class Dispatcher(Protocol):
         ...
 
     @property
+    def full(self) -> tuple[RuleId, ...]:
+        """Rules of which runs wait for others of the same rule."""
+        ...
+
+    def waits(self, run: RunId) -> bool:
+        """Whether the run is due now and waits."""
+        ...
+
+    @property
     def lateness(self) -> timedelta:
         """For how long the one of them has waited that came first."""
         ...
@@ -158,6 +167,14 @@ class HeapDispatcher:
     def ready(self) -> int:
         self._let_in(self._clock.monotonic())
         return self._room.ready
+
+    @property
+    def full(self) -> tuple[RuleId, ...]:
+        return self._room.full
+
+    def waits(self, run: RunId) -> bool:
+        self._let_in(self._clock.monotonic())
+        return run in self._room
 
     @property
     def lateness(self) -> timedelta:

@@ -205,8 +205,8 @@ class Outbox:
 
     async def _post(self, post: QueuedPost, outgoing: Outgoing) -> str:
         """Send a message of which no earlier try has landed. That it is tried is on disk before."""
-        if not post.attempted:
-            await self._store.note_attempt(post.seq)
+        if not post.attempted and not await self._store.note_attempt(post.seq):
+            raise OutcomeUnknown("another process may be sending it")
         self._absent.discard(post.seq)
         try:
             failpoints.hit("post.attempt")

@@ -7,7 +7,7 @@ posts to chat, tidies and settles doubts. With the embedded store there is one p
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -29,14 +29,15 @@ SILENCE = timedelta(seconds=4.5)
 """How long a count stands still until its process counts as dead. With the beat and a look it makes six seconds."""
 
 SILENCE_OF_PREDECESSOR = timedelta(seconds=1.25)
-"""The same for one in whose folder this process has begun: it has ended, unless the folder was copied."""
+"""The same for one in whose folder this process has begun, and that was never seen to live: it has ended."""
 
 _LEASE = 3.0  # seconds after its own last beat for which a process goes on to lead; shorter than `SILENCE`
 _GAP = 2.0  # seconds without a look after which nobody can be said to have been silent all the time
 _LOOK_EVERY = timedelta(seconds=0.5)
 _LOOK_AFTER = timedelta(seconds=30)
 _AT_ONCE = 1000
-_MOST_WAITING = 1000  # runs that wait here, above which no more are claimed
+_ENOUGH = 200  # runs that wait here, above which new ones are born free
+_AHEAD = 20  # runs that are claimed before there is room for them
 _LOOK_SOON = timedelta(seconds=0.05)  # while there was more than was taken
 
 
@@ -46,6 +47,10 @@ class Places(Protocol):
     @property
     def room(self) -> int:
         """How many runs could be begun now."""
+        ...
+
+    def abandon(self) -> None:
+        """Leave every run where it is; a step that is acting is seen to its end."""
         ...
 
     def has(self, run: RunId) -> bool:
@@ -59,6 +64,7 @@ class Watch:
     def __init__(self) -> None:
         self.instance = ""  # of this process
         self._seen: dict[OwnerId, tuple[int, float]] = {}
+        self._moved: set[OwnerId] = set()
         self._looked: float | None = None
 
     def look(self, replicas: Sequence[Replica], now: float) -> tuple[Replica, ...]:
@@ -73,10 +79,13 @@ class Watch:
         for one in replicas:
             beats, since = before.get(one.id, (one.beats, now))
             self._seen[one.id] = (one.beats, now if one.beats != beats else since)
+            if one.beats != beats:
+                self._moved.add(one.id)
+        self._moved &= self._seen.keys()
         return tuple(one for one in replicas if now - self._seen[one.id][1] >= self._longest(one))
 
     def _longest(self, one: Replica) -> float:
-        is_predecessor = bool(self.instance) and one.instance == self.instance
+        is_predecessor = bool(self.instance) and one.instance == self.instance and one.id not in self._moved
         return (SILENCE_OF_PREDECESSOR if is_predecessor else SILENCE).total_seconds()
 
 
@@ -115,6 +124,8 @@ class Replicas:
         self._watch = Watch()
         self._led = False
         self._claims = 0
+        self._claimed: set[RunId] = set()  # and not begun yet
+        self._is_willing = True  # to lead
         self._beat_at = float("-inf")
         self._look = asyncio.Event()
         store.on_news(self._hear)
@@ -126,16 +137,19 @@ class Replicas:
 
     @property
     def owner_of_new(self) -> OwnerId:
-        """Whose a run is that begins now: this process's own, unless it has no room and there are others."""
-        has_others = len(self.roll.replicas) > 1
-        return FREE if has_others and self._places.room <= self._dispatcher.due else self.owner
+        """Whose a run is that begins now: this process's own, unless enough wait here already.
+
+        So what waits here stays short, and whoever has room claims the rest, the most urgent first.
+        """
+        return self.owner if self._dispatcher.due < _ENOUGH else FREE
 
     @property
     def state(self) -> str:
-        """How many there are, for people."""
+        """How many there are, for people: by host, and by the id that the log names."""
         count = len(self.roll.replicas)
-        names = ", ".join(sorted(one.name for one in self.roll.replicas))
-        return f"{count} working on the store ({names}); this one {'leads' if self.leads else 'does not lead'}"
+        names = ", ".join(sorted(f"{one.name} {one.id}" for one in self.roll.replicas))
+        leads = "leads" if self.leads else "does not lead"
+        return f"{count} working on the store ({names}); this one, {self.owner}, {leads}"
 
     async def join(self) -> None:
         """Be on the roll. Raises StoreUnavailable."""
@@ -189,20 +203,32 @@ class Replicas:
 
     async def claim_due(self) -> int:
         """Claim what there is room for, once; how many. Raises StoreUnavailable."""
-        # Those that wait for others of their rule take no place; but a storm of one rule is left for others as well.
-        room = min(self._places.room - self._dispatcher.ready, _MOST_WAITING - self._dispatcher.due)
+        # However many wait here: what is free may be more urgent. Of a rule that is full here, others may have places.
+        self._claimed = {run for run in self._claimed if self._dispatcher.waits(run)}
+        room = max(self._places.room, _AHEAD) - len(self._claimed)
         if room <= 0:
             return 0
         self._claims += 1
-        claimed = await self._store.claim_due(self.owner, room, oldest=self._claims % OLDEST_EVERY == 0)
+        claimed = await self._store.claim_due(
+            self.owner, room, oldest=self._claims % OLDEST_EVERY == 0, but_not=self._dispatcher.full
+        )
         failpoints.hit("run.claimed")
         for wake in claimed:
             self._dispatcher.wake(wake.run, wake.at, wake.priority)
+            self._claimed.add(wake.run)
         return len(claimed)
+
+    async def retire(self, keeps: Collection[RunId]) -> None:
+        """Be about to leave: another one leads, and all but the runs whose step is acting are for others."""
+        self._is_willing = False
+        try:
+            await self._store.retire(self.owner, keeps)
+        except StoreUnavailable as error:
+            log.warning("replica_not_retired", error=str(error))
 
     async def _beat(self) -> None:
         began = self._clock.monotonic()
-        roll = await self._store.beat(self.owner, willing=True)
+        roll = await self._store.beat(self.owner, willing=self._is_willing)
         if all(one.id != self.owner for one in roll.replicas):
             await self._rejoin()
             return
@@ -216,6 +242,8 @@ class Replicas:
     async def _rejoin(self) -> None:
         """The others took this process for dead: what it was doing is theirs, and it begins anew."""
         log.warning("replica_was_taken_for_dead", replica=self.owner)
+        self._places.abandon()
+        self._clock.catch_up()
         self.owner = new_owner_id(self._clock.now())
         await self._store.join(self.owner, self._name)
 

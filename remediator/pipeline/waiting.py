@@ -38,6 +38,14 @@ class WaitingRoom:
     def __len__(self) -> int:
         return len(self._waiting)
 
+    def __contains__(self, run: RunId) -> bool:
+        return run in self._waiting
+
+    @property
+    def full(self) -> tuple[RuleId, ...]:
+        """Rules of which some stand aside."""
+        return tuple(self._aside)
+
     @property
     def ready(self) -> int:
         """How many of them only lack a place, and do not stand aside for others of their rule."""

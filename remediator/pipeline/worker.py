@@ -29,6 +29,7 @@ log = structlog.get_logger(__name__)
 _TRY_AGAIN = timedelta(seconds=10)
 _NOT_SOON = timedelta(minutes=5)
 _MOST_FAILURES = 3
+_A_MOMENT = 0.5  # seconds
 
 
 class Places:
@@ -184,11 +185,22 @@ class Worker:
         """Whether the run has its turn at this moment."""
         return run in self._turns
 
+    def abandon(self) -> None:
+        """Leave every run where it is, at once; a step that is acting is seen to its end."""
+        for task in self._tasks:
+            task.cancel()
+
+    async def rest(self) -> tuple[RunId, ...]:
+        """Leave every run where it is; those whose step is still acting a moment later."""
+        self.abandon()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=_A_MOMENT)
+        return tuple(self._turns)
+
     async def stop(self, grace: timedelta) -> None:
         """Stop every run where it is; steps that are acting get `grace` to end and be recorded."""
+        self.abandon()
         tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
         if tasks:
             _, left = await asyncio.wait(tasks, timeout=grace.total_seconds())
             for task in left:
@@ -206,11 +218,11 @@ class Worker:
             turn.leave()
             self._dispatcher.dismiss(run)
             del self._turns[run]
+            if turn.news.is_set():  # also where the turn was abandoned: it may have been claimed anew
+                self._dispatcher.wake(run, self._clock.now(), due.priority, due.rule)
         if not placed:
             self._dispatcher.line_up(due, first=True)  # it stands aside from there, as its rule is known now
-        elif turn.news.is_set():
-            self._dispatcher.wake(run, self._clock.now(), due.priority, due.rule)
-        elif wake is not None:
+        elif wake is not None and not turn.news.is_set():
             self._dispatcher.wake(run, wake, due.priority, due.rule)
 
     async def _try(self, run_id: RunId, turn: Turn) -> tuple[bool, datetime | None]:

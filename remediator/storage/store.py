@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from remediator.model.alert import CutGroup, Delivery
 from remediator.model.facts import Ended, Fact, LateFinished, Started
-from remediator.model.ids import Digest, OwnerId, RunId
+from remediator.model.ids import Digest, OwnerId, RuleId, RunId
 from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.outcome import Reason
@@ -248,8 +248,8 @@ class Store(Protocol):
         """
         ...
 
-    async def note_attempt(self, seq: int) -> None:
-        """Somebody is about to send this post: from now on it may have landed."""
+    async def note_attempt(self, seq: int) -> bool:
+        """Somebody is about to send this post: from now on it may have landed. False where that was noted before."""
         ...
 
     async def note_sent(self, seq: int, version: int, ref: str) -> None:
@@ -359,6 +359,10 @@ class SharedStore(Store, Protocol):
         """Be none of them any more: what it had under way is free."""
         ...
 
+    async def retire(self, replica: OwnerId, keeps: Collection[RunId]) -> None:
+        """Be about to leave: lead no more, and free the runs that it had, but for those that it `keeps`."""
+        ...
+
     async def beat(self, replica: OwnerId, *, willing: bool) -> Roll:
         """Say that it lives, and take the lead if it is `willing` and nobody who is on the roll has it.
 
@@ -379,8 +383,10 @@ class SharedStore(Store, Protocol):
         """
         ...
 
-    async def claim_due(self, owner: OwnerId, limit: int, *, oldest: bool = False) -> tuple[Wake, ...]:
-        """Claim free runs that are due, the most urgent first; or those that have been due for longest."""
+    async def claim_due(
+        self, owner: OwnerId, limit: int, *, oldest: bool = False, but_not: Collection[RuleId] = ()
+    ) -> tuple[Wake, ...]:
+        """Claim free runs that are due, but not of these rules: the most urgent, or those due for longest, first."""
         ...
 
     async def count_unclaimed(self, limit: int) -> int:

@@ -66,6 +66,11 @@ class VirtualClock:
             self._time = SteadyTime(lambda: self._now.timestamp() + self._set, lambda: self._monotonic)
         self._set += by.total_seconds()
 
+    def catch_up(self) -> None:
+        """Have `now` be what the machine's wall clock says."""
+        if self._time is not None:
+            self._time.catch_up()
+
     @property
     def ahead(self) -> timedelta:
         """By how much the machine's wall clock is ahead of `now`."""

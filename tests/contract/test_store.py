@@ -274,7 +274,12 @@ async def test_the_lock_of_an_unknown_step_outlives_its_run_until_its_deadline(s
     await store.start(first, Entry(), started(), [Lock("a")])
     await store.end(first, Entry([ENDED]), ENDED, keep_locks_until=T0 + timedelta(minutes=1))
 
-    assert await store.start(second, Entry(), started(), [Lock("a")]) is not None
+    refused = await store.start(second, Entry(), started(), [Lock("a")])
+    assert refused is not None
+    assert (
+        "a is held by run r1, which has ended, and nobody saw the end of its step: `remediator runs settle r1 "
+        f"done|not-done` frees it, else it is free at {T0 + timedelta(minutes=1):%Y-%m-%d %H:%M:%S} UTC"
+    ) == refused.detail
 
     clock = store._clock  # type: ignore[attr-defined]  # the fixture's own clock
     await clock.advance(timedelta(minutes=1))

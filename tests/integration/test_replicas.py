@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,6 +23,8 @@ from remediator.model.occurrence import NewRun, Occurrence, Opening, Ruling, Ver
 from remediator.model.outcome import Outcome
 from remediator.model.priority import Priority
 from remediator.model.run import Cancel
+from remediator.pipeline.dispatch import HeapDispatcher
+from remediator.pipeline.replicas import Replicas
 from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore
 from remediator.storage.store import FREE, Claim, Entry
@@ -35,13 +38,14 @@ RULE = Digest("d" * 64)
 
 
 @asynccontextmanager
-async def opened(url: str, count: int = 1) -> AsyncIterator[list[PostgresStore]]:
+async def opened(url: str, count: int = 1, timeout: str = "5s") -> AsyncIterator[list[PostgresStore]]:
     """So many stores on one database, each like that of a process of its own."""
     async with AsyncExitStack() as stack:
         stores = []
         for _ in range(count):
             folder = Path(stack.enter_context(TemporaryDirectory()))
-            store = PostgresStore(StoreSettings(url=url, directory=folder), clock=VirtualClock(T0), metrics=Metrics())
+            settings = StoreSettings.model_validate({"url": url, "directory": folder, "timeout": timeout})
+            store = PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics())
             await store.open()
             stack.push_async_callback(store.close)
             stores.append(store)
@@ -175,6 +179,107 @@ async def test_one_leads_at_a_time_and_another_when_it_is_gone(new_database: str
         leaders.append((await two.beat(B, willing=True)).leader)
 
     assert [A, A, B] == leaders
+
+
+async def test_two_that_want_the_lead_at_once_do_not_both_get_it(new_database: str) -> None:
+    """Whoever waits for the other one's row looks at it again, and sees that somebody has it now."""
+    async with opened(new_database, 2) as (one, two):
+        await one.join(A, "one")
+        await two.join(B, "two")
+        link = await asyncpg.connect(new_database, server_settings={"synchronous_commit": "off"})
+        leaders = []
+        for _ in range(300):
+            await link.execute("UPDATE remediator.leader SET replica = 'dead'")
+            leaders.append(await asyncio.gather(one.beat(A, willing=True), two.beat(B, willing=True)))
+        await link.close()
+
+    assert [] == [pair for pair in leaders if (pair[0].leader, pair[1].leader) == (A, B)]
+
+
+async def test_a_run_that_is_claimed_and_taken_at_once_has_one_owner(new_database: str) -> None:
+    """When a parked run's time comes, its own timer meets the claims of everybody else."""
+    async with opened(new_database, 2) as (one, two):
+        await one.join(A, "one")
+        await two.join(B, "two")
+        both = []
+        for number in range(100):
+            name = f"r{number}"
+            await fire(one, name)
+            taken, claimed = await asyncio.gather(one.take(RunId(name), A), two.claim_due(B, 5))
+            both += [name for wake in claimed if taken is not None and wake.run == name]
+
+    assert [] == both
+
+
+async def test_who_is_about_to_leave_leads_no_more_and_keeps_only_what_is_acting(new_database: str) -> None:
+    """A step may take a minute; chat and all other runs do not wait for it."""
+    async with opened(new_database, 2) as (one, two):
+        await one.join(A, "one")
+        await two.join(B, "two")
+        await one.beat(A, willing=True)
+        await fire(one, "acting", "waiting", owner=A)
+        await one.retire(A, [RunId("acting")])
+        roll = await two.beat(B, willing=True)
+
+        assert B == roll.leader
+        assert ["waiting"] == [wake.run for wake in await two.claim_due(B, 10)]
+
+
+class Full:
+    """A process all of whose places are taken."""
+
+    room = 0
+
+    def has(self, run: RunId) -> bool:
+        return False
+
+    def abandon(self) -> None:
+        """Nothing is worked on."""
+
+
+async def test_what_is_free_is_claimed_however_many_wait_here(new_database: str) -> None:
+    """The critical run of a process that has died would wait behind all warnings of the one that lives."""
+    async with opened(new_database) as (store,):
+        clock = VirtualClock(T0)
+        dispatcher = HeapDispatcher(clock)
+        for number in range(500):
+            dispatcher.wake(RunId(f"own{number}"), T0, Priority.LOW)
+        replicas = Replicas(
+            store=store, places=Full(), dispatcher=dispatcher, clock=clock, metrics=Metrics(), name="one"
+        )
+        await fire(store, *(f"free{number}" for number in range(100)))
+        await fire(store, "urgent", severity="critical")
+        claimed = await replicas.claim_due()
+        again = await replicas.claim_due()
+        first = await dispatcher.next()
+
+    assert ("urgent", 20, 0) == (first.run, claimed, again)
+    assert FREE == replicas.owner_of_new
+
+
+async def test_a_delivery_that_takes_long_to_judge_is_accepted(new_database: str) -> None:
+    """The server ends a transaction that stands idle, and would end it at every try."""
+
+    def slowly(one: Alert, known: Occurrence | None) -> Verdict:
+        time.sleep(0.005)
+        return Verdict(Ruling.NOT_OPEN)
+
+    alerts = tuple(Alert(Fingerprint(f"a{n}"), AlertStatus.FIRING, {}, {}, T0) for n in range(400))
+    async with opened(new_database, timeout="2s") as (store,):  # half of that may a transaction stand idle
+        accepted = await store.accept(Delivery(alerts, received_at=T0), slowly, A)
+
+    assert 400 == len(accepted.rulings)
+
+
+async def test_a_message_that_two_are_about_to_send_is_one_ones(new_database: str) -> None:
+    """A process that was frozen still believes that it leads."""
+    async with opened(new_database, 2) as (one, two):
+        await fire(one, "r")
+        post = await one.next_post(resting=(), busy=(), passed=())
+        assert post is not None
+        noted = await asyncio.gather(one.note_attempt(post.seq), two.note_attempt(post.seq))
+
+    assert [False, True] == sorted(noted)
 
 
 async def test_who_leaves_leaves_its_runs_free_at_once(new_database: str) -> None:

@@ -22,6 +22,7 @@ from remediator.storage.postgres.keys import bounded, buckets, plain
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
 
+_BREATH = 100  # alerts that are judged at a stretch
 _TOLD_BY_NAME = 5  # alerts of one signal that joins carry their labels, and so many signals of one run
 
 # In a session nobody else uses such a pair of numbers for anything: the first one says what the second one is of.
@@ -137,7 +138,7 @@ async def accept_all(db: "Db", requests: Sequence[Request]) -> list[Accepted | E
     fingerprints = {alert.fingerprint for request in requests for alert in request.delivery.alerts}
     await db.execute(_LOCK, buckets(fingerprints))
     newest = await reading.newest_occurrences(db, fingerprints)
-    judged = [_judge(request, newest) for request in requests]
+    judged = [await _judge(db, request, newest) for request in requests]
     changes = await _load_runs(db, [one for alerts in judged if not isinstance(alerts, Exception) for one in alerts])
     results = [
         alerts if isinstance(alerts, Exception) else _apply(changes, request, alerts)
@@ -147,11 +148,16 @@ async def accept_all(db: "Db", requests: Sequence[Request]) -> list[Accepted | E
     return results
 
 
-def _judge(request: Request, newest: dict[str, Occurrence]) -> list[_Judged] | Exception:
-    """Have all alerts of a delivery judged, each with what those before it have changed. All or none count."""
+async def _judge(db: "Db", request: Request, newest: dict[str, Occurrence]) -> list[_Judged] | Exception:
+    """Have all alerts of a delivery judged, each with what those before it have changed. All or none count.
+
+    Thousands take seconds: the server must not take the transaction for idle, nor the others this process for dead.
+    """
     changed: dict[str, Occurrence] = {}
-    judged = []
+    judged: list[_Judged] = []
     for alert in request.delivery.alerts:
+        if judged and len(judged) % _BREATH == 0:
+            await db.execute("SELECT 1")
         known = changed.get(alert.fingerprint) or newest.get(alert.fingerprint)
         try:
             one = _Judged(alert, known, request.judge(alert, known))

@@ -23,7 +23,8 @@ FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClien
 """All that can go wrong in the library, when what answers may be no PostgreSQL at all."""
 
 _READERS = 4
-_LOGIN = frozenset({"28000", "28P01", "3D000", "42501", "3F000"})  # user, password, database, rights
+_RIGHTS = frozenset({"42501", "3F000"})
+_LOGIN = frozenset({"28000", "28P01", "3D000"}) | _RIGHTS  # user, password, database
 _AWAY = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58"})  # classes of errors that pass, or are mended
 _RACES = frozenset({"23505", "40001", "40P01"})  # somebody else was faster: unique, serialization, deadlock
 
@@ -85,10 +86,10 @@ class Links:
         """As `ours`; but a login that is refused, or cannot be tried like this, is a mistake in the settings."""
         if sqlstate(error) not in _LOGIN and not (isinstance(error, ValueError) and not isinstance(error, OSError)):
             return self.ours(error)
-        made = BadSettings(
-            f"the store at {self._where()} cannot be opened: {self._told(error)}; look at store.url and "
-            "store.password_file, and whether that user may create a schema in that database"
-        )
+        remedy = "look at store.url and store.password_file"
+        if sqlstate(error) in _RIGHTS:
+            remedy = "look whether that user may create a schema there, and use it; remediator doctor tells the grants"
+        made = BadSettings(f"the store at {self._where()} cannot be opened: {self._told(error)}; {remedy}")
         made.__cause__ = error
         return made
 
@@ -99,7 +100,7 @@ class Links:
     def _told(self, error: Exception) -> str:
         text = str(error) or ("no answer in time" if isinstance(error, TimeoutError) else type(error).__name__)
         code = f" (SQLSTATE {sqlstate(error)})" if sqlstate(error) else ""
-        return shorten(" ".join(self._redactor.text(text[:2000]).split()), 200) + code
+        return shorten(" ".join(self._redactor.text(text[:2000]).split()), 200).rstrip(".") + code
 
 
 def sqlstate(error: BaseException) -> str:

@@ -78,8 +78,9 @@ def _post(row: Record) -> QueuedPost:
     )
 
 
-async def note_attempt(db: "Db", *, seq: int) -> None:
-    await db.execute("UPDATE post SET attempted = true WHERE seq = $1", seq)
+async def note_attempt(db: "Db", *, seq: int) -> bool:
+    noted = "UPDATE post SET attempted = true WHERE seq = $1 AND NOT attempted RETURNING seq"
+    return await db.fetchval(noted, seq) is not None
 
 
 async def note_sent(db: "Db", *, seq: int, version: int, ref: str) -> None:

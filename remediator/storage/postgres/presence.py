@@ -4,7 +4,7 @@ It is a connection of its own: a long commit of the writer must not make this pr
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -28,28 +28,35 @@ News = Callable[[tuple[RunId, ...]], None]
 _CHANNEL = "remediator"
 _LONGEST = 7000  # bytes of one notification; PostgreSQL takes 8000
 _CLOSING = 2.0  # seconds
-_AT_ONCE = 1000  # orphans that one statement frees
+_AT_ONCE = 500  # orphans that one statement frees
 _QUIET = "SET synchronous_commit = off"  # beats that a crash of the server forgets are no loss
 _JOIN = "INSERT INTO replica (id, name, instance) VALUES ($1, $2, $3)"
 _BEAT = "UPDATE replica SET beats = beats + 1 WHERE id = $1"
+# A statement that has waited for a row looks again at that row alone, and takes what it has read of other tables for
+# granted. So each of these compares the row itself with what was read of it.
 _LEAD = """
-    UPDATE leader SET replica = $1 WHERE replica <> $1 AND EXISTS (SELECT 1 FROM replica AS me WHERE me.id = $1)
-        AND NOT EXISTS (SELECT 1 FROM replica AS other WHERE other.id = leader.replica)
+    UPDATE leader SET replica = $1 FROM (
+        SELECT replica AS gone FROM leader WHERE replica <> $1 AND EXISTS (SELECT 1 FROM replica AS me WHERE me.id = $1)
+            AND NOT EXISTS (SELECT 1 FROM replica AS other WHERE other.id = leader.replica)
+    ) AS seen WHERE leader.replica = seen.gone
 """
+_LEAD_NO_MORE = "UPDATE leader SET replica = '' WHERE replica = $1"
 _ROLL = "SELECT id, name, instance, beats, id = (SELECT replica FROM leader) AS leads FROM replica ORDER BY id"
 _BURY = """
     DELETE FROM replica USING unnest($1::text[], $2::bigint[]) AS seen (id, beats)
     WHERE replica.id = seen.id AND replica.beats = seen.beats RETURNING replica.id
 """
 _FREE_ORPHANS = """
-    UPDATE run SET owner = '', epoch = epoch + 1, wake_at = least(wake_at, $2) WHERE id IN (
-        SELECT id FROM run WHERE owner <> '' AND wake_at IS NOT NULL
-            AND NOT EXISTS (SELECT 1 FROM replica WHERE replica.id = run.owner)
-        ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
-    ) RETURNING 1
+    UPDATE run SET owner = '', epoch = epoch + 1, wake_at = least(wake_at, $2) WHERE id = ANY (ARRAY(
+        SELECT id FROM run WHERE wake_at IS NOT NULL AND owner = ANY (ARRAY(
+            SELECT DISTINCT owner FROM run AS owned WHERE owner <> '' AND wake_at IS NOT NULL
+                AND NOT EXISTS (SELECT 1 FROM replica WHERE replica.id = owned.owner)
+        )) ORDER BY priority, id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+    )) RETURNING 1
 """
-_FREE_ALL = """
-    UPDATE run SET owner = '', epoch = epoch + 1, wake_at = least(wake_at, $2) WHERE owner = $1 AND wake_at IS NOT NULL
+_FREE_OWN = """
+    UPDATE run SET owner = '', epoch = epoch + 1, wake_at = least(wake_at, $2)
+    WHERE owner = $1 AND wake_at IS NOT NULL AND id <> ALL ($3::text[])
 """
 
 
@@ -84,8 +91,17 @@ class Presence:
         async def go(db: "Connection") -> None:
             async with db.transaction():
                 await db.execute("DELETE FROM replica WHERE id = $1", replica)
-                await db.execute(_FREE_ALL, replica, codec.to_us(now))
-            await db.execute("SELECT pg_notify($1, '')", _CHANNEL)
+                await db.execute(_FREE_OWN, replica, codec.to_us(now), [])
+            await _notify(db, [""])
+
+        await self._do(go)
+
+    async def retire(self, replica: OwnerId, keeps: Collection[RunId], now: datetime) -> None:
+        async def go(db: "Connection") -> None:
+            async with db.transaction():
+                await db.execute(_LEAD_NO_MORE, replica)
+                await db.execute(_FREE_OWN, replica, codec.to_us(now), list(keeps))
+            await _notify(db, [""])
 
         await self._do(go)
 

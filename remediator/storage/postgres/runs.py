@@ -4,7 +4,7 @@ Each is one statement wherever that can be, as every one is a way to the server 
 where that finds no run, nothing of the rest is written.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,13 @@ from asyncpg import SerializationError
 
 from remediator.errors import Fenced
 from remediator.model.facts import Ended, Fact, LateFinished, Started
-from remediator.model.ids import OwnerId, RunId
+from remediator.model.ids import OwnerId, RuleId, RunId
 from remediator.model.message import Post
 from remediator.model.outcome import Reason
 from remediator.model.priority import Priority
 from remediator.model.run import Run, Signal
 from remediator.storage import codec
+from remediator.storage.holding import busy
 from remediator.storage.postgres import reading
 from remediator.storage.postgres.keys import bounded, plain
 from remediator.storage.postgres.outbox import NEWER_VERSION
@@ -74,16 +75,17 @@ _LATE = f"""
 """  # noqa: S608 - constants of ours
 _CLAIM = """
     UPDATE run SET owner = $2, epoch = epoch + 1
-    WHERE id = $1 AND owner <> $2 AND NOT EXISTS (SELECT 1 FROM replica WHERE replica.id = run.owner) RETURNING id
+    WHERE id = $1 AND owner = $3 AND NOT EXISTS (SELECT 1 FROM replica WHERE replica.id = $3) RETURNING id
 """
 # Each priority by itself, so that the index gives the few that are due, however many rest until later.
 _CLAIM_DUE = """
-    UPDATE run SET owner = $1, epoch = epoch + 1 WHERE id IN (
+    UPDATE run SET owner = $1, epoch = epoch + 1 WHERE id = ANY (ARRAY(
         SELECT due.id FROM unnest($4::int[]) AS one (priority) CROSS JOIN LATERAL (
             SELECT id, wake_at FROM run WHERE owner = '' AND run.priority = one.priority AND wake_at <= $2
+                AND rule <> ALL ($6::text[])
             ORDER BY wake_at LIMIT $3 FOR NO KEY UPDATE SKIP LOCKED
         ) AS due ORDER BY CASE WHEN $5 THEN 0 ELSE one.priority END, due.wake_at LIMIT $3
-    ) RETURNING id, wake_at, priority
+    )) RETURNING id, wake_at, priority
 """
 _FENCE = "SELECT signals FROM run WHERE id = $1 AND owner = $2 AND epoch = $3 FOR NO KEY UPDATE"
 _NEWS = """
@@ -94,7 +96,7 @@ _NEWS = """
 _LOCK = """
     WITH wanted AS (SELECT target FROM unnest($1::text[]) AS one (target)),
     taken AS (
-        SELECT target, run FROM lock JOIN wanted USING (target)
+        SELECT target, run, until FROM lock JOIN wanted USING (target)
         WHERE lock.run <> $2 AND (lock.until IS NULL OR lock.until > $3) ORDER BY target LIMIT 1
     ), got AS (
         INSERT INTO lock (target, run) SELECT target, $2 FROM wanted WHERE NOT EXISTS (SELECT 1 FROM taken)
@@ -102,7 +104,8 @@ _LOCK = """
             WHERE lock.run = excluded.run OR lock.until <= $3
         RETURNING target
     )
-    SELECT (SELECT count(*) FROM got) AS got, (SELECT target FROM taken) AS taken, (SELECT run FROM taken) AS holder
+    SELECT (SELECT count(*) FROM got) AS got, (SELECT target FROM taken) AS taken, (SELECT run FROM taken) AS holder,
+        (SELECT until FROM taken) AS until
 """
 _SIGNAL = """
     WITH told AS (
@@ -120,14 +123,16 @@ class Refused(Exception):  # noqa: N818 - it never leaves the store
         self.refusal = refusal
 
 
-async def claim(db: "Db", *, run: RunId, owner: OwnerId) -> Run | None:
-    """The run, as its new owner has it; None where another one has it who lives."""
-    claimed = await db.fetchval(_CLAIM, run, owner)
+async def claim(db: "Db", *, run: RunId, owner: OwnerId, before: OwnerId) -> Run | None:
+    """The run, as its new owner has it; None where whoever had it `before` lives, or has it no more."""
+    claimed = await db.fetchval(_CLAIM, run, owner, before)
     return await reading.read_run(db, run) if claimed is not None else None
 
 
-async def claim_due(db: "Db", *, owner: OwnerId, limit: int, oldest: bool, now: datetime) -> tuple[Wake, ...]:
-    rows = await db.fetch(_CLAIM_DUE, owner, codec.to_us(now), limit, list(Priority), oldest)
+async def claim_due(
+    db: "Db", *, owner: OwnerId, limit: int, oldest: bool, but_not: Collection[RuleId], now: datetime
+) -> tuple[Wake, ...]:
+    rows = await db.fetch(_CLAIM_DUE, owner, codec.to_us(now), limit, list(Priority), oldest, list(but_not))
     found = [Wake(RunId(row["id"]), codec.from_us(row["wake_at"]), Priority(row["priority"])) for row in rows]
     return tuple(sorted(found, key=lambda wake: (wake.priority, wake.at)))
 
@@ -159,7 +164,8 @@ async def _lock(db: "Db", run: RunId, targets: dict[str, str], now: int) -> None
     """Take all targets or none, in the one order in which everybody takes them."""
     row = await db.fetchrow(_LOCK, sorted(targets), run, now)
     if row is not None and row["taken"] is not None:
-        raise Refused(Refusal(Reason.TARGET_BUSY, f"{targets[row['taken']]} is held by run {row['holder']}"))
+        until = codec.from_us(row["until"]) if row["until"] is not None else None
+        raise Refused(busy(targets[row["taken"]], row["holder"], until))
     if row is None or row["got"] != len(targets):
         raise SerializationError("another process has just taken one of the targets")  # so it is tried anew
 

@@ -11,7 +11,7 @@ from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import CutGroup, Delivery
 from remediator.model.facts import Ended, LateFinished, Started
-from remediator.model.ids import Digest, OwnerId, RunId
+from remediator.model.ids import Digest, OwnerId, RuleId, RunId
 from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
@@ -165,7 +165,7 @@ class PostgresStore:
         found = await self._read(partial(reading.read_run, run=run))
         if found is None or found.owner == owner:
             return found
-        return await self._write(partial(runs.claim, run=run, owner=owner))
+        return await self._write(partial(runs.claim, run=run, owner=owner, before=found.owner))
 
     async def read_signals(self, run: RunId) -> tuple[Signal, ...]:
         return await self._read(partial(reading.read_signals, run=run))
@@ -217,8 +217,8 @@ class PostgresStore:
     ) -> QueuedPost | None:
         return await self._read(partial(outbox.next_post, resting=resting, busy=busy, passed=passed))
 
-    async def note_attempt(self, seq: int) -> None:
-        await self._write(partial(outbox.note_attempt, seq=seq))
+    async def note_attempt(self, seq: int) -> bool:
+        return await self._write(partial(outbox.note_attempt, seq=seq))
 
     async def note_sent(self, seq: int, version: int, ref: str) -> None:
         await self._write(partial(outbox.note_sent, seq=seq, version=version, ref=ref))
@@ -270,6 +270,9 @@ class PostgresStore:
     async def leave(self, replica: OwnerId) -> None:
         await self._presence.leave(replica, self._clock.now())
 
+    async def retire(self, replica: OwnerId, keeps: Collection[RunId]) -> None:
+        await self._presence.retire(replica, keeps, self._clock.now())
+
     async def beat(self, replica: OwnerId, *, willing: bool) -> Roll:
         return await self._presence.beat(replica, willing=willing)
 
@@ -279,9 +282,11 @@ class PostgresStore:
     async def free_orphans(self) -> int:
         return await self._presence.free_orphans(self._clock.now())
 
-    async def claim_due(self, owner: OwnerId, limit: int, *, oldest: bool = False) -> tuple[Wake, ...]:
-        now = self._clock.now()
-        return await self._write(partial(runs.claim_due, owner=owner, limit=limit, oldest=oldest, now=now))
+    async def claim_due(
+        self, owner: OwnerId, limit: int, *, oldest: bool = False, but_not: Collection[RuleId] = ()
+    ) -> tuple[Wake, ...]:
+        claim = partial(runs.claim_due, owner=owner, limit=limit, oldest=oldest, but_not=but_not, now=self._clock.now())
+        return await self._write(claim)
 
     async def count_unclaimed(self, limit: int) -> int:
         return await self._read(partial(reading.count_unclaimed, at=self._clock.now(), limit=limit))

@@ -89,8 +89,8 @@ def _post(row: sqlite3.Row) -> QueuedPost:
     )
 
 
-def note_attempt(db: sqlite3.Connection, *, seq: int) -> None:
-    db.execute("UPDATE post SET attempted = 1 WHERE seq = ?", (seq,))
+def note_attempt(db: sqlite3.Connection, *, seq: int) -> bool:
+    return bool(db.execute("UPDATE post SET attempted = 1 WHERE seq = ? AND attempted = 0", (seq,)).rowcount)
 
 
 def note_sent(db: sqlite3.Connection, *, seq: int, version: int, ref: str) -> None:

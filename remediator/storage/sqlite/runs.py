@@ -11,6 +11,7 @@ from remediator.model.message import Post
 from remediator.model.outcome import Reason
 from remediator.model.run import Resolved, Run, Signal
 from remediator.storage import codec
+from remediator.storage.holding import busy
 from remediator.storage.sqlite import outbox, reading
 from remediator.storage.store import Claim, Entry, Refusal, Reservation
 
@@ -65,8 +66,9 @@ def _lock(db: sqlite3.Connection, run: RunId, reservation: Reservation, now: dat
         {"target": reservation.target, "run": run, "now": codec.to_us(now)},
     )
     if taken.rowcount == 0:
-        holder = db.execute("SELECT run FROM lock WHERE target = ?", (reservation.target,)).fetchone()["run"]
-        raise Refused(Refusal(Reason.TARGET_BUSY, f"{reservation.target} is held by run {holder}"))
+        held = db.execute("SELECT run, until FROM lock WHERE target = ?", (reservation.target,)).fetchone()
+        until = codec.from_us(held["until"]) if held["until"] is not None else None
+        raise Refused(busy(reservation.target, held["run"], until))
 
 
 def end(

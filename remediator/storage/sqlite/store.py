@@ -252,8 +252,8 @@ class SqliteStore:
     ) -> QueuedPost | None:
         return await self._read(partial(outbox.next_post, resting=resting, busy=busy, passed=passed))
 
-    async def note_attempt(self, seq: int) -> None:
-        await self._write(partial(outbox.note_attempt, seq=seq))
+    async def note_attempt(self, seq: int) -> bool:
+        return await self._write(partial(outbox.note_attempt, seq=seq))
 
     async def note_sent(self, seq: int, version: int, ref: str) -> None:
         await self._write(partial(outbox.note_sent, seq=seq, version=version, ref=ref))

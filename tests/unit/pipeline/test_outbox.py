@@ -41,10 +41,10 @@ class WeakStore(SqliteStore):
             raise StoreUnavailable("the disk is full")
         await super().note_sent(seq, version, ref)
 
-    async def note_attempt(self, seq: int) -> None:
+    async def note_attempt(self, seq: int) -> bool:
         if self.full_for == "note_attempt":
             raise StoreUnavailable("the disk is full")
-        await super().note_attempt(seq)
+        return await super().note_attempt(seq)
 
 
 class FakeChat:
