@@ -107,6 +107,7 @@ _LABELS = {
     ),
     ("remediator_step_seconds", "action"): "the action's name",
     ("remediator_step_seconds", "status"): "`done`, `failed` or `unknown`",
+    ("remediator_steps_unknown", "action"): "the action's name",
     ("remediator_breakers_open", "family"): _FAMILY,
     ("remediator_calls_waiting", "family"): _FAMILY,
     ("remediator_calls_not_made", "family"): _FAMILY,

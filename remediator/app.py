@@ -194,11 +194,12 @@ class App:
     def _wire(self) -> tuple[Intake, Worker, Outbox, Doubts]:
         calls = Calls(self.clients, self.clock, self.redactor, self.metrics, self.systems)
         guards = Guards([Unbuilt(), Targets(self.settings.pipeline.max_targets), Conflicts()])
+        self._execution = Execution(calls, guards, self.clock, self.metrics)
         stages = Stages(
             diagnosis=Diagnosis(calls),
             planner=Planner(calls),
             guards=guards,
-            execution=Execution(calls, guards, self.clock),
+            execution=self._execution,
             watch=Watch(calls, self.clock),
         )
         flow = Flow(
@@ -376,11 +377,16 @@ class App:
 
     async def stop(self) -> None:
         """Stop in order: no new deliveries, runs at rest, the outbox, the store."""
+        if self._is_started:
+            grace = say_duration(self.settings.pipeline.stop_grace)
+            log.info("service_stopping", steps_acting=self._execution.acting, waits_at_most=grace)
         if self._listener is not None:
             await self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
         await self._background.stop()
+        if isinstance(self.replicas, Replicas) and self._is_open:
+            await self.replicas.retire(await self.worker.rest())
         await self.worker.stop(self.settings.pipeline.stop_grace)
         await self.clients.close()
         await self.chat.close()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import count
 
 import pytest
+import structlog
 
 from tests import services
 
@@ -19,6 +20,13 @@ async def _no_task_left_behind() -> AsyncIterator[None]:
     await asyncio.gather(*left, return_exceptions=True)
     if left:
         pytest.fail(f"tasks left behind: {', '.join(sorted(map(str, left)))}", pytrace=False)
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_they_were() -> Iterator[None]:
+    """A command that a test calls sets up the logs of its process, which is this one."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,17 @@ from typing import Literal
 
 from remediator.plugins import ActionContext, Effect, Params, Permission, Result, System, action
 
+_STATES = (
+    "active",
+    "idle",
+    "idle in transaction",
+    "idle in transaction (aborted)",
+    "fastpath function call",
+    "starting",
+    "disabled",
+    "hidden",
+)
+
 
 class ServerParams(Params):
     """Which server."""
@@ -48,11 +59,12 @@ class Connections(Result):
     percent: float
     """How much of `max_connections` is used."""
     by_state: dict[str, int]
-    """How many are in each state: `active`, `idle`, `idle in transaction`, …; `hidden` where this user may not see
-    it (the role `pg_monitor` may)."""
+    """How many are in each state, 0 included: `active`, `idle`, `idle in transaction`, `idle in transaction (aborted)`,
+    `fastpath function call`, `starting`, `disabled`; `hidden` where this user may not see it (the role `pg_monitor`
+    may)."""
 
     def brief(self) -> str:
-        states = ", ".join(f"{number} {state}" for state, number in sorted(self.by_state.items()))
+        states = ", ".join(f"{number} {state}" for state, number in sorted(self.by_state.items()) if number)
         return f"{self.used} of {self.max_connections} connections used ({self.percent:.0f} %): {states}"
 
 
@@ -101,5 +113,5 @@ async def connections(ctx: ActionContext, params: ServerParams) -> Connections:
         max_connections=found.most,
         reserved=found.reserved,
         percent=round(100 * used / found.most, 1) if found.most > 0 else 0.0,
-        by_state=dict(found.by_state),
+        by_state={**dict.fromkeys(_STATES, 0), **found.by_state},
     )

@@ -52,7 +52,7 @@ class Text:
             yield "  A resolved alert starts no run; this is what the rules would make of it while it fires."
         for view in explanation.matching:
             yield ""
-            yield from map(self._safe, self._matching(view))
+            yield from map(self._safe, self._matching(view, is_gathered=view.rule.id in gathered))
             if view.rule.id in gathered:
                 yield from map(self._safe, _rehearsed(gathered[view.rule.id]))
             elif view.outlook is not None and any(rung.unknown for rung in view.outlook.rungs):
@@ -77,7 +77,7 @@ class Text:
         labels = [f"{name}={value}" for name, value in sorted(alert.labels.items()) if name != "alertname"]
         yield f"  labels: {', '.join(labels) or '(none)'}"
 
-    def _matching(self, view: RuleView) -> Iterator[str]:
+    def _matching(self, view: RuleView, *, is_gathered: bool) -> Iterator[str]:
         outlook = view.outlook
         if outlook is None:
             return
@@ -88,29 +88,30 @@ class Text:
         yield f"  mode: {_mode(view, outlook)}"
         for step in outlook.diagnose:
             yield f"  looks: {step.id.removeprefix('diagnose.')}: {step.sentence}"
-            yield from _doubts(step, "    ")
+            yield from _doubts(step, "    ", is_gathered=is_gathered)
         if not outlook.rungs:
             yield "  The rule only diagnoses: it has no remedy."
         for rung in outlook.rungs:
-            yield from self._rung(rung, outlook)
+            yield from self._rung(rung, outlook, is_gathered=is_gathered)
         yield from (f"  held: {sentence}" for sentence in view.held)
 
-    def _rung(self, rung: RungOutlook, outlook: Outlook) -> Iterator[str]:
-        yield f"  remedy {rung.index + 1}, {rung.name}: {_condition(rung)}"
+    def _rung(self, rung: RungOutlook, outlook: Outlook, *, is_gathered: bool) -> Iterator[str]:
+        yield f"  remedy {rung.index + 1}, {rung.name}: {_condition(rung, is_gathered=is_gathered)}"
         if rung.tell:
             yield f"    tells people: {rung.tell}"
             return
         for number, step in enumerate(rung.steps, 1):
             yield f"    {number}. {step.sentence} ({'at most ' if step.at_most else ''}{step.effect})"
-            yield from _doubts(step, "       ")
+            yield from _doubts(step, "       ", is_gathered=is_gathered)
         if rung.lasts is not None:
             yield f"    put back after {say_duration(rung.lasts)}"
         if rung.limits:
             yield f"    limits: {', '.join(f'{name} {text}' for name, text in rung.limits.items())}"
-        yield from _proof(rung)
+        yield from _proof(rung, is_gathered=is_gathered)
         yield f"    gate: {self._gate(rung.gate, outlook.mode)}"
         yield from (f"    would be refused: {why}" for why in rung.refusals)
-        yield f"    digest: {_digest(rung)}"
+        if rung.digest is not None or not is_gathered:  # else the plan below has it
+            yield f"    digest: {_digest(rung)}"
 
     def _gate(self, gate: GateOutlook, mode: Mode) -> str:
         if mode in (Mode.OBSERVE, Mode.SUGGEST):
@@ -155,13 +156,14 @@ def _mode(view: RuleView, outlook: Outlook) -> str:
     return f"{outlook.mode} (the rule says {view.rule.mode}, and mode_ceiling is {outlook.ceiling})"
 
 
-def _condition(rung: RungOutlook) -> str:
+def _condition(rung: RungOutlook, *, is_gathered: bool) -> str:
     if not rung.when:
         return "always, in its turn"
     if rung.trouble:
         return f"`{rung.when}` ends the search: {rung.trouble}"
     if rung.holds is None:
-        return f"if `{rung.when}`: not known yet, it needs {_results(rung.needs)}"
+        needs = _results(rung.needs)
+        return f"if `{rung.when}`: " + (f"{needs}: see below" if is_gathered else f"not known yet, it needs {needs}")
     return f"if `{rung.when}`: {'true' if rung.holds else 'false'}"
 
 
@@ -169,16 +171,16 @@ def _results(needs: tuple[str, ...]) -> str:
     return ", ".join(f"steps.{need}" for need in needs)
 
 
-def _doubts(step: StepOutlook, indent: str) -> Iterator[str]:
+def _doubts(step: StepOutlook, indent: str, *, is_gathered: bool) -> Iterator[str]:
     if step.trouble:
         yield f"{indent}cannot be carried out: {step.trouble}"
     if step.missing_labels:
         yield f"{indent}not on the alert: {', '.join(step.missing_labels)}"
     if step.needs:
-        yield f"{indent}not known yet: {_results(step.needs)}"
+        yield f"{indent}{'see below for' if is_gathered else 'not known yet:'} {_results(step.needs)}"
 
 
-def _proof(rung: RungOutlook) -> Iterator[str]:
+def _proof(rung: RungOutlook, *, is_gathered: bool) -> Iterator[str]:
     proof = rung.proof
     times = f"within {say_duration(proof.within)}, first looked at after {say_duration(proof.settle)}"
     if not proof.checks:
@@ -187,7 +189,7 @@ def _proof(rung: RungOutlook) -> Iterator[str]:
     yield f"    proof: holds for {say_duration(proof.sustain)} {times}"
     for check in proof.checks:
         yield f"      {check.sentence}, expecting {check.expect}"
-        yield from _doubts(check, "        ")
+        yield from _doubts(check, "        ", is_gathered=is_gathered)
 
 
 def _digest(rung: RungOutlook) -> str:

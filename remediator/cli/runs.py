@@ -34,6 +34,7 @@ def runs() -> None:
 @click.option("-n", "--limit", type=click.IntRange(1, 500), default=20, help="How many at the most, the newest first.")
 @click.option("--outcome", type=_Outcomes(), help="Only those that ended so, such as healed.")
 @click.option("--active", is_flag=True, help="Only those that have not ended.")
+@click.option("--waiting", is_flag=True, help="Only those that wait for a person, among the newest 500 active ones.")
 @_output
 @_url
 @click.pass_context
@@ -42,6 +43,7 @@ def list_(
     limit: int,
     outcome: str | None,
     active: bool,  # noqa: FBT001 - click gives it so
+    waiting: bool,  # noqa: FBT001 - click gives it so
     output: str,
     url: str | None,
 ) -> None:
@@ -52,6 +54,7 @@ def list_(
         "limit": limit,
         **({"outcome": outcome} if outcome else {}),
         **({"active": "true"} if active else {}),
+        **({"waiting": "true"} if waiting else {}),
     }
     found = Service.of(ctx, url).get(f"/api/v1/runs?{urlencode(asked)}", has="runs")
     if output == "json":
@@ -64,6 +67,9 @@ def list_(
     if rows:
         click.echo("\n".join(table(("RUN", "BEGAN", "STANDS", "RULE", "ALERT"), rows)))
     else:
+        if waiting:
+            click.echo("no runs that wait for a person")
+            return
         click.echo("no runs that ended so" if outcome else "no active runs" if active else "no runs yet")
 
 

@@ -117,6 +117,6 @@ def send(
         click.echo(f"accepted: {alertname} resolved (see: remediator runs list)")
         return
     click.echo(
-        f"accepted: {alertname} firing. If no run appears in `remediator runs list`, no rule matches it; "
-        f"why not, says: {_explaining(ctx, alertname, given)}"
+        f"accepted: {alertname} firing. If no run appears in `remediator runs list`, it was open already (see: "
+        f"remediator alerts), or no rule matches it; why not, says: {_explaining(ctx, alertname, given)}"
     )

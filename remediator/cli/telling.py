@@ -110,7 +110,7 @@ def _how_to_go_on(run: Mapping[str, Any]) -> list[str]:
         ]
     if not waiting:
         return (
-            ["", f"Nobody is asked while it is held. End it with: remediator cancel {run['id']}"]
+            ["", f"Nobody is asked while it is held. To end this run: remediator cancel {run['id']}"]
             if run.get("held")
             else []
         )

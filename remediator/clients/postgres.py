@@ -201,7 +201,7 @@ class PostgresServer:
         return Unavailable(f"{what}: {why}; is the server running, and is postgres.{self.name}.{where} its address?")
 
     def _told(self, text: str) -> str:
-        return shorten(" ".join(self._redactor.text(text[:2000]).split()), 200)
+        return shorten(" ".join(self._redactor.text(text[:2000]).split()), 200).rstrip(".")
 
 
 def _failures() -> tuple[type[Exception], ...]:

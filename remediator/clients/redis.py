@@ -94,7 +94,8 @@ class RedisServer:
         PING and INFO are carried out to see it; of others nothing is told. Raises Unavailable, Failed.
         """
         denials: dict[str, Denial] = {}
-        for command in sorted({command.lower() for command in commands} & _HARMLESS):
+        wanted = {command.lower() for command in commands} & _HARMLESS
+        for command in sorted(wanted, key=lambda one: (one != "ping", one)):  # whether it answers comes first
             denial = await self._denial(command)
             if denial is not None:
                 denials[denial.command] = denial
@@ -122,7 +123,8 @@ class RedisServer:
 
     def _ours(self, command: str, error: Exception) -> RemediatorError:
         status, why = self._read(error)
-        said = f"{command} Redis server {self.name}: {why}; {_advice(status, self.name)}"
+        asked = "ping Redis server" if command == "ping" else f"ask for {command.upper()} at Redis server"
+        said = f"{asked} {self.name}: {why}; {_advice(status, self.name)}"
         return Failed(said) if status is RedisStatus.FAILING else Unavailable(said)
 
     async def close(self) -> None:
@@ -184,7 +186,7 @@ class RedisServer:
         return RedisStatus.FAILING, said
 
     def _told(self, text: str) -> str:
-        return shorten(" ".join(self._redactor.text(text[:2000]).split()), 200) or "no reason given"
+        return shorten(" ".join(self._redactor.text(text[:2000]).split()), 200).rstrip(".") or "no reason given"
 
 
 async def _info(server: "Redis") -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _WHAT = "store database"
 _OLDEST = 13  # of PostgreSQL
+_GRANT_TABLES = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA remediator TO "
 
 
 async def store(clients: Clients, needs: Needs) -> list[Finding]:
@@ -33,7 +34,7 @@ async def store(clients: Clients, needs: Needs) -> list[Finding]:
     except StoreUnavailable as error:
         return [problem(_WHAT, str(error), "without it no alert is taken; check store.url and the network")]
     except RemediatorError as error:
-        return [problem(_WHAT, str(error), "the service refuses to start like this; check store.url and its password")]
+        return [problem(_WHAT, str(error), "the service refuses to start like this")]
     return list(judged(sight)) or [ok(_WHAT, _well(sight))]
 
 
@@ -63,12 +64,13 @@ def _of_schema(sight: "Sight", schema: "SchemaSight") -> Iterator[Finding]:
         return
     if not schema.may_use:
         said = f"user {sight.user} may not use the schema remediator"
-        yield problem(_WHAT, said, f"GRANT USAGE, CREATE ON SCHEMA remediator TO {user}")
+        grants = [f"GRANT USAGE, CREATE ON SCHEMA remediator TO {user}"]
+        grants += [_GRANT_TABLES + user] if schema.not_writable else []  # all that can be told in one round
+        yield problem(_WHAT, said, "; ".join(grants))
         return
     if schema.has_tables and schema.not_writable:
         said = f"user {sight.user} may not read and write {', '.join(schema.not_writable)}"
-        remedy = f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA remediator TO {user}"
-        yield problem(_WHAT, said, remedy)
+        yield problem(_WHAT, said, _GRANT_TABLES + user)
         if schema.version is None:
             return  # it could not be read
     if is_old and not schema.may_make_tables:

@@ -140,6 +140,9 @@ def _say(detail: ErrorDetails, path: Path, model: type[BaseModel], data: Any) ->
     name = f"`{path[-1]}`" if path else "this"
     if len(path) > 1 and isinstance(path[-1], int):
         name = f"item {path[-1] + 1} of `{path[-2]}`"
+    elif len(path) > 1:  # a member of a mapping has the name of what it belongs to
+        around = next((getattr(one, "members", {}) for one in _models_in(_kind_at(model, path[:-2]))), {})
+        name = f"{around[path[-2]]} {name}" if path[-2] in around else name
     context = detail.get("ctx", {})
     if detail["type"] in _SAID:
         return f"{name} {_SAID[detail['type']].format_map(context)}"

@@ -76,6 +76,12 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
+        self.steps_unknown = Counter(
+            "remediator_steps_unknown",
+            "Steps that may or may not have been done: the answer was lost, or the process was, by action",
+            ["action"],
+            registry=self.registry,
+        )
         self.breakers_open = Gauge(
             "remediator_breakers_open",
             "Systems that do not answer and are left alone (`remediator breaker list` names them), by kind",

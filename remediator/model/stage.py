@@ -230,6 +230,11 @@ def settlement(run: Run) -> Settle | None:
     return next((s for s in run.signals if isinstance(s, Settle) and s.key not in noted), None)
 
 
+def found_out(run: Run) -> Settled | LateFinished | None:
+    """What became known later of a step that was unknown: the end that was recorded late, or a person's word."""
+    return next((fact for fact in reversed(run.facts) if isinstance(fact, LateFinished | Settled)), None)
+
+
 def unsettled(run: Run) -> Finished | None:
     """The step that nobody knows the end of: neither was its late end recorded, nor has a person said."""
     known = {fact.key for fact in run.facts if isinstance(fact, LateFinished | Settled)}

@@ -12,6 +12,7 @@ import structlog
 from remediator.errors import Fenced, StoreUnavailable
 from remediator.kit import failpoints
 from remediator.kit.clock import Clock
+from remediator.kit.metrics import Metrics
 from remediator.kit.tasks import finish_even_if_cancelled
 from remediator.model.facts import Finished, Planned, Started, StepStatus
 from remediator.model.plan import PlannedStep
@@ -33,10 +34,13 @@ _SAVE_AGAIN = timedelta(seconds=1)
 class Execution:
     """Carries out steps."""
 
-    def __init__(self, calls: Calls, guards: Guards, clock: Clock) -> None:
+    def __init__(self, calls: Calls, guards: Guards, clock: Clock, metrics: Metrics) -> None:
         self._calls = calls
         self._guards = guards
         self._clock = clock
+        self._metrics = metrics
+        self.acting = 0
+        """How many steps have begun and are not on record as ended."""
 
     async def perform(
         self, ledger: Ledger, rule: Rule, planned: Planned, step: PlannedStep, attempt: int
@@ -56,6 +60,16 @@ class Execution:
         refusal = await ledger.start(started, self._guards.reserve(planned.plan))
         if refusal is not None:
             return refusal
+        self.acting += 1
+        try:
+            await self._carry_out(ledger, rule, planned, step, attempt, began)
+        finally:
+            self.acting -= 1
+        return None
+
+    async def _carry_out(
+        self, ledger: Ledger, rule: Rule, planned: Planned, step: PlannedStep, attempt: int, began: float
+    ) -> None:
         failpoints.hit("step.started")
         if self._clock.monotonic() - began > MARGIN.total_seconds() / 2:
             answer = Answer(StepStatus.FAILED, {}, "not done: too much time passed before it could begin", "", 0)
@@ -65,7 +79,6 @@ class Execution:
         failpoints.hit("step.answered")
         await self._record(ledger, planned, step, attempt, answer)
         failpoints.hit("step.recorded")
-        return None
 
     async def _record(self, ledger: Ledger, planned: Planned, step: PlannedStep, attempt: int, answer: Answer) -> None:
         finished = Finished(
@@ -82,13 +95,17 @@ class Execution:
         log.info("step_finished", step=step.id, action=step.action, status=answer.status, seconds=answer.seconds)
         while True:
             try:
-                return await ledger.save()
+                await ledger.save()
             except Fenced:
                 await ledger.settle_late(finished)
                 raise
             except StoreUnavailable as error:
                 log.warning("step_end_not_recorded_yet", step=step.id, error=str(error))
                 await self._clock.sleep(_SAVE_AGAIN)
+            else:
+                break
+        if answer.status is StepStatus.UNKNOWN:  # counted by whoever records it, so once
+            self._metrics.steps_unknown.labels(step.action).inc()
 
 
 def _action_of(rule: Rule, step: PlannedStep) -> Action:

@@ -45,6 +45,7 @@ from remediator.model.stage import (
     Underway,
     approval_of,
     cancelled,
+    found_out,
     resolved,
     settlement,
     stage_of,
@@ -161,6 +162,7 @@ class Flow:
             case InDoubt(started=started):
                 ledger.note(self._lost_sight_of(started))
                 await self._end(ledger, Ended(self._clock.now(), Outcome.UNKNOWN, why))
+                self._metrics.steps_unknown.labels(_action_of(run, started)).inc()
             case Acted(unknown=True) | NotHelped(unknown=True):
                 await self._end(ledger, Ended(self._clock.now(), Outcome.UNKNOWN, why))
             case _:
@@ -187,9 +189,11 @@ class Flow:
                 return None
             case NotHelped() as stage:
                 turn.end_change()
+                self._note_settlement(ledger)
                 return await self._next_rung(ledger, rule, stage)
             case Proven() as stage:
-                return outcome.proven(self._clock.now(), stage)
+                self._note_settlement(ledger)
+                return outcome.proven(self._clock.now(), stage, found_out(ledger.run))
             case Over() as stage:
                 return await self._epilogue(ledger, stage)
             case other:
@@ -364,6 +368,7 @@ class Flow:
             return await self._act(ledger, rule, planned, index, None, turn, attempt=2)
         ledger.note(self._lost_sight_of(started))
         await ledger.save()
+        self._metrics.steps_unknown.labels(step.action).inc()
         log.warning("step_unknown", step=step.id, action=step.action)
         return None
 
@@ -390,7 +395,7 @@ class Flow:
         """The next rung, with evidence gathered anew; or the end of the ladder."""
         now, planned = self._clock.now(), stage.planned
         if stage.unknown:
-            return outcome.gave_up(now, stage, "nothing more is tried")
+            return outcome.gave_up(now, stage, "nothing more is tried", found_out(ledger.run))
         if cancelled(ledger.run) is not None:
             return outcome.called_off(now, cancelled(ledger.run), None)
         if resolved(ledger.run) is not None:
@@ -434,6 +439,11 @@ class Flow:
         self._metrics.runs_ended.labels(ledger.run.rule, ended.outcome).inc()
         log.info("run_ended", outcome=ended.outcome, brief=ended.brief)
         return rests
+
+
+def _action_of(run: Run, started: Started) -> str:
+    plans = (fact.plan for fact in run.facts if isinstance(fact, Planned))
+    return next(step.action for plan in plans for step in plan.steps if step.id == started.step)
 
 
 def _hold_of(refusal: Refusal, now: datetime) -> Hold:

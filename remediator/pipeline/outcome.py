@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from remediator.model.duration import say_duration
-from remediator.model.facts import Ended, Proof
+from remediator.model.facts import Ended, LateFinished, Proof, Settled, StepStatus
 from remediator.model.ids import RunId
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.run import Cancel, Resolved
@@ -89,17 +89,36 @@ def called_off(at: datetime, cancel: Cancel | None, resolved: Resolved | None) -
     return None
 
 
-def proven(at: datetime, stage: Proven) -> Ended:
+Word = Settled | LateFinished | None
+"""What became known, before the end, of a step that was unknown."""
+
+
+def proven(at: datetime, stage: Proven, word: Word = None) -> Ended:
     """Verification has spoken."""
+    known = _said(word) if stage.unknown else ""
+    told = f"{stage.verified.brief}; {known}" if known else stage.verified.brief
     if stage.verified.proof is Proof.HEALED:
-        doubt = "; whether our own step was done is not known" if stage.unknown else ""
-        return Ended(at, Outcome.HEALED, stage.verified.brief + doubt)
-    outcome = Outcome.UNKNOWN if stage.unknown else Outcome.INCONCLUSIVE
-    return Ended(at, outcome, stage.verified.brief)
+        doubt = "; whether our own step was done is not known" if stage.unknown and not known else ""
+        return Ended(at, Outcome.HEALED, told + doubt)
+    outcome = Outcome.UNKNOWN if stage.unknown and not known else Outcome.INCONCLUSIVE
+    return Ended(at, outcome, told)
 
 
-def gave_up(at: datetime, stage: NotHelped, why: str) -> Ended:
+def _said(word: Word) -> str:
+    """The step's end in words, where it is known by now."""
+    match word:
+        case Settled():
+            return f"our own step {'was done' if word.done else 'was not done'}, says {word.by}"
+        case LateFinished() if word.status is not StepStatus.UNKNOWN:
+            return f"our own step ended late: {word.status}"
+    return ""
+
+
+def gave_up(at: datetime, stage: NotHelped, why: str, word: Word = None) -> Ended:
     """The ladder is at its end."""
+    if stage.unknown and (known := _said(word)):
+        proof = f"{stage.verified.brief}; " if stage.verified else ""
+        return Ended(at, Outcome.NOT_HEALED, f"{proof}{known}; {why}")
     if stage.unknown:
         return Ended(at, Outcome.UNKNOWN, f"a step may or may not have been done, and it did not help: {why}")
     if stage.verified is None and stage.failed is not None:

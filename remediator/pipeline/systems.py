@@ -167,6 +167,7 @@ class Systems:
         stood = entry.breaker.stand(self._clock.monotonic())
         log.info("breaker_reset", system=self._name(entry), by=shorten(by, _SHOWN), stood=stood.value)
         self._noting(entry, entry.breaker.reset, reason="reset by hand")
+        entry.trouble, entry.found = "", None
         return True
 
     # -- places --

@@ -123,6 +123,8 @@ class Shape(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
     belongs: ClassVar[Mapping[str, str]] = {}
     """Keys that stand elsewhere, and where."""
+    members: ClassVar[Mapping[str, str]] = {}
+    """What the members of a mapping are to the names that they have, by the mapping's key."""
 
 
 class VerifyShape(Shape):
@@ -277,6 +279,8 @@ class PackShape(Shape):
 
 class OverlayShape(Shape):
     """A file that fits a pack to one installation, without touching the pack."""
+
+    members = {"modes": "the mode of"}
 
     version: Annotated[Literal[1], BeforeValidator(_version)] = 1
     """The version of the rule language that the file is written in."""

@@ -78,10 +78,10 @@ def not_a_string(value: Any) -> Any:
 
 def listen_address(value: Any) -> str:
     if not isinstance(value, str):
-        raise ValueError("write it as host:port, such as 127.0.0.1:9099")
+        raise ValueError("write `listen` as host:port, such as 127.0.0.1:9099")
     host, colon, port = value.rpartition(":")
     if not colon or not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004 - the largest port
-        raise ValueError("write it as host:port, such as 127.0.0.1:9099")
+        raise ValueError("write `listen` as host:port, such as 127.0.0.1:9099")
     return value
 
 

@@ -102,14 +102,26 @@ class RunPages:
         self._hold_timeout = hold_timeout
 
     async def list(self, request: web.Request) -> web.Response:
-        """`?limit=` at most 500, `?outcome=` one of the outcomes, `?active=true` what has not ended."""
-        _refuse_unknown(request.query, "limit", "outcome", "active")
+        """`?limit=` at most 500, `?outcome=` one of the outcomes, `?active=true` what has not ended.
+
+        `?waiting=true`: what waits for a person, among the newest 500 that have not ended.
+        """
+        _refuse_unknown(request.query, "limit", "outcome", "active", "waiting")
+        limit = _one_of(request.query, "limit", "50", _limit, _LIMIT)
+        waiting = _one_of(request.query, "waiting", "false", _YES_NO.__getitem__, "true or false")
+        active = _one_of(request.query, "active", "false", _YES_NO.__getitem__, "true or false")
         found = await self._runs.list_runs(
-            limit=_one_of(request.query, "limit", "50", _limit, _LIMIT),
+            limit=_MAX_LISTED if waiting else limit,
             outcome=_one_of(request.query, "outcome", "", _outcome, "one of " + ", ".join(Outcome)),
-            active=_one_of(request.query, "active", "false", _YES_NO.__getitem__, "true or false"),
+            active=active or waiting,
         )
-        return web.json_response({"runs": [await self._summarise(summary) for summary in found]})
+        shown: list[dict[str, Any]] = []
+        for summary in found:
+            line = await self._summarise(summary)
+            shown += [line] if line["stage"] == "needs_a_person" or not waiting else []
+            if len(shown) == limit:
+                break
+        return web.json_response({"runs": shown})
 
     async def _summarise(self, summary: RunSummary) -> dict[str, Any]:
         """A line of the list; where a run stands is folded from all of it, and only while it is under way."""

@@ -22,6 +22,7 @@ from remediator.model.facts import (
     Planned,
     Settled,
     Started,
+    StepStatus,
     Verified,
 )
 from remediator.model.occurrence import Occurrence
@@ -195,7 +196,9 @@ def _words_of_deed(
             return f"started {fact.step}", fields
         case Finished():
             fields = {**_step(fact), "round": fact.round, "status": fact.status.value, "detail": fact.detail}
-            return f"{fact.step} {fact.status.value} after {fact.seconds:.1f} s: {fact.brief}", fields
+            was_seen = fact.status is not StepStatus.UNKNOWN or fact.seconds > 0
+            took = f" after {fact.seconds:.1f} s" if was_seen else ""  # else nobody knows how long it lasted
+            return f"{fact.step} {fact.status.value}{took}: {fact.brief}", fields
         case LateFinished():
             fields = {**_step(fact), "status": fact.status.value}
             return f"{fact.step} ended late, {fact.status.value}: {fact.brief}", fields

@@ -161,6 +161,10 @@ async def test_a_server_that_hangs_or_was_stopped_gives_no_response(ask: Ask, ow
     assert JUDGED[judged] == stopped.status
 
 
+def counted(found: postgres.Connections) -> dict[str, int]:
+    return {state: number for state, number in found.by_state.items() if number}
+
+
 async def test_connections_are_counted_by_state(ask: Ask, own_server: services.Postgres) -> None:
     """A pool that leaks transactions shows in one look."""
     context = await ask(own_server.port)
@@ -173,7 +177,8 @@ async def test_connections_are_counted_by_state(ask: Ask, own_server: services.P
         found = await postgres.connections.perform(context, postgres.ServerParams())
 
     assert isinstance(found, postgres.Connections)
-    assert {"active": 1, "idle": 1, "idle in transaction": 1} == found.by_state
+    assert {"active": 1, "idle": 1, "idle in transaction": 1} == counted(found)
+    assert 0 == found.by_state["idle in transaction (aborted)"]  # an expression may read it also then
     assert (3, 4, 0, 75.0) == (found.used, found.max_connections, found.reserved, found.percent)
     assert "3 of 4 connections used (75 %): 1 active, 1 idle, 1 idle in transaction" == found.brief()
 
@@ -189,7 +194,7 @@ async def test_a_user_who_may_not_look_still_counts_all(ask: Ask, own_server: se
         await other.close()
 
     assert isinstance(found, postgres.Connections)
-    assert {"active": 1, "hidden": 1} == found.by_state
+    assert {"active": 1, "hidden": 1} == counted(found)
 
 
 async def test_connections_say_what_to_do_about_a_refused_login(ask: Ask, server: services.Postgres) -> None:

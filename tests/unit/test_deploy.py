@@ -23,6 +23,7 @@ COMPOSE: dict[str, Any] = yaml.safe_load((DEPLOY / "compose" / "compose.yaml").r
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 UNIT = (DEPLOY / "remediator.service").read_text()
 KUSTOMIZATION: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes" / "kustomization.yaml").read_text())
+SEVERAL: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes" / "several" / "kustomization.yaml").read_text())
 DEPLOYMENT: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes" / "deployment.yaml").read_text())
 POD: dict[str, Any] = DEPLOYMENT["spec"]["template"]["spec"]
 CONTAINER: dict[str, Any] = POD["containers"][0]
@@ -228,10 +229,11 @@ def test_the_kustomization_names_every_manifest() -> None:
     """What is not named is not applied; the example of the Secret must not be."""
     folder = DEPLOY / "kubernetes"
     generated = [file for one in KUSTOMIZATION["configMapGenerator"] for file in one["files"]]
-    others = {"kustomization.yaml", "secret.example.yaml"}
+    others = {"kustomization.yaml", "secret.example.yaml", "several/kustomization.yaml"}
+    several = [f"several/{name}" for name in SEVERAL["resources"]]
 
     assert {name_of(path) for path in folder.rglob("*.yaml")} == {
-        f"deploy/kubernetes/{name}" for name in (*KUSTOMIZATION["resources"], *generated, *others)
+        f"deploy/kubernetes/{name}" for name in (*KUSTOMIZATION["resources"], *generated, *several, *others)
     }
 
 
@@ -257,6 +259,12 @@ def test_the_pod_mounts_what_its_settings_name(tmp_path: Path) -> None:
 def test_there_is_never_a_second_process_on_the_store() -> None:
     """The store is embedded: a rolling update would start one beside the other."""
     assert (1, {"type": "Recreate"}) == (DEPLOYMENT["spec"]["replicas"], DEPLOYMENT["spec"]["strategy"])
+
+
+def test_without_the_component_there_is_one_pod() -> None:
+    """Only who has a PostgreSQL may switch it on."""
+    assert "components" not in KUSTOMIZATION
+    assert "#components:\n#  - several\n" in (DEPLOY / "kubernetes" / "kustomization.yaml").read_text()
 
 
 # What all have in common

@@ -20,8 +20,8 @@ def series() -> set[str]:
     """Every name that a query may ask for."""
     found = set()
     for family in Metrics().registry.collect():
-        endings = {"counter": ("_total",), "histogram": ("_bucket", "_count", "_sum")}.get(family.type, ("",))
-        found |= {family.name + ending for ending in endings}
+        endings = {"counter": ("_total", "_created"), "histogram": ("_bucket", "_count", "_sum")}
+        found |= {family.name + ending for ending in endings.get(family.type, ("",))}
     return found
 
 

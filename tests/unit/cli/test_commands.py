@@ -529,8 +529,8 @@ def test_send_posts_one_alert_with_its_labels() -> None:
 
     assert (0, 1) == (result.exit_code, len(result.output.splitlines()))
     assert (
-        "accepted: Down firing. If no run appears in `remediator runs list`, no rule matches it; why not, says: "
-        "remediator explain Down -l service=web\n"
+        "accepted: Down firing. If no run appears in `remediator runs list`, it was open already (see: remediator "
+        "alerts), or no rule matches it; why not, says: remediator explain Down -l service=web\n"
     ) == result.output
     assert ("POST", "/api/v1/alerts") == (verb, path)
     assert {"alertname": "Down", "service": "web"} == alert["labels"]

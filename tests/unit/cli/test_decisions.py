@@ -86,6 +86,7 @@ def test_an_approved_plan_is_done_and_proven(running: Running) -> None:
     assert running.mended
     assert [run] == [found["id"] for found in running.runs("--outcome", "healed")]
     assert [] == running.runs("--active")
+    assert "no runs that wait for a person\n" == running.call("runs", "list", "--waiting").output
     after = running.call("runs", "show", run).output
     assert "“run command mend service=web” done after" in after
     assert "remediate.0.0" not in after
@@ -164,7 +165,7 @@ def test_a_held_plan_is_told_as_held_and_can_be_cancelled(holding: Running) -> N
 
     assert "held" == listed[1].split()[4]
     assert "Stands   held\n         the rule asks for what this version cannot do yet: " in shown
-    assert f"End it with: remediator cancel {run}" in shown.splitlines()[-1]
+    assert f"To end this run: remediator cancel {run}" in shown.splitlines()[-1]
     assert (1, 1) == (approved.exit_code, denied.exit_code)
     assert approved.stderr == denied.stderr
     assert f"run {run} waits for nobody: it is held, because {held['reason']}: " in approved.stderr

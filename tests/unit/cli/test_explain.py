@@ -178,6 +178,8 @@ def test_gathering_shows_the_evidence_and_the_exact_plan(tmp_path: Path) -> None
         gathered["evidence"]["mark"]["result"]["exit_code"],
     )
     assert "--gather" not in result.stdout
+    assert "not known yet" not in result.stdout
+    assert "  remedy 2, mend: if `steps.mark.exit_code != 0`: steps.mark: see below" in result.stdout.splitlines()
     assert ["remediator.yaml", "rules.yaml"] == sorted(path.name for path in tmp_path.iterdir())
 
 

@@ -128,7 +128,7 @@ def test_a_held_run_says_why_and_what_comes_of_it(until: str | None, again: str)
         f"         it is looked at again {again}; {expires}",
         "",
         "",
-        "Nobody is asked while it is held. End it with: remediator cancel d1m0k2s3abcdefgh",
+        "Nobody is asked while it is held. To end this run: remediator cancel d1m0k2s3abcdefgh",
     ] == tell_run(run)[6:]
 
 

@@ -57,7 +57,7 @@ async def start() -> AsyncIterator[Start]:
     ("answer", "status", "said"),
     [
         (b"-LOADING Redis is loading the dataset in memory\r\n", "loading", "it is loading its data into memory"),
-        (b"-NOAUTH Authentication required.\r\n", "login_refused", "it refuses the login: Authentication required."),
+        (b"-NOAUTH Authentication required.\r\n", "login_refused", "it refuses the login: Authentication required"),
         (b"-MISCONF Errors writing to the RDB\r\n", "failing", "MISCONF Errors writing to the RDB"),
         (b"-BUSY Redis is busy running a script\r\n", "failing", "busy running a script"),
         (b"-MASTERDOWN Link with MASTER is down\r\n", "failing", "Link with MASTER is down"),
@@ -169,6 +169,14 @@ async def test_what_says_nothing_of_rights_is_an_error(start: Start, answer: byt
 
     with pytest.raises(error, match="ping Redis server default: "):
         await server.denials(["ping"])
+
+
+async def test_whether_it_answers_is_asked_before_all_else(start: Start) -> None:
+    """That INFO is not answered says nothing to somebody whose server is down."""
+    with pytest.raises(Unavailable, match=r"^ping Redis server default: it is loading"):
+        await (await start(b"-LOADING Redis is loading the dataset in memory\r\n")).denials(["info", "ping"])
+    with pytest.raises(Unavailable, match=r"^ask for INFO at Redis server default: it is loading"):
+        await (await start(b"-LOADING Redis is loading the dataset in memory\r\n")).denials(["info"])
 
 
 async def test_a_command_that_could_change_something_is_never_tried(start: Start) -> None:

@@ -64,6 +64,12 @@ def test_what_the_service_can_open_is_well(sight: Sight) -> None:
             'GRANT USAGE, CREATE ON SCHEMA remediator TO "re mediator"',
         ),
         (
+            replace(WELL, schema=replace(TABLES, may_use=False, not_writable=("run", "version"), version=None)),
+            "may not use the schema remediator",
+            'GRANT USAGE, CREATE ON SCHEMA remediator TO "re mediator"; '
+            'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA remediator TO "re mediator"',
+        ),
+        (
             replace(WELL, schema=replace(TABLES, not_writable=("run", "version"), version=None)),
             "may not read and write run, version",
             'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA remediator TO "re mediator"',
@@ -79,7 +85,18 @@ def test_what_the_service_can_open_is_well(sight: Sight) -> None:
             'GRANT "a""b" TO "re mediator"',
         ),
     ],
-    ids=["old", "standby", "read-only", "no schema", "newer", "no use", "no writing", "no making", "older, another's"],
+    ids=[
+        "old",
+        "standby",
+        "read-only",
+        "no schema",
+        "newer",
+        "no use",
+        "no use nor writing",
+        "no writing",
+        "no making",
+        "older, another's",
+    ],
 )
 def test_what_keeps_the_service_from_starting_or_writing_is_a_problem(sight: Sight, said: str, remedy: str) -> None:
     """One cause, one finding, and a statement that mends it as it stands."""

@@ -164,12 +164,12 @@ class _Store(SqliteStore):
         self.dies_at: int | None = None
         self.dies_after_writing = False
 
-    async def _write(self, write: Callable[[sqlite3.Connection], T]) -> T:
+    async def _write(self, write: Callable[[sqlite3.Connection], T], *, alerts: int = 0) -> T:
         self.writes += 1
         if self.dies_at != self.writes:
-            return await super()._write(write)
+            return await super()._write(write, alerts=alerts)
         if self.dies_after_writing:
-            await super()._write(write)
+            await super()._write(write, alerts=alerts)
         await asyncio.Event().wait()  # until the process is killed
         raise AssertionError("nobody killed it")
 
@@ -208,7 +208,11 @@ class Process:
             store=store,
             rulebook=self.rulebook,
             stages=Stages(
-                Diagnosis(calls), Planner(calls), guards, Execution(calls, guards, clock), Watch(calls, clock)
+                Diagnosis(calls),
+                Planner(calls),
+                guards,
+                Execution(calls, guards, clock, self.metrics),
+                Watch(calls, clock),
             ),
             clock=clock,
             metrics=self.metrics,

@@ -109,6 +109,11 @@ async def test_a_failed_last_step_ends_as_failed_with_its_reason(tmp_path: Path)
         assert ["web"] == it.world.effects
 
 
+def unknown_steps(it: Harness) -> float | None:
+    """What the alert `RemediatorStepUnknown` goes by: a lost answer and a lost process count alike."""
+    return it.process.metrics.registry.get_sample_value("remediator_steps_unknown_total", {"action": "test.act"})
+
+
 @pytest.mark.parametrize(("heals", "expected"), [(True, "healed"), (False, "unknown")])
 async def test_a_step_that_may_have_been_done_is_looked_into_and_not_repeated(
     tmp_path: Path, heals: bool, expected: str
@@ -127,6 +132,7 @@ async def test_a_step_that_may_have_been_done_is_looked_into_and_not_repeated(
         assert [expected] == await it.until_over()
         assert ["web"] == it.world.effects
         assert StepStatus.UNKNOWN is last(await it.run(), Finished).status
+        assert 1 == unknown_steps(it)
 
 
 async def test_an_action_that_breaks_counts_as_unknown_and_not_as_not_done(tmp_path: Path) -> None:
@@ -447,6 +453,7 @@ async def test_a_step_cut_short_by_a_crash_is_unknown_told_and_not_repeated(tmp_
         run = await it.run()
         assert StepStatus.UNKNOWN is last(run, Finished).status
         assert any("Not known whether" in p.message.title for p in await it.posts(run.id))
+        assert 1 == unknown_steps(it)
 
 
 async def test_an_unknown_step_that_helped_is_healed_and_says_so(tmp_path: Path) -> None:
@@ -629,6 +636,7 @@ async def test_a_run_that_cannot_be_carried_on_with_a_step_in_doubt_is_unknown_a
 
         assert ["unknown"] == await it.outcomes()
         assert StepStatus.UNKNOWN is last(await it.run(), Finished).status
+        assert 1 == unknown_steps(it)
         await it.crash()
         await it.deliver(alert(severity="critical"))
         await it.pass_time(20 * SECOND)

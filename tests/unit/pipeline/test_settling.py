@@ -116,16 +116,29 @@ async def test_the_target_is_free_at_once(tmp_path: Path) -> None:
         assert 2 == len(it.world.effects)
 
 
-async def test_it_can_be_settled_while_the_proof_is_under_way(it: Harness) -> None:
-    """The run goes on with its proof, lets the target go at its end, and starts nothing more."""
+@pytest.mark.parametrize(
+    ("done", "heals", "expected"),
+    [
+        (True, True, ("healed", "our own step was done, says ann")),
+        (False, True, ("healed", "our own step was not done, says ann")),
+        (True, False, ("not healed", "our own step was done, says ann; nothing more is tried")),
+        (False, False, ("not healed", "our own step was not done, says ann; nothing more is tried")),
+    ],
+)
+async def test_it_can_be_settled_while_the_proof_is_under_way(
+    it: Harness, done: bool, heals: bool, expected: tuple[str, str]
+) -> None:
+    """The run goes on with its proof, its end does not contradict what was said, and it starts nothing more."""
     assert isinstance(stage_of(await it.run()), Acted)
-    await settle(it)
+    it.world.sick = not heals
+    await settle(it, done=done)
     await it.pass_time(10 * SECOND)
     during = kinds(await it.run())
     (outcome,) = await it.until_over()
     run = await it.run()
 
-    assert "unknown" == outcome
+    assert expected[0] == outcome
+    assert (await it.ending()).endswith(f"; {expected[1]}")
     assert ["finished", "settled"] == during[-2:]
     assert ["settled", "verified", "ended"] == kinds(run)[-3:]
     assert ["web"] == it.world.effects

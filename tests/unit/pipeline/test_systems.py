@@ -212,9 +212,11 @@ async def test_a_reset_closes_it_at_once_and_is_logged_with_who(world: World) ->
     await world.fail(3)
     with capture_logs() as logs:
         known = world.systems.reset("redis:cache", by="ann")
+    (state,) = world.systems.states()
     await world.call()
 
     assert known
+    assert "" == state.trouble  # whether it is mended is not known, but that is no reason any more
     assert not world.systems.reset("redis:nobody", by="ann")
     assert not world.systems.reset("nonsense", by="ann")
     assert [("breaker_reset", "ann"), ("breaker_closed", None)] == [(line["event"], line.get("by")) for line in logs]

@@ -73,7 +73,10 @@ def test_an_overlay_makes_another_rule(tmp_path: Path) -> None:
             "2:22: `vars.health.api` is a mapping in the pack, and text here",
         ),
         ("overlay: shop\nmodes: {donw: auto}\n", "2:9: the pack has no rule `donw`; did you mean `down`?"),
-        ("overlay: shop\nmodes: {down: of}\n", "2:15: `down` is one of 'observe', 'suggest', 'gated' or 'auto'"),
+        (
+            "overlay: shop\nmodes: {down: of}\n",
+            "2:15: the mode of `down` is one of 'observe', 'suggest', 'gated' or 'auto'",
+        ),
         (
             "overlay: shop\nrules: []\n",
             "2:1: `rules` is not known here; known are `modes`, `overlay`, `vars`, `version`",
@@ -145,17 +148,17 @@ modes:
         "used",
         "rules.d/0.yaml:7:10: `vars.hosts` is a list in the pack, and text here",
         "rules.d/0.yaml:8:14: the tag !env is not known here; quote the value if the exclamation mark belongs to it",
-        "rules.d/0.yaml:10:9: `down` is one of 'observe', 'suggest', 'gated' or 'auto'",
+        "rules.d/0.yaml:10:9: the mode of `down` is one of 'observe', 'suggest', 'gated' or 'auto'",
         "rules.d/0.yaml:11:3: the pack has no rule `donw`; did you mean `down`?",
         "rules.d/0.yaml:12:3: the pack has no rule `dwon`; did you mean `down`?",
-        "rules.d/0.yaml:12:9: `dwon` is one of 'observe', 'suggest', 'gated' or 'auto'",
+        "rules.d/0.yaml:12:9: the mode of `dwon` is one of 'observe', 'suggest', 'gated' or 'auto'",
     ] == told(load(tmp_path, overlay))
 
 
 def test_what_is_good_in_an_overlay_is_laid_over_beside_a_mistake(tmp_path: Path) -> None:
     """Else a value that breaks a rule is told one round later."""
     assert [
-        "rules.d/0.yaml:3:15: `down` is one of 'observe', 'suggest', 'gated' or 'auto'",
+        "rules.d/0.yaml:3:15: the mode of `down` is one of 'observe', 'suggest', 'gated' or 'auto'",
         "shop.yaml:14:58: `tail` is 1 at the least",
     ] == told(load(tmp_path, "overlay: shop\nvars: {tail: 0}\nmodes: {down: of}\n"))
 
@@ -163,7 +166,7 @@ def test_what_is_good_in_an_overlay_is_laid_over_beside_a_mistake(tmp_path: Path
 @pytest.mark.parametrize(
     ("overlay", "mistake"),
     [
-        ("overlay: shpo\nmodes: {down: of}\n", "2:15: `down` is one of"),
+        ("overlay: shpo\nmodes: {down: of}\n", "2:15: the mode of `down` is one of"),
         ("overlay: shpo\nvars: 5\n", "2:7: `vars` takes a mapping"),
         ("overlay: shpo\nvars: {a: 1, a: 2}\n", "2:14: `a` stands twice"),
     ],

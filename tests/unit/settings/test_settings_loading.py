@@ -112,7 +112,7 @@ def test_of_the_places_half_are_for_changes_and_not_all_for_one_rule(
             "pipeline: {runs_at_once: 10, changes_at_once: 20}\n",
             ["remediator.yaml:1:11: changes_at_once is more than runs_at_once (10); give at most that"],
         ),
-        ("listen: 9099\n", ["remediator.yaml:1:9: write it as host:port, such as 127.0.0.1:9099"]),
+        ("listen: 9099\n", ["remediator.yaml:1:9: write `listen` as host:port, such as 127.0.0.1:9099"]),
         ("- a\n", ["remediator.yaml:1:1: the settings are a mapping of sections, such as `slack:`"]),
         ("slack: 5\n", ["remediator.yaml:1:8: `slack` takes a mapping (`key: value` lines)"]),
         (

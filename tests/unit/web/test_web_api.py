@@ -242,6 +242,21 @@ def test_every_fact_is_told_in_words(kind: str, fact: Fact, text: str) -> None:
     assert line == json.loads(json.dumps(line))
 
 
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (1.25, "remediate.0.0 unknown after 1.2 s: the answer was lost"),
+        (0, "remediate.0.0 unknown: the answer was lost"),
+    ],
+    ids=["the call lasted so long", "nobody saw its end"],
+)
+def test_no_duration_is_made_up_for_a_step_that_nobody_saw_the_end_of(seconds: float, text: str) -> None:
+    """It may have run for a minute when the service was killed; 0.0 s would be read as: it was never begun."""
+    unknown = replace(FINISHED, status=StepStatus.UNKNOWN, brief="the answer was lost", seconds=seconds)
+
+    assert text == show_run(run_with(EXAMINED, PLANNED, STARTED, unknown))["timeline"][-1]["text"]
+
+
 def test_every_kind_of_fact_has_its_words_tested() -> None:
     """A new kind must not be forgotten above."""
     assert {kind.__name__ for kind in Fact.__args__} == {type(fact).__name__ for fact, _ in TEXTS.values()}
@@ -478,9 +493,24 @@ BAD_LISTS = {
     "?limit=" + "9" * 5000: "limit is not a number from 1 to 500",
     "?limit=%D9%A2": "limit is not a number from 1 to 500",
     "?active=maybe": "active is not true or false",
+    "?waiting=1": "waiting is not true or false",
     "?outcome=great": "outcome is not one of healed, not healed",
     "?outcom=healed": "there is no parameter 'outcom'",
 }
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"), [((EXAMINED, PLANNED, ASKED), 1), ((EXAMINED, PLANNED, HELD), 0)], ids=["asked", "held"]
+)
+async def test_what_waits_for_a_person_is_listed_alone(
+    client: Client, runs: Runs, facts: tuple[Fact, ...], expected: int
+) -> None:
+    """It is looked for among all that are active: in a storm the one that waits is not among the newest few."""
+    runs.known = {RUN.id: run_with(*facts)}
+    _, listed = await get(client, "/api/v1/runs?waiting=true&limit=1")
+
+    assert [(500, None, True)] == runs.asked
+    assert expected == len(listed["runs"])
 
 
 @pytest.mark.parametrize(("query", "what"), BAD_LISTS.items(), ids=[query[:14] for query in BAD_LISTS])
