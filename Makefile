@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # What is applied to a cluster; the other two are for kustomize and for the service.
-MANIFESTS := $(filter-out %/kustomization.yaml %/remediator.yaml,$(wildcard deploy/kubernetes/*.yaml))
+MANIFESTS := $(filter-out %/kustomization.yaml %/remediator.yaml,$(wildcard deploy/kubernetes/*.yaml deploy/kubernetes/several/*.yaml))
 
 .PHONY: run demo test chaos soak bench lint format lock docs site clean help
 
