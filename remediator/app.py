@@ -387,6 +387,7 @@ class App:
         await self._background.stop()
         if isinstance(self.replicas, Replicas) and self._is_open:
             await self.replicas.retire(await self.worker.rest())
+        self.intake.unmatched.close()
         await self.worker.stop(self.settings.pipeline.stop_grace)
         await self.clients.close()
         await self.chat.close()

@@ -32,6 +32,7 @@ from remediator.pipeline import matching, story
 from remediator.pipeline.dispatch import Dispatcher
 from remediator.pipeline.heartbeat import Heartbeat, judge_beat
 from remediator.pipeline.rulebook import Rulebook, scope_of
+from remediator.pipeline.unmatched import Unmatched
 from remediator.rules.book import Rule
 from remediator.settings import OccurrenceSettings
 from remediator.storage.store import FREE, Store
@@ -39,7 +40,6 @@ from remediator.storage.store import FREE, Store
 log = structlog.get_logger(__name__)
 
 _SUMMARY_LIMIT = 200
-_NAME_LIMIT, _NAMES_SHOWN = 80, 3  # of alerts that no rule is for, in the log
 _SUMMARY_SOURCE = 4000  # a label can be as long as a body; what is cut here would not be shown anyway
 
 
@@ -135,6 +135,7 @@ class Intake:
         self._settings = settings
         self._channel = channel
         self._heartbeat = heartbeat
+        self.unmatched = Unmatched(redactor)
 
     async def accept(self, delivery: Delivery) -> None:
         """Have a delivery on disk. Raises StoreUnavailable when that cannot be done now."""
@@ -201,7 +202,7 @@ class Intake:
         accepted = await self._store.accept(delivery, noting, owner)
         failpoints.hit("accept.stored")
         self._count(delivery, accepted)
-        self._tell_unmatched(unmatched)
+        self.unmatched.note(unmatched.values())
         for run, rule in accepted.new_runs if owner != FREE else ():
             self._dispatcher.wake(run, delivery.received_at, urgent.get(run, Priority.NORMAL), rule)
         for run in accepted.signalled_runs:
@@ -228,15 +229,6 @@ class Intake:
         known = (said or alert.name or rule.name)[:_SUMMARY_SOURCE]
         one_line = " ".join(self._redactor.text(known).split())
         return shorten(one_line, _SUMMARY_LIMIT)
-
-    def _tell_unmatched(self, names: dict[str, str]) -> None:
-        """One line for a delivery, however many alerts it opened that no rule is for."""
-        if names:
-            shown = [
-                shorten(self._redactor.text(name[:_SUMMARY_SOURCE]), _NAME_LIMIT)
-                for name in sorted(set(names.values()))[:_NAMES_SHOWN]
-            ]
-            log.info("alert_matches_no_rule", alertname=", ".join(shown), count=len(names))
 
     def _count(self, delivery: Delivery, accepted: Accepted) -> None:
         for ruling in accepted.rulings:
