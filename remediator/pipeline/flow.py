@@ -85,6 +85,11 @@ class Turn(Resting, Protocol):
     """A run's turn: it holds a place, and gives it to others while it waits."""
 
     @property
+    def has_news(self) -> bool:
+        """Whether this process knows that something has come for the run since it last had to wait."""
+        ...
+
+    @property
     def may_change(self) -> bool:
         """Whether the run holds one of the places to change something; where it does not, it waits for one."""
         ...
@@ -173,7 +178,7 @@ class Flow:
         match stage_of(ledger.run):
             case Fresh() as stage:
                 ledger.note(await self._stages.diagnosis.examine(ledger.run, rule, stage.round))
-                await ledger.read_signals()
+                await self._hear_news(ledger, turn)
                 return None
             case Diagnosed() as stage:
                 return await self._plan(ledger, rule, stage)
@@ -198,6 +203,11 @@ class Flow:
                 return await self._epilogue(ledger, stage)
             case other:
                 assert_never(other)
+
+    async def _hear_news(self, ledger: Ledger, turn: Turn) -> None:
+        """Read what has come, if this process knows that something has; the store refuses to go on past the rest."""
+        if turn.has_news:
+            await ledger.read_signals()
 
     def _mode(self, rule: Rule) -> Mode:
         return rule.mode.capped(self._ceiling)
@@ -340,7 +350,7 @@ class Flow:
         step = planned.plan.steps[index]
         refusal = await self._stages.execution.perform(ledger, rule, planned, step, attempt)
         if refusal is None:
-            await ledger.read_signals()
+            await self._hear_news(ledger, turn)
             return None
         if refusal.reason is Reason.SIGNALLED:
             await ledger.read_signals()

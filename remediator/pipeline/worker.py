@@ -91,6 +91,11 @@ class Turn:
         await self._return(first=False)
 
     @property
+    def has_news(self) -> bool:
+        """Whether something has come for the run since it last had to wait."""
+        return self.news.is_set()
+
+    @property
     def may_change(self) -> bool:
         """Whether the run has one of the places to change something; if not, it waits for one from now on."""
         if self._change is None:
