@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from urllib.parse import quote
+
+from remediator.model.escaping import escaped
 
 _LONGEST_PART = 100
 
@@ -23,7 +24,7 @@ class System:
 
     @property
     def name(self) -> str:
-        return ":".join((self.family, *(quote(part[:_LONGEST_PART], safe="", errors="replace") for part in self.parts)))
+        return ":".join((self.family, *(escaped(part[:_LONGEST_PART]) for part in self.parts)))
 
 
 class Stand(StrEnum):

@@ -1,7 +1,8 @@
 """The thing acted on, in canonical form: `docker:local/web@4f5e…`. Parts are escaped, so a label cannot forge one."""
 
 from dataclasses import dataclass
-from urllib.parse import quote
+
+from remediator.model.escaping import escaped
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Target:
 
     @property
     def name(self) -> str:
-        return f"{self.system}:" + "/".join(quote(part, safe="") for part in self.parts)
+        return f"{self.system}:" + "/".join(map(escaped, self.parts))
 
     def __str__(self) -> str:
-        return f"{self.name}@{quote(self.incarnation, safe='')}" if self.incarnation else self.name
+        return f"{self.name}@{escaped(self.incarnation)}" if self.incarnation else self.name

@@ -173,6 +173,10 @@ class Systems:
     # -- places --
 
     async def _take_place(self, entry: _Entry, patience: float) -> None:
+        if not entry.places.locked():
+            await entry.places.acquire()  # at once
+            entry.calls += 1
+            return
         waiting = self._metrics.calls_waiting.labels(entry.system.family)
         entry.waiting += 1
         waiting.inc()
