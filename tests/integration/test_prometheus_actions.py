@@ -8,7 +8,7 @@ import pytest
 from remediator.actions import prometheus
 from remediator.clients import Clients
 from remediator.clients.prometheus import PrometheusClient, Sample
-from remediator.errors import Failed, Unavailable
+from remediator.errors import Failed, NotAllowed, Unavailable
 from remediator.kit.clock import SystemClock
 from remediator.model.ids import StepId
 from remediator.plugins import ActionContext
@@ -108,7 +108,7 @@ async def test_a_frozen_prometheus_is_unavailable_at_the_time_limit() -> None:
     await client.close()
 
 
-async def test_no_prometheus_is_unavailable() -> None:
+async def test_no_prometheus_is_told() -> None:
     """The settings name none."""
-    with pytest.raises(Unavailable, match=r"set prometheus\.url"):
+    with pytest.raises(NotAllowed, match=r"set prometheus\.url"):
         await ask(None, "up")
