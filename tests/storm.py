@@ -33,7 +33,13 @@ _SEEN = 4  # alerts of a delivery that are only looked at
 _TWICE = 4  # every so many-th delivery is sent twice
 _PATIENCE = 60.0
 
-_QUERY = "SELECT run.id, o.labels, run.outcome FROM run JOIN occurrence AS o ON o.id = run.occurrence"
+_QUERY = """
+SELECT run.id, o.labels, run.outcome, EXISTS (
+    SELECT 1 FROM fact WHERE fact.run = run.id AND kind = 'finished' AND {body} ->> 'status' = 'unknown') AS unknown
+FROM run JOIN occurrence AS o ON o.id = run.occurrence
+"""
+
+Row = tuple[str, dict[str, str], str | None, bool]
 
 
 def body_of(*labels: Mapping[str, str], starts_at: str = "") -> bytes:
@@ -178,7 +184,7 @@ class Verdict:
     by_name: dict[str, list[str | None]] = field(default_factory=dict)
     """The outcomes of each alert's runs; None while a run has none."""
     unknown: set[str] = field(default_factory=set)
-    """The alerts whose run says that it does not know whether its remedy was carried out."""
+    """The alerts whose run says that it does not know whether its remedy was carried out; it may have healed still."""
     failed: set[str] = field(default_factory=set)
     """The alerts whose run says that its remedy failed: the store hung for so long that it could not be begun."""
 
@@ -200,31 +206,34 @@ def let_pass(seconds: float) -> None:
 def verdict(served: Served, database: services.Postgres | None = None, name: str = "remediator") -> Verdict:
     """What is in the embedded store, or in the database of that name."""
     found = Verdict()
-    for _, labels, outcome in _rows_of_postgres(database, name) if database else _rows_of_sqlite(served.folder):
+    rows = _rows_of_postgres(database, name) if database else _rows_of_sqlite(served.folder)
+    for _, labels, outcome, unknown in rows:
         alert = labels.get("service") or labels["n"]
         found.runs[alert] += 1
         found.outcomes[outcome] += 1
         found.by_name.setdefault(alert, []).append(outcome)
-        if outcome == "unknown":
+        if unknown:
             found.unknown.add(alert)
         if outcome == "failed":
             found.failed.add(alert)
     return found
 
 
-def _rows_of_sqlite(folder: Path) -> Sequence[tuple[str, dict[str, str], str | None]]:
+def _rows_of_sqlite(folder: Path) -> Sequence[Row]:
     db = sqlite3.connect(f"file:{folder}/store/remediator.sqlite3?mode=ro", uri=True, timeout=30)
     try:
-        return [(run, json.loads(labels), outcome) for run, labels, outcome in db.execute(_QUERY)]
+        found = db.execute(_QUERY.format(body="body")).fetchall()
+        return [(run, json.loads(labels), outcome, bool(unknown)) for run, labels, outcome, unknown in found]
     finally:
         db.close()
 
 
-def _rows_of_postgres(database: services.Postgres, name: str) -> Sequence[tuple[str, dict[str, str], str | None]]:
-    query = f"SELECT json_build_array(id, labels, outcome) FROM ({_QUERY}) AS found"
+def _rows_of_postgres(database: services.Postgres, name: str) -> Sequence[Row]:
+    found = _QUERY.format(body="body::json")
+    query = f"SELECT json_build_array(id, labels, outcome, unknown) FROM ({found}) AS found"
     printed = database.sql(f"\\connect {name}", "SET search_path = remediator", query)
     rows = [json.loads(line) for line in printed.splitlines() if line.startswith("[")]
-    return [(run, json.loads(labels), outcome) for run, labels, outcome in rows]
+    return [(run, json.loads(labels), outcome, unknown) for run, labels, outcome, unknown in rows]
 
 
 def wait_until_all_ended(
