@@ -40,7 +40,8 @@ class SteadyTime:
     """A wall clock that begins with the machine's, goes on with the monotonic one, and follows jumps only slowly.
 
     Deadlines that must survive a restart are stored as wall times. Told by this clock, one that was set in this process
-    neither passes nor moves away when somebody sets the machine's clock. It never goes back. Threads may share it.
+    neither passes nor moves away when somebody sets the machine's clock. It goes back in `catch_up` alone. Threads may
+    share it.
     """
 
     def __init__(self, wall: Callable[[], float], monotonic: Callable[[], float]) -> None:

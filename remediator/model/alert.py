@@ -34,6 +34,10 @@ class Alert:
         return self.labels.get("alertname", "")
 
 
+_MOST_OF_A_CUT_GROUP = 16_000
+"""Characters of a group's receiver, key and labels: an address to ask for it has no room for more."""
+
+
 @dataclass(frozen=True, slots=True)
 class CutGroup:
     """A group of which a delivery left alerts out, and how often these were asked for in vain."""
@@ -61,8 +65,9 @@ class Delivery:
 
     @property
     def cut_group(self) -> CutGroup | None:
-        """What is to be fetched, where alerts were left out."""
-        if not self.truncated:
+        """What is to be fetched, where alerts were left out; None also where nobody could be asked for it."""
+        words = (self.receiver, self.group_key, *self.group_labels, *self.group_labels.values())
+        if not self.truncated or sum(map(len, words)) > _MOST_OF_A_CUT_GROUP:
             return None
         return CutGroup(self.receiver, self.group_key, self.group_labels, self.truncated, self.received_at)
 

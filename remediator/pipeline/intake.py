@@ -39,6 +39,7 @@ from remediator.storage.store import FREE, Store
 
 log = structlog.get_logger(__name__)
 
+_SAID = 200
 _SUMMARY_LIMIT = 200
 _SUMMARY_SOURCE = 4000  # a label can be as long as a body; what is cut here would not be shown anyway
 
@@ -152,7 +153,14 @@ class Intake:
         await self._store_and_wake(delivery, judge)
         if beats:
             beats.note(delivery)
-        self._metrics.truncated.inc(delivery.truncated)
+        if delivery.truncated:
+            self._metrics.truncated.inc(delivery.truncated)
+            if delivery.cut_group is None:
+                receiver, key = shorten(delivery.receiver, _SAID), shorten(delivery.group_key, _SAID)
+                error = "receiver, key and labels of its group are too long to be asked for"
+                log.error(
+                    "delivery_not_completed", error=error, missing=delivery.truncated, receiver=receiver, group=key
+                )
 
     async def settle_doubt(self, occurrence: Occurrence, *, firing: bool) -> None:
         """Decide on a doubtful alert whose window has ended: a new occurrence where it is firing, else nothing."""

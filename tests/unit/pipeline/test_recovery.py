@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.kit.metrics import Metrics
@@ -310,6 +311,15 @@ async def test_a_group_that_is_refused_keeps_no_other_waiting(
 
     assert ["well"] == [run.alert.labels["service"] for run in await desk.runs()]
     assert ["sick"] == await waiting(desk)
+
+
+async def test_a_group_whose_labels_are_too_long_to_be_asked_for_is_told_and_not_kept(desk: Harness) -> None:
+    """Whoever sends makes the labels up: a thousand groups of a megabyte each would fill the disk."""
+    with capture_logs() as logs:
+        await desk.process.intake.accept(cut_delivery(desk, "a" * 16_000))
+
+    assert [] == await waiting(desk)
+    assert [1] == [line["missing"] for line in logs if line["event"] == "delivery_not_completed"]
 
 
 async def test_a_group_is_tried_again_for_a_day_and_then_given_up(
