@@ -193,7 +193,7 @@ class App:
 
     def _wire(self) -> tuple[Intake, Worker, Outbox, Doubts]:
         calls = Calls(self.clients, self.clock, self.redactor, self.metrics, self.systems)
-        guards = Guards([Unbuilt(), Targets(self.settings.pipeline.max_targets), Conflicts()])
+        guards = Guards([Unbuilt(), Targets(), Conflicts()])
         self._execution = Execution(calls, guards, self.clock, self.metrics)
         stages = Stages(
             diagnosis=Diagnosis(calls),

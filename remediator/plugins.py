@@ -14,11 +14,18 @@ An action is one async function with typed parameters and a typed result, declar
 
 A package offers its actions by an entry point of the group `remediator.actions` that names the module they stand in.
 Time limits, retries, redaction and logging are not an action's business: whoever executes it sees to them. An action
-raises the errors of `remediator.errors`; a change that may or may not have happened raises OutcomeUnknown.
+raises the errors of `remediator.errors`; a change that may or may not have happened raises OutcomeUnknown. Where what
+it would change has labels or annotations, it raises Protected if these opt out (`opts_out`): when the targets are
+found, and again right before it acts.
 
 Calls to one system share a limit of how many there may be at once, and a circuit breaker: what has not answered several
 times in a row (Transient, OutcomeUnknown, no answer in time) is left alone for a while. `system` says which one a step
 talks to; without it, all actions with the same text before the dot share one.
+
+What a change takes out of service often has others beside it that carry on meanwhile: `pool` counts them, right before
+the act, so that enough of them stay healthy. It is asked with the plan's targets in `ctx.targets`, and answers None
+where the step takes nothing out of service. A change without it is not held to any floor; a rule may destroy something
+without it only where it says `min_healthy: 0`.
 """
 
 import inspect
@@ -36,22 +43,27 @@ from remediator.errors import Failed
 from remediator.kit.clock import Clock
 from remediator.model.ids import StepId
 from remediator.model.plan import Effect
+from remediator.model.pool import Member, Pool
 from remediator.model.system import System
-from remediator.model.target import Target
+from remediator.model.target import SKIP, Target, opts_out
 
 __all__ = [
+    "SKIP",
     "Action",
     "ActionContext",
     "Actions",
     "Effect",
+    "Member",
     "Nature",
     "Params",
     "Permission",
+    "Pool",
     "Result",
     "System",
     "Target",
     "WrittenIn",
     "action",
+    "opts_out",
 ]
 
 GROUP = "remediator.actions"
@@ -133,6 +145,7 @@ class Nature:
 
 Perform = Callable[[ActionContext, Any], Awaitable[Result]]
 ResolveTargets = Callable[[ActionContext, Any], Awaitable[tuple[Target, ...]]]
+CountPool = Callable[[ActionContext, Any], Awaitable[Pool | None]]
 NatureOf = Callable[[Clients, Any], Nature]
 Say = Callable[[Any], str]
 Where = Callable[[Clients, Any], str]
@@ -163,6 +176,8 @@ class Action:
     away: Callable[[Any], bool] | None = None
     """Whether a result says that the system does not answer. One that has it asks for nothing else, so that it is
     carried out, or answered with what was just found, while the system's breaker is open."""
+    pool: CountPool | None = None
+    """Counts what does the same work as the targets."""
 
     def system_of(self, params: Params) -> System:
         """What a step with these parameters talks to. Raises Failed where they name nothing that could be."""
@@ -209,6 +224,7 @@ def action(
     where: Callable[[Clients, P], str] | None = None,
     system: Callable[[P], System] | None = None,
     away: Callable[[Any], bool] | None = None,  # with R, checkers could infer neither type where it is left out
+    pool: Callable[[ActionContext, P], Awaitable[Pool | None]] | None = None,
 ) -> Callable[[Callable[[ActionContext, P], Awaitable[R]]], Action]:
     """Declare an action. A changing one must say how its `targets` are found; reading is always idempotent.
 
@@ -240,6 +256,7 @@ def action(
             where=where,
             system=system,
             away=away,
+            pool=pool,
         )
 
     return declare

@@ -10,10 +10,12 @@ from pydantic import Field
 
 from remediator.actions.containers import (
     INSPECT,
+    LIST,
     MARGIN,
     ContainerParams,
     container_of,
     engine_of,
+    pool_of,
     refuse_haste,
     same_as_planned,
     say_of,
@@ -22,7 +24,7 @@ from remediator.actions.containers import (
 from remediator.clients.docker import Container
 from remediator.errors import Failed
 from remediator.model.size import Size, say_size
-from remediator.plugins import ActionContext, Effect, Permission, Result, action
+from remediator.plugins import ActionContext, Effect, Permission, Pool, Result, action
 
 _LEAST = 6 * 1024 * 1024  # what an engine takes
 _STATS = "GET /containers/{id}/stats"
@@ -86,6 +88,11 @@ def _say_set_memory(params: MemoryParams) -> str:
     return say_of(f"{how} the memory limit to {say_size(params.limit)} for", params)
 
 
+async def _pool(ctx: ActionContext, params: MemoryParams) -> Pool | None:
+    """More memory takes nothing out of service; less may."""
+    return await pool_of(ctx, params) if params.lower else None
+
+
 @action("docker.stats", effect=Effect.READ, system=engine_of, say=_say_stats, permissions=(INSPECT, Permission(_STATS)))
 async def stats(ctx: ActionContext, params: ContainerParams) -> Stats:
     """What a running container uses of memory and processor, and how many processes it has."""
@@ -111,8 +118,10 @@ async def stats(ctx: ActionContext, params: ContainerParams) -> Stats:
     idempotent=True,
     timeout=timedelta(seconds=60),
     say=_say_set_memory,
+    pool=_pool,
     permissions=(
         INSPECT,
+        Permission(LIST, without="the limit of a container that Compose has made cannot be lowered"),
         Permission("POST /containers/{id}/update"),
         Permission(_STATS, without="the limit of a container that runs cannot be lowered"),
     ),

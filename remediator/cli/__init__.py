@@ -19,6 +19,11 @@ _COMMANDS = {
     "approve": "Approve the plan that a run waits with.",
     "deny": "Say no to the plan that a run waits with.",
     "cancel": "Stop a run.",
+    "pause": "Change nothing, or nothing of a pack, a rule, an action, a target.",
+    "resume": "Lift a pause.",
+    "stops": "List what stands in the way of changes.",
+    "quarantine": "Let a target be changed again that nothing has helped.",
+    "promote": "Let a rule act by itself again that has lost the right to.",
     "breaker": "List the systems that do not answer and are left alone, or have one asked again.",
     "backup": "Copy the store to a file, while the service runs or not.",
     "migrate": "Bring the store's tables to this version, ahead of an upgrade.",
@@ -27,7 +32,12 @@ _COMMANDS = {
     "completion": "Print the script that completes this program's commands in a shell.",
     "demo": "Play the whole story in this terminal: a service fails, is healed, and it is proven and told.",
 }
-_MODULES = {"approve": "decide", "deny": "decide", "cancel": "decide"}
+_MODULES = {
+    "approve": "decide",
+    "deny": "decide",
+    "cancel": "decide",
+    **dict.fromkeys(("pause", "resume", "quarantine", "promote"), "stops"),
+}
 
 
 class Suggesting(click.Group):

@@ -112,7 +112,7 @@ async def _explain(
     redactor = Redactor(settings.secrets())
     logs.configure(level="error", style=settings.log.style, redactor=redactor)
     clients = Clients(settings)
-    guards = Guards([Targets(settings.pipeline.max_targets), Unbuilt()])
+    guards = Guards([Targets(), Unbuilt()])
     calls = Calls(clients, SystemClock(), redactor, Metrics())
     rehearsal = Rehearsal(calls, guards, ceiling=settings.mode_ceiling)
     try:

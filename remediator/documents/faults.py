@@ -41,7 +41,7 @@ def faults_of(error: ValidationError, model: type[BaseModel], data: Any) -> list
         path = _path_of(detail, model)
         found.append(Fault(path, _say(detail, path, model, data), detail["type"]))
     # Pydantic does not count a faulty item, and would say that the list is too short as well.
-    faulty = {fault.path[:-1] for fault in found if fault.path}
+    faulty = {fault.path[:length] for fault in found for length in range(len(fault.path))}
     return list(dict.fromkeys(f for f in found if f.kind != "too_short" or f.path not in faulty))
 
 

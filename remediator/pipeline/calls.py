@@ -27,6 +27,7 @@ from remediator.model.duration import say_duration
 from remediator.model.facts import Evidence, StepStatus
 from remediator.model.ids import StepId
 from remediator.model.plan import Effect, PlannedStep
+from remediator.model.pool import Pool
 from remediator.model.system import System
 from remediator.model.target import Target
 from remediator.pipeline.systems import Manner, Systems, Visit
@@ -159,13 +160,39 @@ class Calls:
         resolve = action.resolve
         if resolve is None:
             return ()
-        context, seconds = self._context(step, timeout), timeout.total_seconds()
+        context = self._context(step, timeout)
+        late = "the target was not found"
+        return await self._looked_up(action, params, timeout, lambda: resolve(context, params), late)
+
+    async def pool(self, step: PlannedStep, action: Action) -> Pool | None:
+        """The pool of a planned step as it is now; None where its action names none.
+
+        Raises RemediatorError where it cannot be counted, also where the action breaks.
+        """
+        count = action.pool
+        if count is None:
+            return None
+        params = action.params.model_validate(dict(step.params))
+        context = self._context(step.id, step.timeout, step.targets)
+        late = "the pool was not counted"
+        try:
+            return await self._looked_up(action, params, step.timeout, lambda: count(context, params), late)
+        except RemediatorError:
+            raise
+        except Exception as error:
+            log.exception("action_raised", action=action.name)
+            raise Failed(f"the action broke when it counted the pool: {type(error).__name__}: {error}") from error
+
+    async def _looked_up(
+        self, action: Action, params: Params, timeout: timedelta, look: Callable[[], Awaitable[T]], late: str
+    ) -> T:
+        seconds = timeout.total_seconds()
         async with self._systems.visit(_system(action, params), Manner.ORDINARY, patience=seconds) as visit:
             try:
                 async with asyncio.timeout(seconds - visit.waited):
-                    return await self._retried(lambda: resolve(context, params))
+                    return await self._retried(look)
             except TimeoutError:
-                raise Unavailable(f"the target was not found within {seconds:g} s") from None
+                raise Unavailable(f"{late} within {seconds:g} s") from None
 
     def _context(self, step: StepId, timeout: timedelta, targets: tuple[Target, ...] = ()) -> ActionContext:
         return ActionContext(self.clients, self.clock, step, self.clock.now() + timeout, targets)

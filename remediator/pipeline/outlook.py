@@ -198,7 +198,7 @@ class Foresight:
             proof=ProofOutlook(verify.settle, verify.sustain, verify.within, verify.every, checks),
             gate=self._gate(rung, steps),
             lasts=rung.for_,
-            limits=_said(rung.limits or self.rule.limits),
+            limits=_said(self.rule.own_limits(rung)),
         )
 
     def _condition(self, rung: Rung) -> tuple[bool | None, tuple[str, ...], str]:
@@ -312,13 +312,13 @@ class Foresight:
                 raise BadExpression(f"`{part.source}` cannot be put into text: {error}") from error
 
 
-def _said(limits: Limits | None) -> dict[str, str]:
-    if limits is None:
-        return {}
+def _said(limits: Limits) -> dict[str, str]:
     budgets = {"per_target": limits.per_target, "per_rule": limits.per_rule}
     said = {
         "cooldown": None if limits.cooldown is None else say_duration(limits.cooldown),
         **{name: None if windows is None else ", ".join(map(str, windows)) for name, windows in budgets.items()},
+        "attempts": None if limits.attempts is None else str(limits.attempts),
+        "flapping": None if limits.flapping is None else str(limits.flapping),
         "max_targets": None if limits.max_targets is None else str(limits.max_targets),
         "min_healthy": None if limits.min_healthy is None else str(limits.min_healthy),
     }

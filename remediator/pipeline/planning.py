@@ -6,7 +6,7 @@ Nothing is changed here. What cannot be worked out exactly is refused, with the 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from remediator.errors import BadExpression, NoEvidence, RemediatorError
+from remediator.errors import BadExpression, NoEvidence, Protected, RemediatorError
 from remediator.kit.redaction import shorten
 from remediator.model.facts import Evidence
 from remediator.model.outcome import Reason
@@ -112,6 +112,8 @@ class Planner:
         if nature.effect is not Effect.READ:
             try:
                 targets = await self._calls.resolve(step.id, step.action, rendered.params, timeout)
+            except Protected as error:
+                return CannotPlan(Reason.PROTECTED, shorten(f"{step.action.name}: {error}", 300))
             except RemediatorError as error:
                 return CannotPlan(Reason.TARGET_UNCERTAIN, shorten(f"{step.action.name}: {error}", 300))
         return PlannedStep(

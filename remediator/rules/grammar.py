@@ -4,6 +4,7 @@ Read from YAML by `loading` and from a stored rule by `compiling`. A step is lef
 name of an action, and only the action knows its parameters.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -21,7 +22,7 @@ from pydantic import (
 from pydantic_core import PydanticUseDefault
 
 from remediator.errors import BadExpression
-from remediator.model.budget import Budgets, Part, Share
+from remediator.model.budget import Budgets, Part, Share, Window
 from remediator.model.duration import Duration, say_duration
 from remediator.model.plan import Mode
 from remediator.rules.expressions import Names, Scope, parse_template
@@ -106,12 +107,28 @@ def _matchers(value: Any) -> Any:
     return value
 
 
+def _dependency(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"match": (_named(value),)}
+    if not isinstance(value, dict | DependencyShape):
+        raise ValueError("`depends` takes names of alerts, or matchers: [PostgreSQLDown, {match: […]}]")
+    return value
+
+
+def _named(alert: str) -> str:
+    """The matcher for an alert's name."""
+    if not alert or "=" in alert or "{" in alert:
+        raise ValueError(f"{alert!r} is not an alert's name; matchers are written {{match: ['…']}}")
+    return f"alertname={json.dumps(alert, ensure_ascii=False)}"
+
+
 Slug = Annotated[str, BeforeValidator(_slug)]
 ExpressionText = Annotated[str, BeforeValidator(_expression)]
 Span = Annotated[Duration, BeforeValidator(_from_vars)]
 Positive = Annotated[Span, Field(gt=timedelta(0))]
 Count = Annotated[int, Field(ge=1, strict=True), BeforeValidator(_from_vars)]
 Often = Annotated[Budgets, BeforeValidator(_from_vars)]
+Repeated = Annotated[Window, BeforeValidator(_from_vars)]
 Much = Annotated[Part, BeforeValidator(_from_vars)]
 Some = Annotated[Much, AfterValidator(_not_none)]
 StepShape = Annotated[dict[str, Any], BeforeValidator(_step)]
@@ -168,18 +185,25 @@ class GateShape(Shape):
 
 
 class LimitsShape(Shape):
-    """How often, and on how much at once, a rule may act."""
+    """How often, and on how much at once, a rule may act. What is left out is as the settings (`limits`) say."""
 
     cooldown: Span | None = None
-    """How long a target is left alone after a change."""
+    """How long a target is left alone after another run has changed it."""
     per_target: Often | None = None
-    """How often one target may be changed."""
+    """How often the rule may change one target."""
     per_rule: Often | None = None
     """How often the rule may change anything."""
+    attempts: Repeated | None = None
+    """So many changes that did not help put the target into quarantine, until a person clears it."""
+    flapping: Repeated | None = None
+    """So many returns of what had just been healed end the work on a target for that time."""
     max_targets: Some | None = None
-    """How many targets one plan may touch; the setting `pipeline.max_targets` where it is left out."""
+    """How many targets one plan may touch."""
     min_healthy: Much | None = None
     """How many members of a pool must stay healthy meanwhile."""
+
+
+_LIMITS = tuple(LimitsShape.model_fields)
 
 
 class EscalationShape(Shape):
@@ -195,7 +219,7 @@ class RungShape(Shape):
     """One remedy: when it is tried, and what it does."""
 
     belongs = {
-        **dict.fromkeys(("cooldown", "per_target", "per_rule", "max_targets", "min_healthy"), "under `limits`"),
+        **dict.fromkeys(_LIMITS, "under `limits`"),
         **dict.fromkeys(("approvers", "quorum", "on_timeout"), "under `gate`"),
         **dict.fromkeys(("mode", "match", "group_by", "diagnose", "escalate", "summary"), "to the rule"),
         **dict.fromkeys(("settle", "sustain", "within", "every", "checks"), "under `verify`"),
@@ -215,7 +239,7 @@ class RungShape(Shape):
     for_: Positive | None = Field(default=None, alias="for")
     """How long the change is to last before it is put back."""
     limits: LimitsShape | None = None
-    """Limits of this remedy, instead of the rule's."""
+    """Limits of this remedy, each instead of the rule's."""
     verify: VerifyShape | None = None
     """How it is proven that this remedy helped, instead of the rule's way."""
 
@@ -229,15 +253,21 @@ class RungShape(Shape):
         return self
 
 
+class DependencyShape(Shape):
+    """An alert that stands for something that the rule's targets need: while it fires, nothing is changed."""
+
+    match: Annotated[tuple[Any, ...], BeforeValidator(_matchers)]
+    """Matchers in Alertmanager's syntax, all of which must hold; one of them names the alert, or several: `a|b`."""
+
+
 class RuleShape(Shape):
     """One rule."""
 
     belongs = {
-        **dict.fromkeys(("cooldown", "per_target", "per_rule", "max_targets", "min_healthy"), "under `limits`"),
+        **dict.fromkeys(_LIMITS, "under `limits`"),
         **dict.fromkeys(("gate", "when", "do", "tell", "for"), "to a remedy, an item of `remediate`"),
         **dict.fromkeys(("settle", "sustain", "within", "every", "checks"), "under `verify`"),
         **dict.fromkeys(("vars", "pack", "version"), "to the top of the file"),
-        "depends": "",  # kept for later
     }
 
     name: Slug
@@ -248,6 +278,8 @@ class RuleShape(Shape):
     """Matchers in Alertmanager's syntax, all of which must hold."""
     group_by: Annotated[tuple[str, ...], BeforeValidator(_label_names)] = ()
     """Names of labels: alerts that are the same in all of them share one run."""
+    depends: tuple[Annotated[DependencyShape, BeforeValidator(_dependency)], ...] = ()
+    """Alerts that hold its plans while they fire: names, or matchers as `{match: […]}`."""
     mode: Mode = Mode.GATED
     """How far it may go by itself: `observe`, `suggest`, `gated` or `auto`."""
     continues: StrictBool = Field(default=False, alias="continue")
@@ -267,12 +299,16 @@ class RuleShape(Shape):
 class PackShape(Shape):
     """One rule file."""
 
+    belongs = dict.fromkeys(_LIMITS, "under `limits`")
+
     version: Annotated[Literal[1], BeforeValidator(_version)] = 1
     """The version of the rule language that the file is written in."""
     pack: Slug
     """The name of the pack; a pack is one file."""
     vars: dict[str, Any] = {}
     """Plain values that expressions read as `vars.…`."""
+    limits: LimitsShape | None = None
+    """How often, and on how much at once, its rules may act, where they do not say themselves."""
     rules: Annotated[tuple[Any, ...], Field(min_length=1)]
     """The rules, tried in order."""
 

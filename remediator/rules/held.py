@@ -13,16 +13,14 @@ from remediator.rules.rule import Limits, Rule, Rung
 def held(rule: Rule) -> tuple[str, ...]:
     """Everything of a rule that this version does not carry out, a sentence each."""
     said = [f"the remedy “{rung.name}”: {why}" for rung in rule.rungs for why in _of_rung(rung)]
-    if rule.limits is not None:
-        said += _of_limits(rule.limits)
+    said += _of_limits(rule.own_limits())
     said += _of_escalation(rule)
     return tuple(said)
 
 
 def holds(rule: Rule, rung: Rung) -> tuple[str, ...]:
     """Why a plan of this rung is held, whatever else speaks for it."""
-    limits = rung.limits or rule.limits
-    return (*_of_gate(rung), *_of_time(rung), *(_of_limits(limits) if limits is not None else ()))
+    return (*_of_gate(rung), *_of_time(rung), *_of_limits(rule.own_limits(rung)))
 
 
 def _of_rung(rung: Rung) -> Iterator[str]:
@@ -52,12 +50,8 @@ def _of_time(rung: Rung) -> Iterator[str]:
 
 
 def _of_limits(limits: Limits) -> Iterator[str]:
-    is_share = limits.max_targets is not None and limits.max_targets.percent is not None
     asked = {
-        "cooldown": limits.cooldown is not None,
-        "per_target": limits.per_target is not None,
-        "per_rule": limits.per_rule is not None,
-        "max_targets in percent": is_share,
+        "max_targets in percent": limits.max_targets is not None and limits.max_targets.percent is not None,
         "min_healthy": limits.min_healthy is not None,
     }
     if named := ", ".join(f"`{name}`" for name, is_set in asked.items() if is_set):

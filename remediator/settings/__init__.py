@@ -6,7 +6,11 @@ Relative paths are taken from the folder of the settings file they stand in; els
 """
 
 from remediator.settings.addresses import Network
+from remediator.settings.calendar import CalendarSettings
+from remediator.settings.limits import LimitsSettings
 from remediator.settings.loading import MistakenSettings, load_settings
+from remediator.settings.protected import ProtectedSettings
+from remediator.settings.section import Section
 from remediator.settings.sections import (
     AlertmanagerSettings,
     CommandParameter,
@@ -23,7 +27,6 @@ from remediator.settings.sections import (
     PrometheusSettings,
     RedisSettings,
     Secret,
-    Section,
     Settings,
     SlackSettings,
     StoreSettings,
@@ -34,12 +37,14 @@ from remediator.settings.sections import (
 
 __all__ = [
     "AlertmanagerSettings",
+    "CalendarSettings",
     "CommandParameter",
     "CommandSettings",
     "DockerSettings",
     "FileSettings",
     "HeartbeatSettings",
     "HttpSettings",
+    "LimitsSettings",
     "LogSettings",
     "MistakenSettings",
     "Network",
@@ -48,6 +53,7 @@ __all__ = [
     "PostgresSettings",
     "PressureSettings",
     "PrometheusSettings",
+    "ProtectedSettings",
     "RedisSettings",
     "Secret",
     "Section",

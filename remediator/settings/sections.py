@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     SecretStr,
     model_validator,
@@ -35,50 +34,12 @@ from remediator.settings.addresses import (
     redis_address,
     web_address,
 )
+from remediator.settings.calendar import CalendarSettings
+from remediator.settings.limits import LimitsSettings
+from remediator.settings.protected import ProtectedSettings
+from remediator.settings.section import Section
 
 _SHORTEST_SECRET_VARIABLE = 6  # `false` for TOKENIZERS_PARALLELISM must not be masked wherever it stands
-
-
-class Section(BaseModel):
-    """One part of the settings. Unknown names are mistakes; a secret may be given as a file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-    secret_files: ClassVar[tuple[str, ...]] = ()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _read_secret_files(cls, data: Any) -> Any:
-        if not isinstance(data, Mapping):
-            return data
-        read = dict(data)
-        for name in cls.secret_files:
-            path = read.pop(f"{name}_file", None)
-            if path is None:
-                continue
-            if read.get(name):
-                raise ValueError(f"give {name} or {name}_file, not both")
-            try:
-                read[name] = Path(str(path)).read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise ValueError(f"{name}_file: {path} cannot be read: {_why_unreadable(error)}") from None
-            except ValueError:  # a path with a null character, or what is no text: its bytes may be the secret's
-                what = "cannot be read: it is not text in UTF-8; name the file that holds the secret and nothing else"
-                raise ValueError(f"{name}_file: {path} {what}") from None
-        return read
-
-
-def _why_unreadable(error: OSError) -> str:
-    """Why the file of a secret cannot be read, and what to do about it."""
-    match error:
-        case FileNotFoundError() | NotADirectoryError():
-            why, remedy = "there is no such file", "correct the path, or put the secret there"
-        case PermissionError():
-            why, remedy = "permission denied", "let the user that runs remediator read it, and the folders above it"
-        case IsADirectoryError():
-            why, remedy = "it is a folder", "name the file in it that holds the secret"
-        case _:
-            why, remedy = error.strerror or type(error).__name__, "mend that, or name another file"
-    return f"{why}; {remedy}"
 
 
 class Secret(Section):
@@ -163,9 +124,6 @@ class PipelineSettings(Section):
     evidence, but does nothing by itself any more; where its plan needs a person anyway, people are asked."""
     stop_grace: Duration = timedelta(seconds=20)
     """How long a stopping process waits for steps that are acting; what is still not ended then is shown as unknown."""
-    max_targets: Annotated[int, Field(ge=1)] = 1
-    """How many targets one plan may touch. One, because a rule that matches more than its author thought is the usual
-    way in which automation becomes the outage."""
 
     @model_validator(mode="after")
     def _parts_of_a_whole(self) -> Self:
@@ -500,6 +458,8 @@ class Settings(BaseSettings):
     """The alert that always fires, by which it is known that alerts still come. Off until it is named."""
     pipeline: PipelineSettings = PipelineSettings()
     """How runs are worked on."""
+    limits: LimitsSettings = LimitsSettings()
+    """How often, and on how much at once, something may be changed."""
     pressure: PressureSettings = PressureSettings()
     """When new deliveries are refused for a while, so that what was taken already gets done."""
     systems: SystemSettings = SystemSettings()
@@ -526,6 +486,10 @@ class Settings(BaseSettings):
     """PostgreSQL servers that actions may ask, by name; rules name one by `server:`, and `default` is the default."""
     commands: dict[str, CommandSettings] = {}
     """Commands that rules may run by `command.run`, by name."""
+    calendar: CalendarSettings = CalendarSettings()
+    """When rules may change something."""
+    protected: ProtectedSettings = ProtectedSettings()
+    """What must not be changed, and what alone may be."""
     log: LogSettings = LogSettings()
     """What is logged."""
     token: SecretStr | None = None

@@ -12,13 +12,17 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol
 
 from remediator.model.alert import CutGroup, Delivery
+from remediator.model.change import Change
+from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, Fact, LateFinished, Started
+from remediator.model.history import Known, Question
 from remediator.model.ids import Digest, OwnerId, RuleId, RunId
 from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.outcome import Reason
 from remediator.model.priority import Priority
 from remediator.model.run import Run, RunSummary, Signal
+from remediator.model.stop import Stop, StopKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +41,8 @@ class Entry:
 
     facts: Sequence[Fact] = ()
     posts: Sequence[Post] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """A reservation: nobody else may act on the target while this run lives."""
-
-    target: str
-
-
-Reservation = Lock
+    endings: Sequence[ChangeEnded] = ()
+    """What came of changes that were begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +51,31 @@ class Refusal:
 
     reason: Reason
     detail: str = ""
+    until: datetime | None = None
+    """When it is worth asking again; None where that is not known."""
+
+
+def _allow(_known: Known) -> Refusal | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a start takes, and what has to be so for it: all of it in the transaction that records the start.
+
+    No two starts are judged at once, whatever the number of processes: what one has taken the next one sees.
+    """
+
+    locks: tuple[str, ...] = ()
+    """Nobody else may act on these while the run lives."""
+    changes: tuple[Change, ...] = ()
+    """What is entered in the journal; an entry that is there already stays as it is."""
+    questions: tuple[Question, ...] = ()
+    judge: Callable[[Known], Refusal | None] = _allow
+    """Asked with the answers, once the locks are had."""
+
+
+NOTHING = Reservation()
 
 
 class Wake(NamedTuple):
@@ -195,9 +216,7 @@ class Store(Protocol):
         """
         ...
 
-    async def start(
-        self, claim: Claim, entry: Entry, started: Started, reservations: Sequence[Reservation]
-    ) -> Refusal | None:
+    async def start(self, claim: Claim, entry: Entry, started: Started, reservation: Reservation) -> Refusal | None:
         """Reserve, and record that a step is about to act; a Refusal where something is taken or a signal has come.
 
         That alerts have joined refuses nothing: a storm of them must not keep the run from helping.
@@ -218,6 +237,32 @@ class Store(Protocol):
 
     async def signal(self, run: RunId, signal: Signal) -> bool:
         """Leave word for a run, and make it due now; False where there is no such run."""
+        ...
+
+    # Guards
+
+    async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
+        """The occurrences of a run that are open, those that it began with first, with whole labels."""
+        ...
+
+    async def open_alerts_named(self, names: Collection[str], *, limit: int) -> tuple[Occurrence, ...]:
+        """The open occurrences whose label `alertname` is one of these, with whole labels."""
+        ...
+
+    async def known(self, questions: Sequence[Question]) -> Known:
+        """The answers, as they are now."""
+        ...
+
+    async def put_stop(self, stop: Stop) -> None:
+        """Have it stand in the way, in the place of an earlier one of its kind and scope."""
+        ...
+
+    async def lift_stop(self, kind: StopKind, scope: str, at: datetime) -> bool:
+        """End it at that time; whether there was one that stood."""
+        ...
+
+    async def list_stops(self, at: datetime) -> tuple[Stop, ...]:
+        """All whose time is not over, the oldest first."""
         ...
 
     # Outbox

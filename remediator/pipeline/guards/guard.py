@@ -1,13 +1,45 @@
-"""What a guard is, and the one engine that asks them."""
+"""What a guard is, and the one engine that asks them.
+
+A guard says what it has to know, and judges when it knows it: a pure function of the case and of the answers. It is
+asked twice. `review` tells people early what stands in the way. `reserve` has the store ask it again, in the
+transaction that records the start, so that no two processes can use up the same budget. What only the world can tell
+is a `Probe`'s business, right before the start.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from remediator.model.history import Known, Question
+from remediator.model.limits import Limits
 from remediator.model.outcome import Reason
-from remediator.model.plan import Plan
-from remediator.storage.store import Reservation
+from remediator.model.plan import Mode, Plan
+from remediator.model.run import Run
+from remediator.rules.book import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What guards judge: a plan of a run, at a time."""
+
+    run: Run
+    rule: Rule
+    plan: Plan
+    at: datetime
+    mode: Mode
+    """The rule's, under the ceiling of the settings."""
+    limits: Limits
+    round: int = 1
+    approved: bool = False
+    """Whether a person has approved this very plan."""
+    begun: bool = False
+    """Whether a step of this plan was started before: what counts whole plans was asked then."""
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The stable names of what it would change, sorted."""
+        return tuple(sorted({target.name for target in self.plan.targets}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +48,16 @@ class Allow:
 
 
 @dataclass(frozen=True, slots=True)
+class Ask:
+    """Not by itself: a person has to approve it."""
+
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
-    """Not now; to be asked again at `until`."""
+    """Not now; to be asked again at `until`. `detail` names the figure, the limit, and when it would allow."""
 
     reason: Reason
     until: datetime
@@ -32,36 +72,35 @@ class Refuse:
     detail: str = ""
 
 
-Review = Allow | Hold | Refuse
+Review = Allow | Ask | Hold | Refuse
 
 
 class Guard(Protocol):
-    """One reason to wait or stop. It looks at the plan and never changes it."""
+    """One reason to wait or stop. It looks at the case and never changes anything."""
 
-    async def review(self, plan: Plan, *, at: datetime) -> Review:
-        """Whether the plan may be begun now."""
+    def asks(self, case: Case) -> tuple[Question, ...]:
+        """What it has to know."""
         ...
 
-    def reserve(self, plan: Plan) -> tuple[Reservation, ...]:
-        """What the plan takes; the store reserves it in the transaction that records the start, or refuses."""
+    def judge(self, case: Case, known: Known) -> Review:
+        """Whether the plan may be begun, or go on, now. Pure."""
         ...
 
 
-class Guards:
-    """All guards. A refusal of one outweighs a hold of another; the longest hold counts."""
+class Probe(Protocol):
+    """A guard that has to look at the world: asked before people are, and again right before each changing step."""
 
-    def __init__(self, guards: Sequence[Guard]) -> None:
-        self._guards = tuple(guards)
+    async def look(self, case: Case) -> Review:
+        """Whether the plan may be begun, or go on, now. What cannot be found out holds."""
+        ...
 
-    async def review(self, plan: Plan, *, at: datetime) -> Review:
-        """What the guards say together."""
-        said = [await guard.review(plan, at=at) for guard in self._guards]
-        for review in said:
-            if isinstance(review, Refuse):
-                return review
-        holds = [review for review in said if isinstance(review, Hold)]
-        return max(holds, key=lambda hold: hold.until) if holds else Allow()
 
-    def reserve(self, plan: Plan) -> tuple[Reservation, ...]:
-        """Everything that the plan takes."""
-        return tuple(reservation for guard in self._guards for reservation in guard.reserve(plan))
+def together(said: Sequence[Review]) -> Review:
+    """What several guards say as one: a refusal outweighs a hold, the longest hold counts, then a wish to ask."""
+    for kind in (Refuse, Hold, Ask):
+        found = [review for review in said if isinstance(review, kind)]
+        if found and kind is Hold:
+            return max((review for review in found if isinstance(review, Hold)), key=lambda hold: hold.until)
+        if found:
+            return found[0]
+    return Allow()

@@ -12,7 +12,7 @@ from remediator.model.outcome import Reason
 from remediator.model.run import Resolved, Run, Signal
 from remediator.storage import codec
 from remediator.storage.holding import busy
-from remediator.storage.sqlite import outbox, reading
+from remediator.storage.sqlite import journal, outbox, reading
 from remediator.storage.store import Claim, Entry, Refusal, Reservation
 
 
@@ -48,27 +48,31 @@ def start(
     claim: Claim,
     entry: Entry,
     started: Started,
-    reservations: Sequence[Reservation],
+    reservation: Reservation,
     now: datetime,
 ) -> None:
     if _fence(db, claim) and _has_news(db, claim):
         raise Refused(Refusal(Reason.SIGNALLED))
-    for reservation in sorted(reservations, key=lambda r: r.target):
-        _lock(db, claim.run, reservation, now)
+    for target in sorted(reservation.locks):
+        _lock(db, claim.run, target, now)
+    refusal = reservation.judge(journal.known(db, reservation.questions))
+    if refusal is not None:
+        raise Refused(refusal)
+    journal.enter(db, reservation.changes)
     _add(db, claim.run, entry, now)
     _add_facts(db, claim.run, [started])
 
 
-def _lock(db: sqlite3.Connection, run: RunId, reservation: Reservation, now: datetime) -> None:
+def _lock(db: sqlite3.Connection, run: RunId, target: str, now: datetime) -> None:
     taken = db.execute(
         "INSERT INTO lock (target, run) VALUES (:target, :run) ON CONFLICT (target) DO UPDATE"
         " SET run = excluded.run, until = NULL WHERE lock.run = excluded.run OR lock.until <= :now",
-        {"target": reservation.target, "run": run, "now": codec.to_us(now)},
+        {"target": target, "run": run, "now": codec.to_us(now)},
     )
     if taken.rowcount == 0:
-        held = db.execute("SELECT run, until FROM lock WHERE target = ?", (reservation.target,)).fetchone()
+        held = db.execute("SELECT run, until FROM lock WHERE target = ?", (target,)).fetchone()
         until = codec.from_us(held["until"]) if held["until"] is not None else None
-        raise Refused(busy(reservation.target, held["run"], until))
+        raise Refused(busy(target, held["run"], until))
 
 
 def end(
@@ -161,6 +165,7 @@ def _has_news(db: sqlite3.Connection, claim: Claim) -> bool:
 def _add(db: sqlite3.Connection, run: RunId, entry: Entry, now: datetime) -> None:
     _add_facts(db, run, entry.facts)
     _queue(db, run, entry.posts, now)
+    journal.note_endings(db, run, entry.endings)
 
 
 def _add_facts(db: sqlite3.Connection, run: RunId, facts: Iterable[Fact]) -> None:

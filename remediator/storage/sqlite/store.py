@@ -15,13 +15,25 @@ from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import CutGroup, Delivery
 from remediator.model.facts import Ended, LateFinished, Started
+from remediator.model.history import Known, Question
 from remediator.model.ids import Digest, OwnerId, RunId
 from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
+from remediator.model.stop import Stop, StopKind
 from remediator.storage import codec
 from remediator.storage.folder import Folder
-from remediator.storage.sqlite import cut_groups, intake, integrity, migrating, outbox, reading, retention, runs
+from remediator.storage.sqlite import (
+    cut_groups,
+    intake,
+    integrity,
+    journal,
+    migrating,
+    outbox,
+    reading,
+    retention,
+    runs,
+)
 from remediator.storage.sqlite.writer import Writer
 from remediator.storage.store import (
     Claim,
@@ -202,9 +214,7 @@ class SqliteStore:
     async def park(self, claim: Claim, entry: Entry, wake_at: datetime | None) -> bool:
         return await self._write(partial(runs.park, claim=claim, entry=entry, wake_at=wake_at, now=self._clock.now()))
 
-    async def start(
-        self, claim: Claim, entry: Entry, started: Started, reservations: Sequence[Reservation]
-    ) -> Refusal | None:
+    async def start(self, claim: Claim, entry: Entry, started: Started, reservation: Reservation) -> Refusal | None:
         try:
             await self._write(
                 partial(
@@ -212,7 +222,7 @@ class SqliteStore:
                     claim=claim,
                     entry=entry,
                     started=started,
-                    reservations=reservations,
+                    reservation=reservation,
                     now=self._clock.now(),
                 )
             )
@@ -237,6 +247,18 @@ class SqliteStore:
 
     async def signal(self, run: RunId, signal: Signal) -> bool:
         return await self._write(partial(runs.signal, run=run, signal=signal, now=self._clock.now()))
+
+    async def known(self, questions: Sequence[Question]) -> Known:
+        return await self._read(partial(journal.known, questions=questions))
+
+    async def put_stop(self, stop: Stop) -> None:
+        await self._write(partial(journal.put_stop, stop=stop))
+
+    async def lift_stop(self, kind: StopKind, scope: str, at: datetime) -> bool:
+        return await self._write(partial(journal.lift_stop, kind=kind, scope=scope, at=at))
+
+    async def list_stops(self, at: datetime) -> tuple[Stop, ...]:
+        return await self._read(partial(journal.list_stops, at=at))
 
     async def notify(self, channel: str, key: str, message: Message, at: datetime) -> None:
         await self._write(partial(outbox.notify, channel=channel, key=key, message=message, at=at))

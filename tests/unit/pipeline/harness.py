@@ -203,7 +203,7 @@ class Process:
         self.dispatcher = HeapDispatcher(clock, at_once_per_rule=runs_at_once_per_rule)
         self.rulebook = Rulebook(load_book([folder], actions), actions, store)
         calls = Calls(Clients(settings), clock, redactor, self.metrics)
-        guards = Guards([Unbuilt(), Targets(settings.pipeline.max_targets), Conflicts()])
+        guards = Guards([Unbuilt(), Targets(), Conflicts()])
         self.flow = Flow(
             store=store,
             rulebook=self.rulebook,

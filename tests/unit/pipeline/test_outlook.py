@@ -301,11 +301,11 @@ def test_a_summary_that_cannot_be_rendered_does_not_spoil_the_rest(tmp_path: Pat
     assert "its summary cannot be worked out" in outlook_of(tmp_path, summary="{{ labels.service|int }}").summary
 
 
-def test_limits_are_the_rungs_own_or_the_rules(tmp_path: Path) -> None:
+def test_limits_are_the_rungs_own_over_the_rules(tmp_path: Path) -> None:
     """As people write them, and only those that are set."""
-    own = {"max_targets": "25%", "per_target": "3/1h, 7/1d"}
+    own = {"max_targets": "25%", "per_target": "3/1h, 7/1d", "attempts": "2/1h"}
     rungs = outlook_of(
         tmp_path, remediate=[{"do": [ACT], "limits": own}, {"do": [ACT]}], limits={"cooldown": "10m"}
     ).rungs
 
-    assert [{"max_targets": "25%", "per_target": "3/1h, 7/1d"}, {"cooldown": "10m"}] == [rung.limits for rung in rungs]
+    assert [{"cooldown": "10m", **own}, {"cooldown": "10m"}] == [rung.limits for rung in rungs]

@@ -61,8 +61,6 @@ async def test_advice_that_cannot_be_worked_out_says_so(tmp_path: Path) -> None:
         ({"gate": {"approvers": ["sre"]}}, {}, "who approves it (`approvers`)"),
         ({"gate": {"quorum": 2}}, {}, "who approves it (`quorum`)"),
         ({"gate": {"on_timeout": "auto"}}, {}, "who approves it (`on_timeout: auto`)"),
-        ({}, {"limits": {"cooldown": "10m"}}, "its limits (`cooldown`)"),
-        ({}, {"limits": {"per_target": "3/1h", "per_rule": "10/1h"}}, "its limits (`per_target`, `per_rule`)"),
         ({"limits": {"min_healthy": "51%"}}, {}, "its limits (`min_healthy`)"),
         ({}, {"limits": {"max_targets": "25%"}}, "its limits (`max_targets in percent`)"),
     ],
@@ -84,9 +82,9 @@ async def test_what_this_version_cannot_do_is_planned_told_and_held(
         assert [] == it.world.effects
 
 
-async def test_limits_of_a_remedy_stand_instead_of_those_of_the_rule(tmp_path: Path) -> None:
-    """The rule's cooldown does not hold a remedy that has limits of its own."""
-    limited = rule(remediate=[{**ACT, "limits": {"max_targets": 1}}], limits={"cooldown": "10m"})
+async def test_a_limit_of_a_remedy_stands_instead_of_the_rules(tmp_path: Path) -> None:
+    """The rule's share, which is not kept yet, does not hold a remedy that says a number itself."""
+    limited = rule(remediate=[{**ACT, "limits": {"max_targets": 1}}], limits={"max_targets": "25%"})
     async with Harness(tmp_path, limited) as it:
         it.world.on_act = it.world.heal
         await it.deliver(alert())

@@ -1,0 +1,41 @@
+"""How often, and on how much at once, something may be changed. The figures here are the defaults."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from remediator.model.budget import Budget, Share
+
+_HOUR = timedelta(hours=1)
+_THREE_AN_HOUR = Budget(3, _HOUR)
+_ONE = Share(count=1)
+_MOST = Share(percent=51.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits that hold for one remedy: its own, else its rule's, its pack's, its action's, the settings'."""
+
+    per_target: tuple[Budget, ...] = (_THREE_AN_HOUR,)
+    """How often the rule may change one target."""
+    per_rule: tuple[Budget, ...] = (Budget(10, _HOUR),)
+    """How often the rule may change anything."""
+    overall: tuple[Budget, ...] = (Budget(30, _HOUR),)
+    """How often anything may be changed by anybody here."""
+    cooldown: timedelta = timedelta(minutes=10)
+    """How long a target is left alone after another run has changed it."""
+    attempts: Budget = _THREE_AN_HOUR
+    """So many changes that did not help put the target into quarantine."""
+    flapping: Budget = _THREE_AN_HOUR
+    """So many returns of what had been healed end the rule's work on a target for the rest of the window."""
+    flapping_within: timedelta = timedelta(minutes=5)
+    """An alert that comes so soon after its target was healed counts as the same problem again."""
+    max_targets: Share = _ONE
+    """How many targets one plan may touch."""
+    min_healthy: Share = _MOST
+    """How many members of a pool have to stay healthy during a step."""
+    failures_in_row: int = 3
+    """So many bad endings one after another open the breaker of a rule, or of an action."""
+    failures_of_ten: int = 5
+    """So many bad endings among the last ten do so as well."""
+    trial_after: timedelta = timedelta(minutes=30)
+    """How long an open breaker waits until it lets one change try."""

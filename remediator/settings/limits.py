@@ -1,0 +1,115 @@
+"""How often, and on how much at once, something may be changed: for everything, by pack, and by action.
+
+The words are those of rule files, and the figures those of `model.limits`.
+"""
+
+from datetime import timedelta
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_settings import NoDecode
+
+from remediator.model.budget import Budgets, Part, Share, Window
+from remediator.model.duration import Duration
+from remediator.model.limits import Limits
+from remediator.settings.section import Section
+
+_SHIPPED = Limits()
+
+
+def _countable(value: Share | None) -> Share | None:
+    if value is not None and value.percent is not None:
+        raise ValueError(f"{value}: a share of the targets cannot be kept yet; give a number, such as 2")
+    if value is not None and not value.count:
+        raise ValueError("with none, every plan would be refused; set `mode_ceiling: observe` instead")
+    return value
+
+
+def _of_variable(value: Any) -> Any:
+    """A variable holds a number as text."""
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+
+
+# A variable holds these as they are written in the file, and not as JSON.
+Often = Annotated[Budgets, NoDecode]
+Repeated = Annotated[Window, NoDecode]
+Much = Annotated[Part, BeforeValidator(_of_variable), NoDecode]
+Many = Annotated[Part, BeforeValidator(_of_variable), AfterValidator(_countable), NoDecode]
+Span = Annotated[Duration, Field(ge=timedelta(0))]
+Count = Annotated[int, Field(ge=1)]
+
+
+class PartialLimits(Section):
+    """The limits of one pack, or of one action; what is left out is as `limits` says."""
+
+    per_target: Often | None = None
+    """How often one rule may change one target."""
+    per_rule: Often | None = None
+    """How often one rule may change anything."""
+    cooldown: Span | None = None
+    """How long a target is left alone after another run has changed it."""
+    attempts: Repeated | None = None
+    """So many changes that did not help put the target into quarantine."""
+    flapping: Repeated | None = None
+    """So many returns of what had just been healed end the work on a target for that time."""
+    flapping_within: Span | None = None
+    """An alert that comes so soon after its target was healed counts as the same problem again."""
+    max_targets: Many | None = None
+    """How many targets one plan may touch."""
+    min_healthy: Much | None = None
+    """How many members of a pool have to stay healthy during a step."""
+    failures_in_row: Count | None = None
+    """So many bad endings one after another open the breaker of a rule, or of an action."""
+    failures_of_ten: Annotated[int, Field(ge=1, le=10)] | None = None
+    """So many bad endings among the last ten do so as well."""
+    trial_after: Annotated[Duration, Field(gt=timedelta(0))] | None = None
+    """How long an open breaker waits until it lets one change try."""
+
+
+class LimitsSettings(Section):
+    """How often, and on how much at once, something may be changed; the figures hold where nothing nearer says others.
+
+    A remedy's own limits count first, then its rule's, then those at the top of its rule file, then those that are
+    given here by pack, by action, and for everything.
+    """
+
+    overall: Often = _SHIPPED.overall
+    """How often anything may be changed, by all rules together. More is not what one machine's trouble asks for."""
+    per_target: Often = _SHIPPED.per_target
+    """How often one rule may change one target. Several windows count at once: `3/1h, 7/1d`."""
+    per_rule: Often = _SHIPPED.per_rule
+    """How often one rule may change anything."""
+    cooldown: Span = _SHIPPED.cooldown
+    """How long a target is left alone after another run has changed it, counted from the end of that change, so that
+    what it did can show. A run's own later remedies need not wait."""
+    attempts: Repeated = _SHIPPED.attempts
+    """So many changes that did not help (not healed, failed or unknown) put the target into quarantine, until a person
+    has looked at it and clears it."""
+    flapping: Repeated = _SHIPPED.flapping
+    """So many returns of what had just been healed end the work on a target for that time: it is people's then."""
+    flapping_within: Span = _SHIPPED.flapping_within
+    """An alert that comes so soon after its target was healed counts as the same problem again."""
+    max_targets: Many = _SHIPPED.max_targets
+    """How many targets one plan may touch. One, because a rule that matches more than its author thought is the usual
+    way in which automation becomes the outage."""
+    min_healthy: Much = _SHIPPED.min_healthy
+    """How many members of a pool have to stay healthy during a step: a number, or a share of them."""
+    failures_in_row: Count = _SHIPPED.failures_in_row
+    """So many bad endings one after another open the breaker of a rule, or of an action."""
+    failures_of_ten: Annotated[int, Field(ge=1, le=10)] = _SHIPPED.failures_of_ten
+    """So many bad endings among the last ten do so as well."""
+    trial_after: Annotated[Duration, Field(gt=timedelta(0))] = _SHIPPED.trial_after
+    """How long an open breaker waits until it lets one change try; it closes when that one goes well."""
+    packs: dict[str, PartialLimits] = {}
+    """Limits for all rules of a pack, by its name; each counts instead of the one above. The limits in the pack's own
+    file count before these."""
+    actions: dict[str, PartialLimits] = {}
+    """Limits for plans that use an action, by its name, such as `docker.restart`. Of several actions in one plan the
+    strictest figure counts, and every window."""
+
+    @model_validator(mode="after")
+    def _can_be_compared(self) -> Self:
+        given = [limits.min_healthy for limits in self.actions.values() if limits.min_healthy is not None]
+        if len({share.percent is None for share in given}) > 1:
+            raise ValueError("actions: give `min_healthy` either always as a number or always as a share of the pool")
+        return self

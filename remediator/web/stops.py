@@ -1,0 +1,102 @@
+"""The API over what stands in the way of changes: what there is, pausing, and lifting. All need the admin token.
+
+Called by the server, which has checked the token. It takes effect in every process on the store, and is told in chat
+with the name that the caller states.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from remediator.model.duration import parse_duration
+from remediator.model.stop import Stop, StopKind
+from remediator.web.body import Bodies
+from remediator.web.webhook import read_json
+
+_MAX_BODY = 16 * 1024
+_MAX_TEXT = 1000
+
+
+class StopKeeper(Protocol):
+    """What the API needs of the stops."""
+
+    async def standing(self) -> Sequence[Stop]:
+        """All that stands in the way now, the oldest first."""
+        ...
+
+    async def pause(self, scope: str, reason: str, by: str, lasts: timedelta | None) -> Stop:
+        """Have nothing changed within a scope. Raises Mistaken where there is no such scope."""
+        ...
+
+    async def lift(self, kind: StopKind, scope: str, by: str) -> bool:
+        """Whether there was such a stop; it stands no more."""
+        ...
+
+
+class StopPages:
+    """Answers `/api/v1/stops` and what is below it."""
+
+    def __init__(self, stops: StopKeeper, bodies: Bodies) -> None:
+        self._stops = stops
+        self._bodies = bodies
+
+    async def list(self, request: web.Request) -> web.Response:
+        """All that stands in the way now, the oldest first."""
+        if request.query:
+            raise web.HTTPBadRequest(text=f"there is no parameter {next(iter(request.query))[:40]!a}; there is none")
+        return web.json_response({"stops": [_show(stop) for stop in await self._stops.standing()]})
+
+    async def pause(self, request: web.Request) -> web.Response:
+        """Pause a scope, for a time or until it is resumed."""
+        given = await self._read(request, "scope", "by", "reason", "for")
+        lasts = _lasts(given["for"])
+        stop = await self._stops.pause(given["scope"], given["reason"], given["by"], lasts)
+        return web.json_response(_show(stop), status=201)
+
+    async def lift(self, request: web.Request) -> web.Response:
+        """Lift one stop; 404 where there is no such one."""
+        given = await self._read(request, "kind", "scope", "by")
+        kinds = {kind.value: kind for kind in StopKind}
+        if given["kind"] not in kinds:
+            raise web.HTTPBadRequest(text=f"kind is one of {', '.join(kinds)}")
+        if not await self._stops.lift(kinds[given["kind"]], given["scope"], given["by"]):
+            raise web.HTTPNotFound(text=f"there is no {given['kind']} of {given['scope'][:100]}")
+        return web.json_response({})
+
+    async def _read(self, request: web.Request, *names: str) -> dict[str, str]:
+        """The body's texts by these names; scope, kind and by must be there."""
+        async with self._bodies.hold() as hold:
+            given = read_json(await self._bodies.read(request, hold, max_bytes=_MAX_BODY))
+        if type(given) is not dict or set(given) - set(names):
+            raise web.HTTPBadRequest(text=f"this takes a JSON object: {', '.join(names)}")
+        found = {name: given.get(name, "") for name in names}
+        if not all(type(text) is str and len(text) <= _MAX_TEXT for text in found.values()):
+            raise web.HTTPBadRequest(text=f"{', '.join(names)} are texts of at most {_MAX_TEXT} characters")
+        if missing := [name for name in ("kind", "scope", "by") if name in found and not found[name].strip()]:
+            raise web.HTTPBadRequest(text=f"{', '.join(missing)} must be given")
+        return {name: text.strip() for name, text in found.items()}
+
+
+def _lasts(text: str) -> timedelta | None:
+    if not text:
+        return None
+    try:
+        lasts = parse_duration(text)
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=f"for: {error}") from None
+    if lasts <= timedelta(0):
+        raise web.HTTPBadRequest(text="for: it has to last longer than nothing, like 2h")
+    return lasts
+
+
+def _show(stop: Stop) -> Mapping[str, Any]:
+    return {
+        "kind": stop.kind.value,
+        "scope": stop.scope,
+        "reason": stop.reason,
+        "by": stop.by,
+        "at": stop.at.isoformat(),
+        "until": stop.until.isoformat() if stop.until is not None else None,
+    }
