@@ -10,7 +10,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -20,6 +19,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticUseDefault
 
+from remediator.documents import Described
 from remediator.errors import BadExpression
 from remediator.model.budget import Budgets, Part, Share
 from remediator.model.duration import Duration, say_duration
@@ -117,10 +117,10 @@ Some = Annotated[Much, AfterValidator(_not_none)]
 StepShape = Annotated[dict[str, Any], BeforeValidator(_step)]
 
 
-class Shape(BaseModel):
+class Shape(Described):
     """A part of a rule file. Unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
     belongs: ClassVar[Mapping[str, str]] = {}
     """Keys that stand elsewhere, and where."""
     members: ClassVar[Mapping[str, str]] = {}

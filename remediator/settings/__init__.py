@@ -24,13 +24,13 @@ from remediator.settings.sections import (
     RedisSettings,
     Secret,
     Section,
-    Settings,
     SlackSettings,
     StoreSettings,
     SystemSettings,
     TcpSettings,
     WebhookSettings,
 )
+from remediator.settings.settings import Settings
 
 __all__ = [
     "AlertmanagerSettings",

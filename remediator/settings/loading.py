@@ -31,7 +31,8 @@ from remediator.documents import (
     value_at,
 )
 from remediator.errors import BadSettings
-from remediator.settings.sections import RulePaths, Section, Settings
+from remediator.settings.sections import Section
+from remediator.settings.settings import RulePaths, Settings
 
 
 class MistakenSettings(BadSettings):
