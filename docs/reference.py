@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 
 from remediator.cli import main as command_line
 from remediator.cli.fields import flat, one_of, say_bounded, say_default, say_kind, with_items
+from remediator.documents import fields_of
 from remediator.kit.metrics import Metrics
 from remediator.model.duration import say_duration
 from remediator.plugins import Action, Actions, Permission
@@ -108,6 +109,7 @@ _LABELS = {
     ("remediator_step_seconds", "action"): "the action's name",
     ("remediator_step_seconds", "status"): "`done`, `failed` or `unknown`",
     ("remediator_steps_unknown", "action"): "the action's name",
+    ("remediator_steps_not_begun", "action"): "the action's name",
     ("remediator_breakers_open", "family"): _FAMILY,
     ("remediator_calls_waiting", "family"): _FAMILY,
     ("remediator_calls_not_made", "family"): _FAMILY,
@@ -142,7 +144,7 @@ def pages() -> dict[str, str]:
 
 
 def _settings() -> Iterator[str]:
-    fields = Settings.model_fields
+    fields = fields_of(Settings)
     sections = {name: field for name, field in fields.items() if _section_in(field.annotation) is not None}
     yield "## On their own"
     for name, field in fields.items():
@@ -168,7 +170,7 @@ def _section(path: str, annotation: Any, *, variables: bool) -> Iterator[str]:
         whole = f" In the environment all are given at once, as JSON: `{_variable(path)}`." if variables else ""
         yield f"`<name>` stands for a name of your choice.{whole}"
         path, variables = f"{path}.<name>", False
-    for name, field in section.model_fields.items():
+    for name, field in fields_of(section).items():
         yield _setting(f"{path}.{name}", field, secret_file=name in section.secret_files, variable=variables)
         yield from _section(f"{path}.{name}", field.annotation, variables=variables)
 
@@ -196,10 +198,10 @@ def _actions() -> Iterator[str]:
         yield f"## `{action.name}`\n\n{flat(action.sentence)}\n\n" + "\n".join(f"- {fact}" for fact in _nature(action))
         yield "**Parameters**\n\n" + _table(
             ("name", "type", "default"),
-            ((name, say_bounded(f), say_default(f), f) for name, f in action.params.model_fields.items()),
+            ((name, say_bounded(f), say_default(f), f) for name, f in fields_of(action.params).items()),
         )
         yield "**Result**\n\n" + _table(
-            ("field", "type"), ((name, say_kind(f.annotation), f) for name, f in with_items(action.result.model_fields))
+            ("field", "type"), ((name, say_kind(f.annotation), f) for name, f in with_items(action.result))
         )
 
 

@@ -5,7 +5,7 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Self
@@ -26,27 +26,31 @@ from remediator.kit.redaction import Redactor, shorten
 from remediator.kit.tasks import Background
 from remediator.model.alert import Delivery
 from remediator.model.duration import say_duration
-from remediator.model.ids import RunId, new_owner_id
+from remediator.model.ids import OwnerId, RunId, new_owner_id
 from remediator.model.priority import Priority
 from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Signal
+from remediator.pipeline.busy import BusyTargets
 from remediator.pipeline.calls import Calls
+from remediator.pipeline.completion import Completion
 from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.dispatch import Dispatcher, HeapDispatcher
+from remediator.pipeline.doubts import Doubts
 from remediator.pipeline.execution import Execution
 from remediator.pipeline.flow import Flow, Stages
-from remediator.pipeline.guards import Conflicts, Guards, Targets, Unbuilt
+from remediator.pipeline.guards import Guards, Targets, Unbuilt
 from remediator.pipeline.heartbeat import Heartbeat
 from remediator.pipeline.housekeeping import Housekeeping
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.outbox import Outbox
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.pressure import Pressure
-from remediator.pipeline.recovery import Completion, Doubts, Unheard, resume
+from remediator.pipeline.recovery import resume
 from remediator.pipeline.reloading import Reloader
 from remediator.pipeline.replicas import Alone, Replicas
 from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.store_check import StoreCheck
 from remediator.pipeline.systems import Systems
+from remediator.pipeline.unheard import Unheard
 from remediator.pipeline.verification import Watch
 from remediator.pipeline.worker import Worker
 from remediator.plugins import Actions
@@ -78,8 +82,15 @@ class Runs:
     dispatcher: Dispatcher
     clock: Clock
 
-    async def list_runs(self, *, limit: int, outcome: str | None, active: bool) -> tuple[RunSummary, ...]:
-        return await self.store.list_runs(limit=limit, outcome=outcome, active=active)
+    replicas: Alone | Replicas
+
+    async def list_runs(
+        self, *, limit: int, outcome: str | None, active: bool, unsettled: bool
+    ) -> tuple[RunSummary, ...]:
+        return await self.store.list_runs(limit=limit, outcome=outcome, active=active, unsettled=unsettled)
+
+    def processes(self) -> Mapping[OwnerId, str]:
+        return self.replicas.names
 
     async def read_run(self, run: RunId, /) -> Run | None:
         return await self.store.read_run(run)
@@ -193,8 +204,9 @@ class App:
 
     def _wire(self) -> tuple[Intake, Worker, Outbox, Doubts]:
         calls = Calls(self.clients, self.clock, self.redactor, self.metrics, self.systems)
-        guards = Guards([Unbuilt(), Targets(), Conflicts()])
-        self._execution = Execution(calls, guards, self.clock, self.metrics)
+        guards = Guards([Unbuilt(), Targets()])
+        busy = BusyTargets(self.dispatcher, self.clock)
+        self._execution = Execution(calls, guards, busy, self.clock, self.metrics)
         stages = Stages(
             diagnosis=Diagnosis(calls),
             planner=Planner(calls),
@@ -248,7 +260,7 @@ class App:
 
     def _join_others(self) -> Alone | Replicas:
         if self.shared is None:
-            return Alone(new_owner_id(self.clock.now()), self.metrics)
+            return Alone(new_owner_id(self.clock.now()), self.metrics, socket.gethostname())
         return Replicas(
             store=self.shared,
             places=self.worker,
@@ -345,7 +357,7 @@ class App:
         self.metrics.connections.set_function(lambda: connections.count)
         parts = Parts(
             accept=self._accept,
-            runs=Runs(self.store, self.dispatcher, self.clock),
+            runs=Runs(self.store, self.dispatcher, self.clock, self.replicas),
             alerts=self.store,
             breakers=self.systems,
             health=self.health,

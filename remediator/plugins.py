@@ -36,9 +36,10 @@ from datetime import datetime, timedelta
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from remediator.clients import Clients
+from remediator.documents import Described
 from remediator.errors import Failed
 from remediator.kit.clock import Clock
 from remediator.model.ids import StepId
@@ -93,16 +94,16 @@ class Permission:
     """What is missing without it, where the action is of use all the same; empty where it is of none."""
 
 
-class Params(BaseModel):
+class Params(Described):
     """Parameters of an action: typed, closed, frozen. A field's docstring is what the documentation shows."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Result(BaseModel):
+class Result(Described):
     """What an action found or did. Its fields are what rules refer to as `steps.<id>.<field>` and `result.<field>`."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
     def brief(self) -> str:
         """One line for people."""

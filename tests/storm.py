@@ -185,8 +185,6 @@ class Verdict:
     """The outcomes of each alert's runs; None while a run has none."""
     unknown: set[str] = field(default_factory=set)
     """The alerts whose run says that it does not know whether its remedy was carried out; it may have healed still."""
-    failed: set[str] = field(default_factory=set)
-    """The alerts whose run says that its remedy failed: the store hung for so long that it could not be begun."""
 
     @property
     def repeated(self) -> set[str]:
@@ -214,8 +212,6 @@ def verdict(served: Served, database: services.Postgres | None = None, name: str
         found.by_name.setdefault(alert, []).append(outcome)
         if unknown:
             found.unknown.add(alert)
-        if outcome == "failed":
-            found.failed.add(alert)
     return found
 
 

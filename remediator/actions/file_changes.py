@@ -7,10 +7,11 @@ middle of it leaves, is `clients.files`' business.
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from remediator.actions.folders import FieldName, FileParams, FolderParams, one_name, root_of, say_bytes, say_place
 from remediator.clients.files import Fields, Place
+from remediator.documents import Described
 from remediator.errors import Failed
 from remediator.model.duration import Duration, say_duration
 from remediator.plugins import ActionContext, Effect, Result, Target, action
@@ -57,10 +58,10 @@ class CompactParams(FileParams):
     """The field that is `true` once the entry is acknowledged."""
 
 
-class Skipped(BaseModel):
+class Skipped(Described):
     """A file that was left as it is."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
     name: str
     """Its name."""

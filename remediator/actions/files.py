@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue
 
 from remediator.actions.counting import Counted, CountingParams, LineCounter
 from remediator.actions.file_changes import CompactedOutbox, CompactParams, RotatedFiles, RotateParams, compact, rotate
@@ -25,6 +25,7 @@ from remediator.actions.folders import (
     say_place,
 )
 from remediator.clients.files import Found
+from remediator.documents import Described
 from remediator.kit.wording import counted
 from remediator.model.duration import say_duration
 from remediator.plugins import ActionContext, Effect, Result, action
@@ -89,10 +90,10 @@ class DiskUse(Result):
         return f"{self.used_percent:g} % used, {say_bytes(self.free_bytes)} of {say_bytes(self.total_bytes)} free"
 
 
-class FileFound(BaseModel):
+class FileFound(Described):
     """A file in a folder."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
     name: str
     """Its name."""

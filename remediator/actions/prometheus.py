@@ -3,10 +3,11 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
 from remediator.clients import Clients
 from remediator.clients.addresses import bare_url
+from remediator.documents import Described
 from remediator.kit.wording import counted
 from remediator.plugins import ActionContext, Effect, Nature, Params, Result, WrittenIn, action
 
@@ -21,10 +22,10 @@ class QueryParams(Params):
     """An expression in PromQL that gives numbers at one time."""
 
 
-class SampleResult(BaseModel):
+class SampleResult(Described):
     """One value with its labels."""
 
-    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True)
 
     labels: dict[str, str]
     """The labels that the value carries."""

@@ -1,5 +1,7 @@
 """The command line. Each command stands in a module of its own that is imported when it is called: starting is fast."""
 
+import atexit
+import gc
 from importlib import import_module
 from pathlib import Path
 
@@ -38,6 +40,10 @@ _MODULES = {
     "cancel": "decide",
     **dict.fromkeys(("pause", "resume", "quarantine", "promote"), "stops"),
 }
+
+
+# Python's last act is to look for garbage in all that was imported, for a fifth of the time that a short command takes.
+atexit.register(gc.freeze)
 
 
 class Suggesting(click.Group):

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 from remediator.cli.fields import flat, say_bounded, say_default, say_kind, with_items
 from remediator.cli.loading import installed_actions
 from remediator.cli.service import USAGE, fail, plain
+from remediator.documents import fields_of
 
 if TYPE_CHECKING:
     from remediator.plugins import Action, Actions
@@ -72,9 +73,9 @@ def _as_json(action: "Action") -> dict[str, Any]:
 def _page(action: "Action") -> Iterator[str]:
     yield f"{action.name} ({'at most ' if action.nature else ''}{action.effect}): {flat(action.sentence)}"
     yield "\nParameters:"
-    for name, field in action.params.model_fields.items():
+    for name, field in fields_of(action.params).items():
         default = "needed" if field.is_required() else f"default: {say_default(field)}"
         yield f"  {name} ({say_bounded(field)}; {default}): {flat(field.description)}"
     yield "\nResult:"
-    for name, field in with_items(action.result.model_fields):
+    for name, field in with_items(action.result):
         yield f"  {name} ({say_kind(field.annotation)}): {flat(field.description)}"

@@ -15,13 +15,13 @@ from remediator.cli.send import parse_pairs, payload
 from remediator.cli.service import FINDINGS, URL_HELP, USAGE, Service, fail, find_run, plain, settings_of
 from remediator.model.alert import Alert
 from remediator.model.ids import Fingerprint
-from remediator.settings import Settings
 
 if TYPE_CHECKING:
     from remediator.cli.explained import Gathered
     from remediator.kit.redaction import Redactor
     from remediator.pipeline.explaining import Explanation
     from remediator.rules.book import Book
+    from remediator.settings import Settings
 
 _WAYS = (
     "give an alert to explain: a file with Alertmanager's payload (`-` for standard input), or a name with its labels "
@@ -97,7 +97,7 @@ Explained = Sequence[tuple["Explanation", "Gathered"]]
 
 
 async def _explain(
-    alerts: Sequence[Alert], book: "Book", settings: Settings, *, gather: bool
+    alerts: Sequence[Alert], book: "Book", settings: "Settings", *, gather: bool
 ) -> tuple["Redactor", Explained]:
     from remediator.clients import Clients
     from remediator.kit import logs
@@ -138,7 +138,7 @@ def _print_json(explained: Explained, redactor: "Redactor") -> None:
     click.echo(json.dumps({"alerts": shown}, indent=2))
 
 
-def _print_text(explained: Explained, redactor: "Redactor", settings: Settings, *, every_rule: bool) -> None:
+def _print_text(explained: Explained, redactor: "Redactor", settings: "Settings", *, every_rule: bool) -> None:
     from remediator.cli.explained import Text
     from remediator.model.duration import say_duration
 

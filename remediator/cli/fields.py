@@ -3,7 +3,7 @@
 Called by `remediator actions` and by the reference pages (docs/reference.py). It reads declarations and nothing else.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from datetime import timedelta
 from enum import Enum
 from pathlib import Path
@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from remediator.documents import fields_of
 from remediator.model.budget import Budget, Share
 from remediator.model.duration import say_duration
 from remediator.settings import CommandParameter, CommandSettings, Network, Secret
@@ -79,13 +80,13 @@ def one_of(values: Any) -> str:
     return "one of " + ", ".join(f"`{value}`" for value in values)
 
 
-def with_items(fields: Mapping[str, FieldInfo], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """The fields, each followed by those of its items where it is a list of mappings."""
-    for name, field in fields.items():
+def with_items(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """The fields of a model, each followed by those of its items where it is a list of mappings."""
+    for name, field in fields_of(model).items():
         yield f"{prefix}{name}", field
         for item in get_args(field.annotation):
             if isinstance(item, type) and issubclass(item, BaseModel):
-                yield from with_items(item.model_fields, f"{prefix}{name}[].")
+                yield from with_items(item, f"{prefix}{name}[].")
 
 
 def flat(text: str | None) -> str:

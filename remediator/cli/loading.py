@@ -2,23 +2,28 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from remediator.cli.service import FINDINGS, fail, say_missing_rules
 from remediator.errors import Failed
-from remediator.plugins import Actions
-from remediator.rules.book import Book
-from remediator.settings import Settings
+
+if TYPE_CHECKING:
+    from remediator.plugins import Actions
+    from remediator.rules.book import Book
+    from remediator.settings import Settings
 
 
-def installed_actions() -> Actions:
+def installed_actions() -> "Actions":
     """The actions of every installed package."""
+    from remediator.plugins import Actions  # slow to import, as is what `book_of` needs; --help needs neither
+
     try:
         return Actions.installed()
     except Failed as error:
         fail(f"{error}\nMend or remove that package; `pip check` and its own documentation may tell why.", FINDINGS)
 
 
-def book_of(settings: Settings, paths: Sequence[Path]) -> Book:
+def book_of(settings: "Settings", paths: Sequence[Path]) -> "Book":
     """The book of the rule files at `paths`, or of those of the settings where none are named."""
     from remediator.rules.loading import check_files
 

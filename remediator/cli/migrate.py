@@ -1,12 +1,15 @@
 """`remediator migrate`: bring the store's tables to this version, ahead of an upgrade."""
 
 import asyncio
+from typing import TYPE_CHECKING
 
 import click
 
 from remediator.cli.service import FINDINGS, USAGE, fail, settings_of
 from remediator.errors import Mistaken, RemediatorError
-from remediator.settings import Settings
+
+if TYPE_CHECKING:
+    from remediator.settings import Settings
 
 
 @click.command
@@ -26,7 +29,7 @@ def migrate(ctx: click.Context) -> None:
     click.echo(f"{place}: the tables are of version {version}")
 
 
-async def _migrate(settings: Settings) -> tuple[str, int]:
+async def _migrate(settings: "Settings") -> tuple[str, int]:
     """Where the store is, and the version of its tables."""
     from remediator.kit import logs
     from remediator.kit.clock import SystemClock

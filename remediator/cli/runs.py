@@ -7,8 +7,8 @@ import click
 
 from remediator.cli import Suggesting
 from remediator.cli.decide import who
-from remediator.cli.service import URL_HELP, Service, find_run, plain
-from remediator.cli.telling import clock_time, state_of, table, tell_run
+from remediator.cli.service import URL_HELP, Service, find_run
+from remediator.cli.telling import list_runs, tell_run
 from remediator.model.outcome import Outcome
 
 _output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
@@ -35,6 +35,9 @@ def runs() -> None:
 @click.option("--outcome", type=_Outcomes(), help="Only those that ended so, such as healed.")
 @click.option("--active", is_flag=True, help="Only those that have not ended.")
 @click.option("--waiting", is_flag=True, help="Only those that wait for a person, among the newest 500 active ones.")
+@click.option(
+    "--unsettled", is_flag=True, help="Only those with a step that nobody knows the end of; it may take long."
+)
 @_output
 @_url
 @click.pass_context
@@ -44,6 +47,7 @@ def list_(
     outcome: str | None,
     active: bool,  # noqa: FBT001 - click gives it so
     waiting: bool,  # noqa: FBT001 - click gives it so
+    unsettled: bool,  # noqa: FBT001 - click gives it so
     output: str,
     url: str | None,
 ) -> None:
@@ -55,21 +59,19 @@ def list_(
         **({"outcome": outcome} if outcome else {}),
         **({"active": "true"} if active else {}),
         **({"waiting": "true"} if waiting else {}),
+        **({"unsettled": "true"} if unsettled else {}),
     }
     found = Service.of(ctx, url).get(f"/api/v1/runs?{urlencode(asked)}", has="runs")
     if output == "json":
         click.echo(json.dumps(found, indent=2))
         return
-    rows = [
-        (run["id"], clock_time(run["created_at"]), state_of(run), plain(run["rule"]), plain(run["alertname"]))
-        for run in found["runs"]
-    ]
-    if rows:
-        click.echo("\n".join(table(("RUN", "BEGAN", "STANDS", "RULE", "ALERT"), rows)))
+    if found["runs"]:
+        click.echo("\n".join(list_runs(found["runs"])))
+    elif waiting:
+        click.echo("no runs that wait for a person")
+    elif unsettled:
+        click.echo("no runs with a step that nobody knows the end of")
     else:
-        if waiting:
-            click.echo("no runs that wait for a person")
-            return
         click.echo("no runs that ended so" if outcome else "no active runs" if active else "no runs yet")
 
 

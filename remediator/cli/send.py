@@ -4,13 +4,15 @@ import shlex
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from remediator.cli.service import Service, settings_of
 from remediator.model.alert import fingerprint_of
-from remediator.settings import Settings
+
+if TYPE_CHECKING:
+    from remediator.settings import Settings
 
 
 def parse_pairs(ctx: click.Context, param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
@@ -52,7 +54,7 @@ def payload(labels: dict[str, str], annotations: dict[str, str], *, resolved: bo
     }
 
 
-def _authorization(settings: Settings, *, is_ours: bool) -> str:
+def _authorization(settings: "Settings", *, is_ours: bool) -> str:
     """What a sender that the settings know would say; empty where the webhook is open.
 
     Another service than that of the settings gets the token that was given for it, and no secret of the webhook.

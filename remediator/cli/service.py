@@ -1,27 +1,24 @@
 """Calls to the running service's API, and the settings that say where it is. Used by the commands; no aiohttp here."""
 
-import http.client
 import ipaddress
-import json
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import urlsplit
 
 import click
 
 from remediator.errors import BadSettings
-from remediator.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from remediator.settings import Settings
 
 FINDINGS, USAGE, NOT_REACHABLE, NOT_ALLOWED = 1, 2, 4, 5
 URL_HELP = (
     "Where the service is; else where the settings say that it listens. To an address that is not on this machine, "
     "only the token in REMEDIATOR_TOKEN (or `token` of the settings) is sent, never that of the local service."
 )
-_TIMEOUT = 15
 _SHORTEST_END, _WHOLE_ID, _NEWEST = 4, 16, 500  # of ids that are told by their end, and the runs looked through
 MEND_SETTINGS = (
     "Mend this, or name another file before the command: remediator -c FILE …; docs/settings.md tells every setting, "
@@ -30,8 +27,10 @@ MEND_SETTINGS = (
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 400, 401, 403, 404, 409
 
 
-def settings_of(ctx: click.Context) -> Settings:
+def settings_of(ctx: click.Context) -> "Settings":
     """The settings that the command line names; mistakes are printed and end the program with 2."""
+    from remediator.settings import load_settings  # pydantic is slow to import, and --help needs none of it
+
     try:
         return load_settings(ctx.find_root().obj)
     except BadSettings as error:
@@ -85,30 +84,22 @@ class Service:
         return f"Bearer {self.token}" if self.token else ""
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None, authorization: str) -> Any:
-        headers = {"Content-Type": "application/json"}
-        if authorization:
-            headers["Authorization"] = authorization
-        data = json.dumps(body).encode() if body is not None else None
+        from remediator.cli.calling import NoAnswer, Refusal, call  # http.client is slow to import; --help asks nobody
+
         try:
-            request = urllib.request.Request(self.url + path, data=data, headers=headers, method=method)  # noqa: S310 - http(s), see above
-            with _opener().open(request, timeout=_TIMEOUT) as answer:
-                return json.loads(answer.read() or b"null")
-        except urllib.error.HTTPError as error:
-            self._refused(error, path)
-        except (OSError, http.client.HTTPException, ValueError) as error:
+            answer = call(method, self.url + path, body, authorization)
+        except NoAnswer as error:
             fail(
-                f"the service at {self.url} does not answer: {_why(error)}\n"
+                f"the service at {self.url} does not answer: {plain(error)}\n"
                 "Is it running? Start it with: remediator serve. Elsewhere? Set `listen`, or give --url.",
                 NOT_REACHABLE,
             )
+        if isinstance(answer, Refusal):
+            self._refused(answer.status, plain(answer.why), path)
+        return answer
 
-    def _refused(self, error: urllib.error.HTTPError, path: str) -> NoReturn:
-        try:
-            why = str(json.loads(error.read()).get("error", ""))
-        except (OSError, http.client.HTTPException, ValueError, AttributeError):
-            why = ""
-        why = plain(why or str(error.reason))
-        if error.code in (_UNAUTHORIZED, _FORBIDDEN):
+    def _refused(self, status: int, why: str, path: str) -> NoReturn:
+        if status in (_UNAUTHORIZED, _FORBIDDEN):
             fail(
                 f"not allowed: {why}\n"
                 f"{_say_token_file(self.token_file)}: run this as the user that runs the service and with its "
@@ -116,18 +107,11 @@ class Service:
                 "webhook.tokens or webhook.users for the service of the settings, and REMEDIATOR_TOKEN for another.",
                 NOT_ALLOWED,
             )
-        if error.code in (_NOT_FOUND, _CONFLICT):
-            fail(f"{why}; {_where_to_look(path, is_there=error.code == _CONFLICT)}", FINDINGS)
-        if error.code == _BAD_REQUEST:
+        if status in (_NOT_FOUND, _CONFLICT):
+            fail(f"{why}; {_where_to_look(path, is_there=status == _CONFLICT)}", FINDINGS)
+        if status == _BAD_REQUEST:
             fail(f"the service answered 400: {why}; is it of the same version as this program?", USAGE)
-        fail(f"the service answered {error.code}: {why}; its log says more, and /readyz what is wrong", NOT_REACHABLE)
-
-
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """The service never redirects, and a token must not follow somebody else's."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
+        fail(f"the service answered {status}: {why}; its log says more, and /readyz what is wrong", NOT_REACHABLE)
 
 
 def _where_to_look(path: str, *, is_there: bool) -> str:
@@ -140,19 +124,6 @@ def _where_to_look(path: str, *, is_there: bool) -> str:
     if kind == "alerts":
         return "see: remediator alerts"
     return f"see: remediator runs {'show ' + name.partition('/')[0] if is_there else 'list'}"
-
-
-def _opener() -> urllib.request.OpenerDirector:
-    """Without the proxies of the environment: a local service is behind none, and the token is not theirs to see."""
-    return urllib.request.build_opener(urllib.request.ProxyHandler({}), _NoRedirects)
-
-
-def _why(error: Exception) -> str:
-    """Why nobody answered, without Python's wrapping."""
-    cause = error.reason if isinstance(error, urllib.error.URLError) else error
-    if isinstance(cause, OSError) and cause.strerror:
-        return cause.strerror[0].lower() + cause.strerror[1:]
-    return plain(cause)
 
 
 def find_run(service: Service, given: str) -> str:
@@ -172,7 +143,7 @@ def find_run(service: Service, given: str) -> str:
     return found[0]
 
 
-def say_missing_rules(settings: Settings) -> str:
+def say_missing_rules(settings: "Settings") -> str:
     """Where the rule files of the settings were sought and what to do, if one is missing; else nothing."""
     if all(path.exists() for path in settings.rules):
         return ""
@@ -187,7 +158,7 @@ def plain(text: object) -> str:
 _HERE = "this machine"
 
 
-def _own_url(settings: Settings) -> str:
+def _own_url(settings: "Settings") -> str:
     host, port = settings.address
     local = "127.0.0.1" if host in ("0.0.0.0", "") else ("::1" if host == "::" else host)  # noqa: S104 - it is read, not listened on
     return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
@@ -212,12 +183,12 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _token_file(settings: Settings) -> Path:
+def _token_file(settings: "Settings") -> Path:
     path: Path = settings.store.directory / "admin-token"
     return path
 
 
-def _local_token(settings: Settings) -> str | None:
+def _local_token(settings: "Settings") -> str | None:
     try:
         return _token_file(settings).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError):

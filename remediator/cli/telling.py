@@ -10,7 +10,6 @@ from typing import Any
 
 from remediator.cli.service import plain
 from remediator.kit.wording import counted
-from remediator.model.duration import say_duration
 
 _EXCERPT_LINES = 10
 _NAMES_SHOWN = 5  # of alerts that have joined
@@ -46,6 +45,25 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
+def list_runs(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Runs as a table; with the process that has each, where one has any."""
+    head: tuple[str, ...] = ("RUN", "BEGAN", "STANDS", "RULE", "ALERT")
+    rows: list[tuple[str, ...]] = [
+        (run["id"], clock_time(run["created_at"]), state_of(run), plain(run["rule"]), plain(run["alertname"]))
+        for run in runs
+    ]
+    if any(run.get("owner") for run in runs):
+        head = (*head, "PROCESS")
+        rows = [(*row, _process(run)) for row, run in zip(rows, runs, strict=True)]
+    return table(head, rows)
+
+
+def _process(run: Mapping[str, Any]) -> str:
+    """The process that has a run now: its host, and the id that its log has."""
+    owner = run.get("owner")
+    return plain(f"{owner['host']} {owner['id']}") if owner else ""
+
+
 def say_hold(held: Mapping[str, Any]) -> tuple[str, str]:
     """Why a plan is held, and what comes of that."""
     why = f"{held['reason']}: {held['detail']}" if held["detail"] else str(held["reason"])
@@ -55,6 +73,8 @@ def say_hold(held: Mapping[str, Any]) -> tuple[str, str]:
 
 
 def _seconds(number: float) -> str:
+    from remediator.model.duration import say_duration  # it imports pydantic, which is slow; most runs hold nothing
+
     return say_duration(timedelta(seconds=number))
 
 
@@ -68,6 +88,7 @@ def tell_run(run: Mapping[str, Any]) -> list[str]:
         f"Alert    {plain(alert['labels'].get('alertname', '(no name)'))}, since {clock_time(alert['startsAt'])}",
         *(f"{'Labels' if not n else '':<8} {plain(f'{k}={v}')}" for n, (k, v) in enumerate(sorted(labels.items()))),
         f"Summary  {plain(run['summary'])}",
+        *([f"Process  {_process(run)}"] if run.get("owner") else []),
         f"Stands   {state_of(run)}",
         *(f"         {line}" for line in (say_hold(run["held"]) if run.get("held") else ())),
         "",

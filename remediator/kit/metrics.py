@@ -82,6 +82,12 @@ class Metrics:
             ["action"],
             registry=self.registry,
         )
+        self.steps_not_begun = Counter(
+            "remediator_steps_not_begun",
+            "Steps that were recorded as started and surely not done, as too much time had passed, by action",
+            ["action"],
+            registry=self.registry,
+        )
         self.breakers_open = Gauge(
             "remediator_breakers_open",
             "Systems that do not answer and are left alone (`remediator breaker list` names them), by kind",

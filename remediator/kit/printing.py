@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 _LINGER = 1.0  # seconds that the thread waits for more before it ends
+_AT_ONCE = 65_536  # characters that are written together, if so many wait
 
 Written = Callable[[Exception | None], None]
 
@@ -62,8 +63,8 @@ class Printer:
         return self._thread is not None
 
     def _work(self) -> None:
-        while (taken := self._take()) is not None:
-            text, written = taken
+        while taken := self._take():
+            text = "".join(text for text, _ in taken)
             error: Exception | None = None
             try:
                 self._write(text)
@@ -72,15 +73,20 @@ class Printer:
             with self._changed:
                 self._size -= len(text)
                 self._changed.notify_all()
-            written(error)
+            for _, written in taken:
+                written(error)
 
-    def _take(self) -> tuple[str, Written] | None:
-        """The next text; None where there is none for a while, and then the thread ends."""
+    def _take(self) -> list[tuple[str, Written]]:
+        """The next text, and others that wait with it; none where there is none for a while: the thread ends then."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._waiting, _LINGER):
                 self._thread = None
-                return None
-            return self._waiting.popleft()
+                return []
+            taken = [self._waiting.popleft()]
+            size = len(taken[0][0])
+            while self._waiting and (size := size + len(self._waiting[0][0])) <= _AT_ONCE:
+                taken.append(self._waiting.popleft())
+            return taken
 
     def _write(self, text: str) -> None:
         encoding = self._stream.encoding or "utf-8"

@@ -9,6 +9,7 @@ linear: it starts only where a word starts, and does not go back over what it ha
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -56,6 +57,8 @@ _KEY_LINE = 24  # characters that a full line of a key has at the least
 _SLACK = 4096  # what is redacted and then cut off, as it may be the rest of a secret that a cut went through
 _SHORTEST_SECRET = 4  # a shorter configured value would blank out ordinary words
 _DEEPEST = 64  # no result that people read is nested deeper
+_SHORT = 200  # characters of a text that is worth remembering
+_REMEMBERED = 4096  # texts; some megabytes at the most
 
 
 class Redactor:
@@ -65,9 +68,14 @@ class Redactor:
         known = {form for s in secrets if len(s) >= _SHORTEST_SECRET for form in _forms(s)}
         longest_first = sorted(known, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, longest_first))) if known else None
+        self._short_text = lru_cache(_REMEMBERED)(self._any_text)
 
     def text(self, text: str) -> str:
         """The text with every secret masked."""
+        # A run's few words pass here a hundred times, each time on the way to another place, and most in every run.
+        return self._short_text(text) if len(text) <= _SHORT else self._any_text(text)
+
+    def _any_text(self, text: str) -> str:
         if self._known is not None:
             text = self._known.sub(MASK, text)
         if not _may_hold_secret(text):
@@ -112,9 +120,7 @@ class Redactor:
             return MASK
         if isinstance(value, Mapping):
             return {
-                self.text(str(key)): self._value(
-                    item, named=named or _KEY.search(str(key)) is not None, depth=depth + 1
-                )
+                self.text(str(key)): self._value(item, named=named or is_secret_name(str(key)), depth=depth + 1)
                 for key, item in value.items()
             }
         items = value if named else self._without_spread(value)
@@ -149,7 +155,7 @@ def _forms(secret: str) -> set[str]:
 
 def is_secret_name(name: str) -> bool:
     """Whether what has this name is usually a secret."""
-    return _KEY.search(name) is not None
+    return _may_hold_secret(name) and _KEY.search(name) is not None
 
 
 def _private_keys(text: str) -> Iterator[tuple[int, int]]:

@@ -80,9 +80,11 @@ def fingerprint_of(labels: Mapping[str, str]) -> Fingerprint:
 
     Source: `labelSetToFingerprint` in prometheus/common, `model/signature.go`; each part is followed by byte 255.
     """
-    value = _FNV_OFFSET
+    parts: list[bytes] = []
     for name in sorted(labels):
-        for part in (name, labels[name]):
-            for byte in (*part.encode(), 255):
-                value = ((value ^ byte) * _FNV_PRIME) & _64_BITS
+        parts += (name.encode(), labels[name].encode())
+    parts.append(b"")  # so that the last one is followed by it too
+    value = _FNV_OFFSET
+    for byte in b"\xff".join(parts):
+        value = (value ^ byte) * _FNV_PRIME & _64_BITS
     return Fingerprint(f"{value:016x}")

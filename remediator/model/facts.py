@@ -124,6 +124,8 @@ class Finished:
     brief: str
     detail: str
     seconds: float
+    begun: bool = True
+    """False where it failed before it could begin: it is certain that nothing was done."""
     kind: Literal["finished"] = "finished"
 
     @property

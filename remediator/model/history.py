@@ -24,6 +24,12 @@ class Which:
     target: str | None = None
     action: str | None = None
 
+    def is_met_by(self, change: Change) -> bool:
+        """Whether a change is one of these. Where no action is named, only entries that count are."""
+        if self.action is not None:
+            return change.action == self.action
+        return change.counts and self.rule in (None, change.rule) and self.target in (None, change.target)
+
 
 @dataclass(frozen=True, slots=True)
 class Nth:

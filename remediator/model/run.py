@@ -108,3 +108,4 @@ class RunSummary:
     ended_at: datetime | None
     outcome: str | None
     wake_at: datetime | None
+    owner: OwnerId  # whoever has it now, or had it last; empty where nobody does

@@ -22,6 +22,9 @@ from remediator.model.facts import (
 )
 from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, Settle
 
+MOST_NOT_BEGUN = 3
+"""How often a run goes on after a step that could not begin; after that such a step has failed like any other."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
@@ -65,6 +68,7 @@ class InDoubt:
 
     planned: Planned
     started: Started
+    repeats: bool  # it was itself the repeat of one whose end was never recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,10 @@ class _Round:
     asked: Asked | None = None
     held: Held | None = None
     started: Started | None = None
+    repeats: bool = False
     finished: tuple[Finished, ...] = ()
+    not_begun: int = 0  # in all rounds
+    in_vain: bool = False  # its plan could not begin: a new one is to be made, of the same rung if that still fits
     verified: Verified | None = None
     ended: Ended | None = None
     closed: bool = False
@@ -126,7 +133,7 @@ class _Round:
         match fact:
             case Examined():
                 if fact.round > self.number and self.planned is not None:
-                    self._begin(fact.round, self.planned.plan.rung)
+                    self._begin(fact.round, self.after_rung if self.in_vain else self.planned.plan.rung)
                 self.examined = fact
             case Planned():
                 self.planned, self.asked = fact, None
@@ -135,9 +142,10 @@ class _Round:
             case Held():
                 self.held = fact
             case Started():
+                self.repeats = self.started is not None and self.started.step == fact.step
                 self.started = fact
             case Finished():
-                self.finished = (*self.finished, fact)
+                self._end_step(fact)
             case Verified():
                 self.verified = fact
             case Ended():
@@ -149,10 +157,17 @@ class _Round:
             case other:
                 assert_never(other)
 
+    def _end_step(self, fact: Finished) -> None:
+        if fact.begun or self.not_begun == MOST_NOT_BEGUN:
+            self.finished = (*self.finished, fact)
+        else:
+            self.not_begun += 1
+            self.in_vain, self.started = not self.finished, None
+
     def _begin(self, number: int, after_rung: int) -> None:
         self.number, self.after_rung = number, after_rung
         self.planned = self.asked = self.held = self.started = self.verified = None
-        self.finished = ()
+        self.finished, self.in_vain = (), False
 
 
 def stage_of(run: Run) -> Stage:
@@ -164,6 +179,8 @@ def stage_of(run: Run) -> Stage:
         return Over(now.ended, closed=now.closed)
     if now.examined is None or now.examined.round < now.number:
         return Fresh(now.number, now.after_rung)
+    if now.in_vain:
+        return Fresh(now.number + 1, now.after_rung)
     if now.planned is None:
         return Diagnosed(now.examined, now.after_rung, revision=1)
     return _stage_of_plan(run, now, now.planned)
@@ -177,7 +194,7 @@ def _stage_of_plan(run: Run, now: _Round, planned: Planned) -> Stage:
     if now.verified is not None or failed is not None:
         return NotHelped(planned, failed, now.verified, unknown)
     if now.started is not None and now.started.key not in {f.key for f in now.finished}:
-        return InDoubt(planned, now.started)
+        return InDoubt(planned, now.started, now.repeats)
     if unknown or len(now.finished) == len(planned.plan.steps):
         return Acted(planned, now.finished[-1] if now.finished else None, unknown)
     if now.finished:
@@ -187,8 +204,10 @@ def _stage_of_plan(run: Run, now: _Round, planned: Planned) -> Stage:
 
 def _decision_on(run: Run, planned: Planned) -> Decision | None:
     """The first decision on this very plan, as it was asked for last; later ones change nothing."""
+    decisions = [s for s in run.signals if isinstance(s, Decision)]
+    if not decisions:
+        return None  # as in most runs: working out a digest takes a while
     wanted = (planned.plan.digest, planned.round, planned.revision)
-    decisions = (s for s in run.signals if isinstance(s, Decision))
     return next((s for s in decisions if (s.digest, s.round, s.revision) == wanted), None)
 
 
@@ -199,14 +218,23 @@ def approval_of(run: Run, planned: Planned) -> Decision | None:
 
 
 def wait_before(run: Run) -> timedelta:
-    """How long the newest evidence was in coming: since the alert came, or since the last thing before it."""
-    since = run.created_at
+    """How long the newest evidence was in coming: since the alert came, or since the last thing before it.
+
+    A round whose plan could not begin has done nothing: who waits after it has waited since before it.
+    """
+    since = before = run.created_at
     waited = timedelta(0)
     for fact in run.facts:
         if isinstance(fact, Examined):
-            waited = fact.at - since
-        since = fact.at
+            waited, before = fact.at - since, since
+        since = before if isinstance(fact, Finished) and not fact.begun else fact.at
     return waited
+
+
+def is_repeat(run: Run, started: Started) -> bool:
+    """Whether a start repeats one whose end was never recorded, which may have been done."""
+    ended = {fact.key for fact in run.facts if isinstance(fact, Finished)}
+    return started.attempt > 1 and (started.step, started.attempt - 1) not in ended
 
 
 def resolved(run: Run) -> Resolved | None:

@@ -123,7 +123,7 @@ class HeapDispatcher:
             del self._later[run]
             if (news := self._news.get(run)) is not None:
                 news.set()
-            else:
+            elif not self._room.hurry(run, timer[1]):
                 self._room.put(Due(run, timer[1], timer[2], since=at))
 
     async def next(self) -> Due:

@@ -5,6 +5,7 @@ is being stopped and while the store is away. The deadline is checked right befo
 frozen between the two.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
 import structlog
@@ -15,7 +16,10 @@ from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.tasks import finish_even_if_cancelled
 from remediator.model.facts import Finished, Planned, Started, StepStatus
-from remediator.model.plan import PlannedStep
+from remediator.model.outcome import Reason
+from remediator.model.plan import Plan, PlannedStep
+from remediator.model.run import Run
+from remediator.pipeline.busy import BusyTargets
 from remediator.pipeline.calls import Answer, Calls
 from remediator.pipeline.guards import Guards
 from remediator.pipeline.ledger import Ledger
@@ -34,65 +38,100 @@ _SAVE_AGAIN = timedelta(seconds=1)
 class Execution:
     """Carries out steps."""
 
-    def __init__(self, calls: Calls, guards: Guards, clock: Clock, metrics: Metrics) -> None:
+    def __init__(self, calls: Calls, guards: Guards, busy: BusyTargets, clock: Clock, metrics: Metrics) -> None:
         self._calls = calls
         self._guards = guards
+        self._busy = busy
         self._clock = clock
         self._metrics = metrics
         self.acting = 0
         """How many steps have begun and are not on record as ended."""
 
     async def perform(
-        self, ledger: Ledger, rule: Rule, planned: Planned, step: PlannedStep, attempt: int
+        self, ledger: Ledger, rule: Rule, planned: Planned, step: PlannedStep, *, repeats: bool
     ) -> Refusal | None:
-        """Carry out a step and have its end on record; or a Refusal, and nothing was done."""
+        """Carry out a step and have its end on record; or a Refusal, and nothing was done.
+
+        `repeats`: it was begun before, and nobody saw its end.
+        """
         return await finish_even_if_cancelled(
-            self._perform(ledger, rule, planned, step, attempt), name=f"step-{ledger.run.id}-{step.id}"
+            self._perform(ledger, rule, planned, step, repeats=repeats), name=f"step-{ledger.run.id}-{step.id}"
         )
 
     async def _perform(
-        self, ledger: Ledger, rule: Rule, planned: Planned, step: PlannedStep, attempt: int
+        self, ledger: Ledger, rule: Rule, planned: Planned, step: PlannedStep, *, repeats: bool
     ) -> Refusal | None:
         now = self._clock.now()
         deadline = now + step.timeout + MARGIN
+        attempt = 1 + sum(isinstance(fact, Started) and fact.step == step.id for fact in ledger.run.facts)
         started = Started(now, planned.round, step.id, attempt, ledger.run.epoch, deadline)
         began = self._clock.monotonic()
-        refusal = await ledger.start(started, self._guards.reserve(planned.plan))
+        refusal = await self._start(ledger, started, planned.plan)
         if refusal is not None:
             return refusal
         self.acting += 1
         try:
-            await self._carry_out(ledger, rule, planned, step, attempt, began)
+            await self._carry_out(ledger, rule, step, started, began, repeats=repeats)
         finally:
             self.acting -= 1
         return None
 
+    async def _start(self, ledger: Ledger, started: Started, plan: Plan) -> Refusal | None:
+        """Have the start on record. Who tries stands in line before, so that no target is freed behind its back."""
+        waits, reservations = False, self._guards.reserve(plan)
+        self._busy.line_up(ledger.run, reservations)
+        try:
+            refusal = await ledger.start(started, reservations)
+            waits = refusal is not None and refusal.reason is Reason.TARGET_BUSY
+        finally:
+            if not waits:
+                self._busy.leave(ledger.run.id)
+        return refusal
+
+    def let_go(self, run: Run) -> None:
+        """The run has ended: who waits for its targets tries now."""
+        self._busy.free(run)
+
     async def _carry_out(
-        self, ledger: Ledger, rule: Rule, planned: Planned, step: PlannedStep, attempt: int, began: float
+        self, ledger: Ledger, rule: Rule, step: PlannedStep, started: Started, began: float, *, repeats: bool
     ) -> None:
         failpoints.hit("step.started")
         if self._clock.monotonic() - began > MARGIN.total_seconds() / 2:
-            answer = Answer(StepStatus.FAILED, {}, "not done: too much time passed before it could begin", "", 0)
+            finished = self._not_begun(started, repeats=repeats)
+            if not finished.begun:
+                self._metrics.steps_not_begun.labels(step.action).inc()
         else:
             failpoints.hit("step.call")
-            answer = await self._calls.change(step, _action_of(rule, step), may_retry=attempt == 1)
+            answer = await self._calls.change(step, _action_of(rule, step), may_retry=not repeats)
+            finished = self._ended(started, answer)
         failpoints.hit("step.answered")
-        await self._record(ledger, planned, step, attempt, answer)
+        await self._record(ledger, step, finished)
         failpoints.hit("step.recorded")
 
-    async def _record(self, ledger: Ledger, planned: Planned, step: PlannedStep, attempt: int, answer: Answer) -> None:
-        finished = Finished(
+    def _not_begun(self, started: Started, *, repeats: bool) -> Finished:
+        """The end of a step that there is no time left for. Only of a repeat something may have been done before."""
+        if repeats:
+            why = "an earlier try was cut short, and too much time passed before it could be repeated"
+            return self._ended(started, Answer(StepStatus.UNKNOWN, {}, why, "", 0))
+        why = "too much time passed before it could begin, so it was not done"
+        return replace(self._ended(started, Answer(StepStatus.FAILED, {}, why, "", 0)), begun=False)
+
+    def _ended(self, started: Started, answer: Answer) -> Finished:
+        return Finished(
             at=self._clock.now(),
-            round=planned.round,
-            step=step.id,
-            attempt=attempt,
+            round=started.round,
+            step=started.step,
+            attempt=started.attempt,
             status=answer.status,
             brief=answer.brief,
             detail=answer.detail,
             seconds=answer.seconds,
         )
+
+    async def _record(self, ledger: Ledger, step: PlannedStep, finished: Finished) -> None:
         ledger.note(finished)
-        log.info("step_finished", step=step.id, action=step.action, status=answer.status, seconds=answer.seconds)
+        status = finished.status if finished.begun else "not begun"
+        log.info("step_finished", step=step.id, action=step.action, status=status, seconds=finished.seconds)
         while True:
             try:
                 await ledger.save()
@@ -104,7 +143,7 @@ class Execution:
                 await self._clock.sleep(_SAVE_AGAIN)
             else:
                 break
-        if answer.status is StepStatus.UNKNOWN:  # counted by whoever records it, so once
+        if finished.status is StepStatus.UNKNOWN:  # counted by whoever records it, so once
             self._metrics.steps_unknown.labels(step.action).inc()
 
 

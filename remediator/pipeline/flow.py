@@ -66,7 +66,7 @@ from remediator.storage.store import Refusal, Store
 log = structlog.get_logger(__name__)
 
 _RESTLESS = 2  # a target that is another at each look is looked at with a pause
-_LOOK_AGAIN = timedelta(seconds=5)  # how soon a plan whose target is busy is tried again
+_LOOK_AGAIN = timedelta(seconds=5)  # how soon a plan whose target is busy is tried again, if nobody wakes it before
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +177,7 @@ class Flow:
         """One stage on. None: there is more to do at once."""
         match stage_of(ledger.run):
             case Fresh() as stage:
+                turn.end_change()
                 ledger.note(await self._stages.diagnosis.examine(ledger.run, rule, stage.round))
                 await self._hear_news(ledger, turn)
                 return None
@@ -342,13 +343,21 @@ class Flow:
         return await self._act(ledger, rule, stage.planned, stage.next, stage.held, turn)
 
     async def _act(
-        self, ledger: Ledger, rule: Rule, planned: Planned, index: int, held: Held | None, turn: Turn, attempt: int = 1
+        self,
+        ledger: Ledger,
+        rule: Rule,
+        planned: Planned,
+        index: int,
+        held: Held | None,
+        turn: Turn,
+        *,
+        repeats: bool = False,
     ) -> Parked | Ended | None:
         if not turn.may_change:
             await self._wait_to_change(ledger, turn)
             return None
         step = planned.plan.steps[index]
-        refusal = await self._stages.execution.perform(ledger, rule, planned, step, attempt)
+        refusal = await self._stages.execution.perform(ledger, rule, planned, step, repeats=repeats)
         if refusal is None:
             await self._hear_news(ledger, turn)
             return None
@@ -374,8 +383,8 @@ class Flow:
         index, step = next((i, s) for i, s in enumerate(planned.plan.steps) if s.id == started.step)
         has_reason = self._called_off(ledger) is None and self._is_forbidden(ledger, rule, planned) is None
         makes_sense = self._clock.now() - started.at <= self._settings.hold_timeout
-        if step.idempotent and started.attempt == 1 and has_reason and makes_sense:
-            return await self._act(ledger, rule, planned, index, None, turn, attempt=2)
+        if step.idempotent and not stage.repeats and has_reason and makes_sense:
+            return await self._act(ledger, rule, planned, index, None, turn, repeats=True)
         ledger.note(self._lost_sight_of(started))
         await ledger.save()
         self._metrics.steps_unknown.labels(step.action).inc()
@@ -421,7 +430,9 @@ class Flow:
         if not stage.closed:
             self._note_end_of_alert(ledger, stage.ended)
         if self._note_settlement(ledger):
-            if await ledger.end(stage.ended, keep_locks_until=_locked_until(ledger.run)):  # the target may be free now
+            rests = await ledger.end(stage.ended, keep_locks_until=_locked_until(ledger.run))
+            self._stages.execution.let_go(ledger.run)  # the target may be free now
+            if rests:
                 return Left()
             await ledger.read_signals()
             return None
@@ -446,6 +457,7 @@ class Flow:
         ledger.note(ended)
         self._note_end_of_alert(ledger, ended)
         rests = await ledger.end(ended, keep_locks_until=_locked_until(ledger.run))
+        self._stages.execution.let_go(ledger.run)
         self._metrics.runs_ended.labels(ledger.run.rule, ended.outcome).inc()
         log.info("run_ended", outcome=ended.outcome, brief=ended.brief)
         return rests

@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from remediator.errors import StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
+from remediator.pipeline.rounds import anybody, look_again_and_again, survive
 from remediator.pipeline.rulebook import Rulebook
 from remediator.settings import OccurrenceSettings, StoreSettings
 from remediator.storage.store import Forgotten, Retention, Store
@@ -37,7 +37,7 @@ class Housekeeping:
         metrics: Metrics,
         settings: StoreSettings,
         occurrences: OccurrenceSettings,
-        leads: Callable[[], bool] = lambda: True,
+        leads: Callable[[], bool] = anybody,
     ) -> None:
         """`leads`: whether it is this process that tidies, at this moment."""
         self._leads = leads
@@ -51,15 +51,11 @@ class Housekeeping:
 
     async def work(self) -> None:
         """Look every minute until cancelled."""
-        while True:
-            try:
-                await self.tidy() if self._leads() else await self._note_rules()
-            except StoreUnavailable as error:
-                log.warning("housekeeping_waits_for_store", error=str(error))
-            except Exception:
-                # A store that grows is a lesser evil than a service that stops.
-                log.exception("housekeeping_failed")
-            await self._clock.sleep(_EVERY)
+        await look_again_and_again(self._look, every=_EVERY, clock=self._clock, waits="housekeeping_waits_for_store")
+
+    async def _look(self) -> None:
+        """A store that grows is a lesser evil than a service that stops."""
+        await survive(self.tidy() if self._leads() else self._note_rules(), "housekeeping_failed")
 
     async def tidy(self) -> Forgotten:
         """Forget all that is old now; how much that was. Raises StoreUnavailable."""

@@ -4,8 +4,10 @@ Called by the webhook. It returns once everything is on disk, and never does any
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 
 import structlog
 
@@ -137,6 +139,7 @@ class Intake:
         self._channel = channel
         self._heartbeat = heartbeat
         self.unmatched = Unmatched(redactor)
+        self._rulings = cache(metrics.alerts.labels)
 
     async def accept(self, delivery: Delivery) -> None:
         """Have a delivery on disk. Raises StoreUnavailable when that cannot be done now."""
@@ -197,13 +200,16 @@ class Intake:
     async def _store_and_wake(self, delivery: Delivery, judge: Judge) -> None:
         unmatched: dict[str, str] = {}  # names by fingerprint: the store may ask more than once
         urgent: dict[RunId, Priority] = {}
+        beats = self._heartbeat
 
         def noting(alert: Alert, known: Occurrence | None) -> Verdict:
             verdict = judge(alert, known)
-            is_beat = self._heartbeat is not None and self._heartbeat.is_beat(alert)
-            if verdict.open is not None and not verdict.open.runs and not is_beat:
+            if verdict.open is None:
+                return verdict
+            for new in verdict.open.runs:
+                urgent[new.id] = new.priority
+            if not verdict.open.runs and (beats is None or not beats.is_beat(alert)):
                 unmatched[alert.fingerprint] = alert.name
-            urgent.update((new.id, new.priority) for new in (verdict.open.runs if verdict.open else ()))
             return verdict
 
         owner = self._owner()
@@ -239,10 +245,10 @@ class Intake:
         return shorten(one_line, _SUMMARY_LIMIT)
 
     def _count(self, delivery: Delivery, accepted: Accepted) -> None:
-        for ruling in accepted.rulings:
-            self._metrics.alerts.labels(ruling).inc()
+        for ruling, count in Counter(accepted.rulings).items():
+            self._rulings(ruling).inc(count)
         if delivery.repeated:
-            self._metrics.alerts.labels("repeated_in_body").inc(delivery.repeated)
+            self._rulings("repeated_in_body").inc(delivery.repeated)
         for run, rule in accepted.new_runs:
             self._metrics.runs_started.labels(rule).inc()
             log.info("run_created", run_id=run, rule=rule)

@@ -7,10 +7,12 @@ the messages that tell of it.
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any, TypeVar
 
 from remediator.kit.redaction import Redactor
 from remediator.model.facts import (
     Ended,
+    Evidence,
     Examined,
     Fact,
     Finished,
@@ -21,6 +23,7 @@ from remediator.model.facts import (
     Started,
     Verified,
 )
+from remediator.model.plan import PlannedCheck, PlannedStep
 from remediator.model.run import Run
 from remediator.pipeline import story
 from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
@@ -93,18 +96,38 @@ def redacted(fact: Fact, redactor: Redactor) -> Fact:
     """The fact with secrets taken out of whatever is said in it; what is to be carried out stays as it is."""
     match fact:
         case Examined():
-            told = {name: replace(item, brief=redactor.text(item.brief)) for name, item in fact.evidence.items()}
-            return replace(fact, evidence=told)
+            told = {name: _told(item, "brief", redactor) for name, item in fact.evidence.items()}
+            return fact if told == fact.evidence else replace(fact, evidence=told)
         case Planned():
-            steps = tuple(replace(step, sentence=redactor.text(step.sentence)) for step in fact.plan.steps)
-            checks = tuple(replace(c, sentence=redactor.text(c.sentence)) for c in fact.plan.verification.checks)
-            verification = replace(fact.plan.verification, checks=checks)
-            return replace(fact, plan=replace(fact.plan, steps=steps, verification=verification))
+            return _told_plan(fact, redactor)
         case Held():
-            return replace(fact, detail=redactor.text(fact.detail))
-        case Finished() | Verified() | Ended():
-            return replace(fact, brief=redactor.text(fact.brief))
+            return _told(fact, "detail", redactor)
+        case Finished():
+            return _told(fact, "brief", redactor)
+        case Verified():
+            return _told(fact, "brief", redactor)
+        case Ended():
+            return _told(fact, "brief", redactor)
         case Settled():
-            return replace(fact, reason=redactor.text(fact.reason))
+            return _told(fact, "reason", redactor)
         case _:
             return fact
+
+
+def _told_plan(fact: Planned, redactor: Redactor) -> Planned:
+    plan, verification = fact.plan, fact.plan.verification
+    steps = tuple(_told(step, "sentence", redactor) for step in plan.steps)
+    checks = tuple(_told(check, "sentence", redactor) for check in verification.checks)
+    if (steps, checks) == (plan.steps, verification.checks):
+        return fact
+    return replace(fact, plan=replace(plan, steps=steps, verification=replace(verification, checks=checks)))
+
+
+_Telling = TypeVar("_Telling", Evidence, PlannedStep, PlannedCheck, Held, Finished, Verified, Ended, Settled)
+
+
+def _told(said: _Telling, field: str, redactor: Redactor) -> _Telling:
+    """The same with one of its texts redacted; itself where that changes nothing, which is nearly always."""
+    text: str = getattr(said, field)
+    changed: dict[str, Any] = {field: redactor.text(text)}
+    return said if changed[field] == text else replace(said, **changed)

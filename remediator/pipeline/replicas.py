@@ -7,7 +7,7 @@ posts to chat, tidies and settles doubts. With the embedded store there is one p
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Protocol
 
@@ -31,6 +31,7 @@ SILENCE = timedelta(seconds=4.5)
 SILENCE_OF_PREDECESSOR = timedelta(seconds=1.25)
 """The same for one in whose folder this process has begun, and that was never seen to live: it has ended."""
 
+_FREEING = 1.0  # seconds between two beats for freeing the runs of the dead; with a beat's pause shorter than `_GAP`
 _LEASE = 3.0  # seconds after its own last beat for which a process goes on to lead; shorter than `SILENCE`
 _GAP = 2.0  # seconds without a look after which nobody can be said to have been silent all the time
 _LOOK_EVERY = timedelta(seconds=0.5)
@@ -92,9 +93,10 @@ class Watch:
 class Alone:
     """The one process of a store that nobody shares."""
 
-    def __init__(self, owner: OwnerId, metrics: Metrics) -> None:
+    def __init__(self, owner: OwnerId, metrics: Metrics, name: str) -> None:
         metrics.replicas.set(1)
         metrics.leader.set(1)
+        self.names: Mapping[OwnerId, str] = {owner: name}
         self.owner = owner
         self.owner_of_new = owner
         self.leads = True
@@ -142,6 +144,11 @@ class Replicas:
         So what waits here stays short, and whoever has room claims the rest, the most urgent first.
         """
         return self.owner if self._dispatcher.due < _ENOUGH else FREE
+
+    @property
+    def names(self) -> Mapping[OwnerId, str]:
+        """Who works on the store: the name of each one's host."""
+        return {one.id: one.name for one in self.roll.replicas}
 
     @property
     def state(self) -> str:
@@ -254,11 +261,13 @@ class Replicas:
             for replica in await self._store.bury(dead):
                 log.warning("replica_is_dead", replica=replica)
                 self._metrics.replicas_buried.inc()
-        freed = await self._store.free_orphans()
-        if freed:
+        until = self._clock.monotonic() + _FREEING
+        while freed := await self._store.free_orphans():
             log.warning("runs_taken_over", count=freed)
             self._metrics.runs_freed.inc(freed)
             self._look.set()
+            if self._clock.monotonic() >= until:
+                break
 
     def _hear(self, runs: tuple[RunId, ...]) -> None:
         """Another process has left word: for runs that are worked on here, or of runs that are free."""

@@ -44,6 +44,7 @@ from remediator.model.stage import (
     Over,
     Proven,
     Underway,
+    is_repeat,
     joined,
     resolved,
     stage_of,
@@ -200,7 +201,7 @@ def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - o
             until = f"Looked at again {_clock_time(fact.until)}."
             yield Message(Tone.WAITING, f"Held: {fact.reason}", _texts(fact.detail, until))
         case Started():
-            if fact.attempt > 1:
+            if is_repeat(run, fact):
                 why = "An earlier try was cut short; doing this step twice is the same as once, so it is repeated."
                 yield Message(Tone.WORKING, f"Repeating: {_sentence(run, fact.step)}", (Text(why),))
         case Finished():
@@ -264,6 +265,8 @@ def _asked(run: Run, fact: Asked) -> Message:
 
 def _finished(run: Run, fact: Finished) -> Message:
     sentence = _sentence(run, fact.step)
+    if not fact.begun:
+        return Message(Tone.WAITING, f"Not begun: {sentence}", _texts(fact.brief, _after_not_begun(run)))
     took = f"{fact.seconds:.1f} s"
     match fact.status:
         case StepStatus.DONE:
@@ -280,6 +283,16 @@ def _finished(run: Run, fact: Finished) -> Message:
     if fact.detail:
         parts = (*parts, Excerpt("Output", _tail(fact.detail, _EXCERPT_LIMIT)))
     return Message(tone, title, parts)
+
+
+def _after_not_begun(run: Run) -> str:
+    match stage_of(run):
+        case Fresh():
+            return "Evidence is gathered anew, and a plan made of that."
+        case Underway():
+            return "It is begun once more: the steps before it are done."
+        case _:
+            return ""
 
 
 def _ended(run: Run, fact: Ended) -> Message:

@@ -270,7 +270,8 @@ class Systems:
                 self._lapse(entry, now)
 
     def _lapse(self, entry: _Entry, now: float) -> None:
-        self._noting(entry, lambda: entry.breaker.lapse(now), reason="nobody has asked for it since")
+        if not entry.breaker.is_closed:
+            self._noting(entry, lambda: entry.breaker.lapse(now), reason="nobody has asked for it since")
 
     def _count(self, family: str) -> None:
         still = sum(not entry.breaker.is_closed for entry in self._families[family].values())

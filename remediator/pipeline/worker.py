@@ -65,6 +65,8 @@ class Turn:
     def __init__(self, due: Due, dispatcher: Dispatcher, places: Places, changes: Changes, clock: Clock) -> None:
         self.due = due
         self.news = asyncio.Event()
+        self.is_turned_away = False
+        """Whether the run's rule has as many places as it may have, and this run was handed out all the same."""
         self._dispatcher = dispatcher
         self._places = places
         self._changes = changes
@@ -212,47 +214,53 @@ class Worker:
                 log.error("step_left_behind", task=task.get_name())
 
     async def _carry(self, run: RunId, turn: Turn) -> None:
-        due, wake, placed = turn.due, None, True
+        wake: datetime | None = None
         self._metrics.runs_active.inc()
         try:
             with structlog.contextvars.bound_contextvars(run_id=run):
-                placed, wake = await self._try(run, turn)
+                wake = await self._try(run, turn)
         finally:
             self._metrics.runs_active.dec()
             turn.end_change()
             turn.leave()
             self._dispatcher.dismiss(run)
             del self._turns[run]
-            if turn.news.is_set():  # also where the turn was abandoned: it may have been claimed anew
-                self._dispatcher.wake(run, self._clock.now(), due.priority, due.rule)
-        if not placed:
-            self._dispatcher.line_up(due, first=True)  # it stands aside from there, as its rule is known now
-        elif wake is not None and not turn.news.is_set():
-            self._dispatcher.wake(run, wake, due.priority, due.rule)
+            self._go_on(turn, wake)
 
-    async def _try(self, run_id: RunId, turn: Turn) -> tuple[bool, datetime | None]:
-        """Whether the run's rule let it have a place, and when it is to be taken on again, if ever."""
+    def _go_on(self, turn: Turn, wake: datetime | None) -> None:
+        """Have a run handed out again whose turn is over: for news at once, else when it wants to be, if ever."""
+        due = turn.due
+        if turn.is_turned_away:
+            self._dispatcher.line_up(due, first=True)  # it stands aside from there; news is read when it has a place
+        elif turn.has_news:  # also where the turn was abandoned: it may have been claimed anew
+            self._dispatcher.wake(due.run, self._clock.now(), due.priority, due.rule)
+        elif wake is not None:
+            self._dispatcher.wake(due.run, wake, due.priority, due.rule)
+
+    async def _try(self, run_id: RunId, turn: Turn) -> datetime | None:
+        """Carry a run on, if its rule lets it have a place; when it is to be taken on again, if ever."""
         try:
             run = await self._store.take(run_id, self._owner())
             if run is None:
-                return True, None
+                return None
             failpoints.hit("run.taken")
             turn.due.priority = priority_of(run.alert.labels)
             if not self._dispatcher.place(turn.due, run.rule):
-                return False, None
+                turn.is_turned_away = True
+                return None
             with structlog.contextvars.bound_contextvars(rule=run.rule):
                 wake = await self._flow.carry_on(run, turn)
         except Fenced:
             log.warning("run_fenced")
-            return True, None
+            return None
         except StoreUnavailable as error:
             log.warning("run_waits_for_store", error=str(error))
-            return True, self._clock.now() + error.retry_after
+            return self._clock.now() + error.retry_after
         except Exception as error:
             log.exception("run_failed")
-            return True, await self._after_failure(run_id, error)
+            return await self._after_failure(run_id, error)
         self._failures.pop(run_id, None)
-        return True, wake
+        return wake
 
     async def _after_failure(self, run_id: RunId, error: Exception) -> datetime | None:
         """Try a broken run again in a while; at last end it, so that it is told and not tried for ever."""

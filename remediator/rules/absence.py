@@ -4,17 +4,15 @@ Sandbox and vocabulary share it. A use that brings its own fallback (`default`, 
 back.
 """
 
-from collections import Counter
-
 
 class Absences:
     """Which labels were asked for in vain, since this account was opened."""
 
     def __init__(self) -> None:
-        self._count: Counter[str] = Counter()
+        self._count: dict[str, int] = {}
 
     def note(self, name: str) -> "Absent":
-        self._count[name] += 1
+        self._count[name] = self._count.get(name, 0) + 1
         return Absent(name, self)
 
     def forgive(self, name: str) -> None:

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
+from jinja2 import Template as Program
 from jinja2 import TemplateError, TemplateSyntaxError, nodes
-from jinja2.environment import TemplateExpression
 from jinja2.parser import Parser
 from jinja2.visitor import NodeTransformer
 
@@ -59,21 +59,23 @@ class Scope:
     local: Mapping[str, Any] = field(default_factory=dict)
     """Names that are known at one place only, as `item` within `compute`."""
 
-    def bind(self, absences: Absences) -> dict[str, Any]:
-        """The names with their values, as the sandbox takes them."""
-        return {
+    def bind(self, names: frozenset[str], absences: Absences) -> dict[str, Any]:
+        """The values of these names at the least, as the sandbox takes them."""
+        bound = {
             "labels": Labels(self.labels, absences),
             "annotations": Labels(self.annotations, absences, prefix="annotations."),
             "vars": self.vars,
             "steps": Steps(self.steps),
             "result": self.result,
-            "alert": {
+            **self.local,
+        }
+        if "alert" in names and "alert" not in self.local:
+            bound["alert"] = {
                 "name": self.labels.get("alertname", ""),
                 "fingerprint": self.fingerprint,
                 "starts_at": "" if self.starts_at is None else self.starts_at.astimezone(UTC).isoformat(),
-            },
-            **self.local,
-        }
+            }
+        return bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Expression:
     source: str
     names: frozenset[str]
     """What its paths begin with: `labels`, `vars`, …"""
-    program: TemplateExpression = field(repr=False, compare=False)
+    program: Program = field(repr=False, compare=False)
     steps: frozenset[str] = frozenset()
     """The ids of the diagnosis steps that it looks at."""
 
@@ -97,8 +99,8 @@ class Expression:
         Raises NoEvidence where it needs a diagnosis step that failed, else BadExpression where it fails.
         """
         try:
-            names = scope.bind(Absences() if absences is None else absences)
-            return vocabulary.plain(self.program(names))
+            names = scope.bind(self.names, Absences() if absences is None else absences)
+            return vocabulary.plain(_result_of(self.program, names))
         except _FAILURES as error:
             what = shorten(_one_line(str(error) or type(error).__name__), 300)
             raise BadExpression(f"`{_one_line(self.source)}` cannot be worked out: {what}") from error
@@ -253,13 +255,21 @@ def _tree_of(source: str) -> nodes.Expr:
 
 
 @lru_cache(maxsize=_CACHED)
-def _program_of(source: str) -> TemplateExpression:
-    """The program of an expression that was checked."""
+def _program_of(source: str) -> Program:
+    """The program of an expression that was checked: a template that sets `result` and has no text."""
     tree = _ConcatAsJoin().visit(_read(source))
     body: list[nodes.Node] = [nodes.Assign(nodes.Name("result", "store"), tree, lineno=1)]
     template = nodes.Template(body, lineno=1)
     template.set_environment(_SANDBOX)
-    return TemplateExpression(_SANDBOX.from_string(template), undefined_to_none=False)
+    return _SANDBOX.from_string(template)
+
+
+def _result_of(program: Program, names: dict[str, Any]) -> Any:
+    """What a program comes to. Jinja2's own way to do this copies all names twice."""
+    context = program.new_context(names, shared=True)
+    for _ in program.root_render_func(context):
+        pass
+    return context.vars["result"]
 
 
 _DASHED = re.compile(r"\b(labels|annotations)\.(\w+(?:-[a-zA-Z_]\w*)+)")

@@ -11,7 +11,6 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -21,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticUseDefault
 
+from remediator.documents import Described
 from remediator.errors import BadExpression
 from remediator.model.budget import Budgets, Part, Share, Window
 from remediator.model.duration import Duration, say_duration
@@ -134,10 +134,10 @@ Some = Annotated[Much, AfterValidator(_not_none)]
 StepShape = Annotated[dict[str, Any], BeforeValidator(_step)]
 
 
-class Shape(BaseModel):
+class Shape(Described):
     """A part of a rule file. Unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
     belongs: ClassVar[Mapping[str, str]] = {}
     """Keys that stand elsewhere, and where."""
     members: ClassVar[Mapping[str, str]] = {}

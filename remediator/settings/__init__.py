@@ -6,34 +6,35 @@ Relative paths are taken from the folder of the settings file they stand in; els
 """
 
 from remediator.settings.addresses import Network
-from remediator.settings.calendar import CalendarSettings
-from remediator.settings.limits import LimitsSettings
 from remediator.settings.loading import MistakenSettings, load_settings
-from remediator.settings.protected import ProtectedSettings
-from remediator.settings.section import Section
 from remediator.settings.sections import (
     AlertmanagerSettings,
+    CalendarSettings,
     CommandParameter,
     CommandSettings,
     DockerSettings,
     FileSettings,
     HeartbeatSettings,
     HttpSettings,
+    LimitsSettings,
     LogSettings,
     OccurrenceSettings,
+    PartialLimits,
     PipelineSettings,
     PostgresSettings,
     PressureSettings,
     PrometheusSettings,
+    ProtectedSettings,
     RedisSettings,
     Secret,
-    Settings,
+    Section,
     SlackSettings,
     StoreSettings,
     SystemSettings,
     TcpSettings,
     WebhookSettings,
 )
+from remediator.settings.settings import Settings
 
 __all__ = [
     "AlertmanagerSettings",
@@ -49,6 +50,7 @@ __all__ = [
     "MistakenSettings",
     "Network",
     "OccurrenceSettings",
+    "PartialLimits",
     "PipelineSettings",
     "PostgresSettings",
     "PressureSettings",

@@ -5,7 +5,7 @@ Used by the sections. Nothing here looks anything up.
 
 import ipaddress
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import (
@@ -128,3 +128,12 @@ def postgres_address(value: str | None) -> str | None:
     if good and not parts.query and not parts.fragment:
         return value
     raise ValueError("write the address as postgresql://user@127.0.0.1:5432/database, without anything behind it")
+
+
+class Place(NamedTuple):
+    """Where a database is, and as whom to log in."""
+
+    host: str
+    port: int
+    database: str
+    user: str

@@ -31,8 +31,8 @@ from remediator.documents import (
     value_at,
 )
 from remediator.errors import BadSettings
-from remediator.settings.section import Section
-from remediator.settings.sections import RulePaths, Settings
+from remediator.settings.sections import Section
+from remediator.settings.settings import RulePaths, Settings
 
 
 class MistakenSettings(BadSettings):

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-from remediator.settings.section import Section
-from remediator.settings.sections import Settings
+from remediator.settings.sections import Section
+from remediator.settings.settings import Settings
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 

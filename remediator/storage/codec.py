@@ -7,6 +7,7 @@ from functools import cache
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
+from pydantic_core import to_json
 
 from remediator.model.alert import Alert
 from remediator.model.facts import Fact
@@ -96,6 +97,11 @@ def read_doubt(text: str) -> Doubt:
 
 def write_mapping(value: Mapping[str, Any]) -> str:
     return _ENCODER.encode(dict(value))
+
+
+def write_labels(value: Mapping[str, str]) -> str:
+    """Labels or annotations; `write_mapping` takes many times as long. `read_mapping` reads both."""
+    return to_json(dict(value)).decode()
 
 
 def read_mapping(text: str) -> dict[str, Any]:

@@ -320,9 +320,13 @@ class Store(Protocol):
         ...
 
     async def list_runs(
-        self, *, limit: int, outcome: str | None = None, active: bool = False
+        self, *, limit: int, outcome: str | None = None, active: bool = False, unsettled: bool = False
     ) -> tuple[RunSummary, ...]:
-        """The newest runs first."""
+        """The newest runs first.
+
+        With `unsettled` those with an unknown step of which no end is on record since, among the `SEARCHED` newest: it
+        may take long.
+        """
         ...
 
     async def newest_occurrence(self, fingerprint: str) -> Occurrence | None:
@@ -360,6 +364,9 @@ class Store(Protocol):
         """How many bytes everything takes where it is kept, with what is free for new rows."""
         ...
 
+
+SEARCHED = 100_000
+"""Among how many runs those with an unknown step are looked for: as many as are kept, unless that is set otherwise."""
 
 CUT_GROUPS = 1000
 """How many groups wait to be fetched at the most; the one that was tried most often, or is the oldest, gives way."""

@@ -13,13 +13,22 @@ from aiohttp import web
 
 from remediator.kit.clock import Clock
 from remediator.model.facts import LateFinished, Planned
-from remediator.model.ids import Digest, Fingerprint, RunId
+from remediator.model.ids import Digest, Fingerprint, OwnerId, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Outcome
 from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle
 from remediator.model.stage import Over, stage_of, unsettled
 from remediator.web.body import Bodies
-from remediator.web.shown import held_plan, show_hold, show_occurrence, show_run, show_summary, stage_name, waiting_plan
+from remediator.web.shown import (
+    held_plan,
+    show_hold,
+    show_occurrence,
+    show_owner,
+    show_run,
+    show_summary,
+    stage_name,
+    waiting_plan,
+)
 from remediator.web.webhook import read_json
 
 T = TypeVar("T")
@@ -34,8 +43,17 @@ _MAX_WORDS = 2000  # of a person's name or reason
 class RunReader(Protocol):
     """What the API needs of the runs."""
 
-    async def list_runs(self, *, limit: int, outcome: str | None, active: bool) -> Sequence[RunSummary]:
-        """The newest first; those of one outcome, or those that have not ended. Raises StoreUnavailable."""
+    async def list_runs(
+        self, *, limit: int, outcome: str | None, active: bool, unsettled: bool
+    ) -> Sequence[RunSummary]:
+        """The newest first; those of one outcome, that have not ended, or with a step that nobody knows the end of.
+
+        Raises StoreUnavailable.
+        """
+        ...
+
+    def processes(self) -> Mapping[OwnerId, str]:
+        """Who works on runs now: the name of each process's host."""
         ...
 
     async def read_run(self, run: RunId, /) -> Run | None:
@@ -104,9 +122,10 @@ class RunPages:
     async def list(self, request: web.Request) -> web.Response:
         """`?limit=` at most 500, `?outcome=` one of the outcomes, `?active=true` what has not ended.
 
-        `?waiting=true`: what waits for a person, among the newest 500 that have not ended.
+        `?waiting=true`: what waits for a person, among the newest 500 that have not ended. `?unsettled=true`: what has
+        a step that nobody knows the end of, to be looked at and settled.
         """
-        _refuse_unknown(request.query, "limit", "outcome", "active", "waiting")
+        _refuse_unknown(request.query, "limit", "outcome", "active", "waiting", "unsettled")
         limit = _one_of(request.query, "limit", "50", _limit, _LIMIT)
         waiting = _one_of(request.query, "waiting", "false", _YES_NO.__getitem__, "true or false")
         active = _one_of(request.query, "active", "false", _YES_NO.__getitem__, "true or false")
@@ -114,6 +133,7 @@ class RunPages:
             limit=_MAX_LISTED if waiting else limit,
             outcome=_one_of(request.query, "outcome", "", _outcome, "one of " + ", ".join(Outcome)),
             active=active or waiting,
+            unsettled=_one_of(request.query, "unsettled", "false", _YES_NO.__getitem__, "true or false"),
         )
         shown: list[dict[str, Any]] = []
         for summary in found:
@@ -131,14 +151,17 @@ class RunPages:
         else:
             held = "held" if held_plan(run) is not None else stage_name(run)
             stage = "needs_a_person" if waiting_plan(run) is not None else held
-        return {**show_summary(summary), "stage": stage}
+        owner = show_owner(summary.owner, self._runs.processes()) if summary.ended_at is None else None
+        return {**show_summary(summary), "stage": stage, "owner": owner}
 
     async def show(self, request: web.Request) -> web.Response:
         """Everything known of one run."""
         run = await self._find(request)
         held = held_plan(run)
         shown = None if held is None else show_hold(*held, at=self._clock.now(), timeout=self._hold_timeout)
-        return web.json_response({**show_run(run), "held": shown})
+        is_over = isinstance(stage_of(run), Over)
+        owner = None if is_over else show_owner(run.owner, self._runs.processes())
+        return web.json_response({**show_run(run), "held": shown, "owner": owner})
 
     async def decide(self, request: web.Request) -> web.Response:
         """Store a person's decision on the plan that waits; 409 when another plan waits, or none."""

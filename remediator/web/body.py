@@ -141,15 +141,16 @@ class Bodies:
     async def read(self, request: web.Request, hold: Hold, *, max_bytes: int) -> bytes:
         """The whole body, decompressed. Raises the HTTPException that fits, 400, 408 or 413, or Overloaded."""
         encoding = request.headers.get("Content-Encoding", "").strip().lower()
-        if (request.content_length or 0) > max_bytes:
+        length = request.content_length
+        if (length or 0) > max_bytes:
             raise _too_large(max_bytes)
-        if not encoding and request.content_length is not None and request.content.is_eof():
+        if not encoding and length is not None and request.content.is_eof():
             # Nearly every request: all of it is here. It is taken without the machinery below.
-            await hold.grow_to(request.content_length)
+            await hold.grow_to(length)
             return request.content.read_nowait()
         # Room for what will be made of it is taken before the first byte: several that each hold a part of what they
         # need, and wait for the rest, would all be refused in the end.
-        await hold.grow_to(min((request.content_length or 0) * _BY_SIZE, self._most_of_one))
+        await hold.grow_to(min((length or 0) * _BY_SIZE, self._most_of_one))
         pieces = _at_most(max_bytes, self._received(request))
         if encoding in _GZIP or encoding in _DEFLATE:
             pieces = _at_most(max_bytes, _inflated(pieces, raw_allowed=encoding in _DEFLATE))

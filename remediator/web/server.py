@@ -4,10 +4,9 @@ Built by the composition root. The webhook's promise is kept here: 202 only afte
 for whatever another try may mend, and never a word about our insides. Nothing here knows store or pipeline.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 
 import structlog
 from aiohttp import web
@@ -20,10 +19,11 @@ from remediator.model.alert import Delivery
 from remediator.settings import Settings
 from remediator.web.api import AlertPages, AlertReader, RunPages, RunReader
 from remediator.web.auth import Callers
-from remediator.web.body import Bodies, Hold, Limits
+from remediator.web.body import Bodies, Limits
 from remediator.web.breakers import BreakerPages, Breakers
 from remediator.web.health import Health, HealthPages
 from remediator.web.listening import Connections
+from remediator.web.storing import Storing
 from remediator.web.webhook import parse_delivery
 
 _MAX_ERROR = 200  # characters; errors of the webhook land in Alertmanager's log
@@ -141,10 +141,10 @@ class Receiver:
         self._callers = callers
         self._bodies = bodies
         self._max_bytes = max_bytes
-        self._accept_timeout = parts.settings.webhook.accept_timeout.total_seconds()
+        self._storing = Storing(self._carry, patience=parts.settings.webhook.accept_timeout.total_seconds())
         self._stop_grace = parts.settings.pipeline.stop_grace.total_seconds()
-        self._storing: dict[asyncio.Task[None], float] = {}  # with the time when each began, the oldest first
         self._is_store_away = False
+        self._answered = cache(lambda status: parts.metrics.deliveries.labels(status=str(status)))
 
     async def receive(self, request: web.Request) -> web.Response:
         """202 once the delivery is on disk; 503 for whatever another try may mend; 4xx for what it cannot."""
@@ -154,7 +154,7 @@ class Receiver:
         except Exception as error:
             self._note(error)
             answer = answer_to(error, unexpected=503)
-        self._metrics.deliveries.labels(status=str(answer.status)).inc()
+        self._answered(answer.status).inc()
         return answer
 
     def _note(self, error: Exception) -> None:
@@ -176,37 +176,15 @@ class Receiver:
     async def _take_in(self, request: web.Request) -> None:
         self._callers.check_sender(request.headers)
         self._admit()
-        self._refuse_behind_a_slow_store()
+        self._storing.refuse_behind_slow_ones()
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=self._max_bytes)
             began = self._clock.monotonic()
             delivery = await self._bodies.parse(body, hold, partial(parse_delivery, received_at=self._clock.now()))
             del body  # what was made of it is several times as large, and is kept until it is on disk
             if delivery.alerts:
-                await self._store(delivery, hold)
+                await self._storing.store(delivery, hold)
             self._metrics.accept_seconds.observe(self._clock.monotonic() - began)
-
-    def _refuse_behind_a_slow_store(self) -> None:
-        """While a delivery waits too long for the disk, others would only wait behind it, each with its memory."""
-        oldest = next(iter(self._storing.values()), None)
-        if oldest is not None and self._clock.monotonic() - oldest > self._accept_timeout:
-            raise Overloaded("earlier alerts are not on disk yet; send these again", reason="slow")
-
-    async def _store(self, delivery: Delivery, hold: Hold) -> None:
-        """Wait until it is on disk. Giving up the wait does not stop the writing: half of it may be done."""
-        task = asyncio.create_task(self._carry(delivery), name="store a delivery")
-        self._storing[task] = self._clock.monotonic()
-        task.add_done_callback(self._storing.pop)
-        hold.until(task)
-        try:
-            done, _ = await asyncio.wait((task,), timeout=self._accept_timeout)
-        except asyncio.CancelledError:
-            task.add_done_callback(_tell_late)
-            raise
-        if not done:
-            task.add_done_callback(_tell_late)
-            raise Overloaded("storing the alerts takes too long; send them again", reason="slow")
-        task.result()
 
     async def _carry(self, delivery: Delivery) -> None:
         await self._accept(delivery)
@@ -217,20 +195,4 @@ class Receiver:
     async def finish(self, app: web.Application) -> None:
         """Wait for what is still being stored; what is not within `pipeline.stop_grace` is cancelled."""
         del app
-        if not self._storing:
-            return
-        _, late = await asyncio.wait(tuple(self._storing), timeout=self._stop_grace)
-        for task in late:
-            log.error("delivery_given_up", task=task.get_name(), waited=self._stop_grace)
-            task.cancel()
-        if late:
-            await asyncio.wait(late)
-
-
-def _tell_late(task: asyncio.Task[None]) -> None:
-    """How a delivery ended that was answered 503 meanwhile; it will be sent again either way."""
-    error = None if task.cancelled() else task.exception()
-    if task.cancelled() or error is not None:
-        log.warning("delivery_not_stored_after_all", error=repr(error) if error else "cancelled")
-    else:
-        log.info("delivery_stored_late")
+        await self._storing.finish(grace=self._stop_grace)

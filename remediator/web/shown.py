@@ -4,6 +4,7 @@ Called by the API's pages. Texts that people read are worded here, so that every
 """
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
@@ -25,6 +26,7 @@ from remediator.model.facts import (
     StepStatus,
     Verified,
 )
+from remediator.model.ids import OwnerId
 from remediator.model.occurrence import Occurrence
 from remediator.model.plan import Plan
 from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary, Settle, Signal
@@ -76,6 +78,12 @@ def show_summary(summary: RunSummary) -> dict[str, Any]:
         "outcome": summary.outcome,
         "wake_at": _say(summary.wake_at),
     }
+
+
+def show_owner(owner: OwnerId, processes: Mapping[OwnerId, str]) -> dict[str, Any] | None:
+    """The process that has a run now, for JSON: by the id that its log has, and its host; None where none has it."""
+    host = processes.get(owner)
+    return None if host is None else {"id": owner, "host": host}
 
 
 def show_occurrence(occurrence: Occurrence) -> dict[str, Any]:
@@ -196,6 +204,9 @@ def _words_of_deed(
             return f"started {fact.step}", fields
         case Finished():
             fields = {**_step(fact), "round": fact.round, "status": fact.status.value, "detail": fact.detail}
+            fields["begun"] = fact.begun
+            if not fact.begun:
+                return f"{fact.step} not begun: {fact.brief}", fields
             was_seen = fact.status is not StepStatus.UNKNOWN or fact.seconds > 0
             took = f" after {fact.seconds:.1f} s" if was_seen else ""  # else nobody knows how long it lasted
             return f"{fact.step} {fact.status.value}{took}: {fact.brief}", fields

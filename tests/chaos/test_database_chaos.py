@@ -31,10 +31,8 @@ def check(served: Served, load: storm.Load, database: services.Postgres) -> None
     assert load.alerts == set(found.runs)
     assert set() == found.repeated
     assert set() == {name for name, count in effects.items() if count > 1}
-    assert load.services - found.unknown - found.failed <= set(effects)
-    assert set() == found.failed & set(effects)
-    assert len(load.services) >= 10 * len(found.failed)
-    assert {"told", "healed", "unknown", "failed"} >= set(found.outcomes)
+    assert load.services - found.unknown <= set(effects)
+    assert {"told", "healed", "unknown"} >= set(found.outcomes)
     assert found.outcomes["healed"] >= 0.9 * len(load.services)
     assert served.process is not None
     assert served.process.poll() is None

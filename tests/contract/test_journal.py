@@ -143,7 +143,8 @@ async def test_a_start_that_the_judge_refuses_has_written_nothing(store: Store) 
     assert Refusal(Reason.PAUSED, "not now", until) == refusal
     assert (await store.known((asked,))).nth(asked) is None
     assert await store.start(other, Entry(), started(), Reservation(locks=(WEB,))) is None
-    assert [] == [fact for fact in (await store.read_run(RunId("r1"))).facts]  # type: ignore[union-attr]  # it is there
+    run = await store.read_run(RunId("r1"))
+    assert run is not None and () == run.facts
 
 
 async def test_starts_that_come_at_once_are_judged_one_after_the_other(store: Store) -> None:

@@ -12,7 +12,7 @@ import pytest
 from remediator.errors import BadSettings, Fenced
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, CutGroup, Delivery
-from remediator.model.facts import Ended, Examined, Held, LateFinished, Settled, Started, StepStatus
+from remediator.model.facts import Ended, Examined, Fact, Finished, Held, LateFinished, Settled, Started, StepStatus
 from remediator.model.ids import (
     Digest,
     Fingerprint,
@@ -668,6 +668,37 @@ async def test_runs_are_listed_newest_first_and_by_outcome(store: Store) -> None
     assert ["r1"] == [r.id for r in await store.list_runs(limit=10, outcome="healed")]
     assert ["r2"] == [r.id for r in await store.list_runs(limit=10, active=True)]
     assert ["r2"] == [r.id for r in await store.list_runs(limit=1)]
+
+
+async def test_runs_tell_who_has_them(store: Store) -> None:
+    """With several processes it tells whose log to read."""
+    await open_run(store, "r1")
+
+    assert [ME] == [run.owner for run in await store.list_runs(limit=10)]
+
+
+async def test_runs_with_a_step_that_nobody_knows_the_end_of_are_found(store: Store) -> None:
+    """After a crash an operator goes through them; those that have healed all the same are among them."""
+    text = 'said {"status":"unknown"} and "status":"unknown"'
+    known: dict[str, Fact] = {
+        "late": LateFinished(T0, StepId("remediate.0.0"), 1, StepStatus.DONE, "restarted"),
+        "settled": Settled(T0, StepId("remediate.0.0"), 1, done=True, by="ann", reason=""),
+        "another": Settled(T0, StepId("remediate.0.1"), 1, done=True, by="ann", reason=""),
+    }
+    for name in ("done", "unknown", "active", *known):
+        claim = await open_run(store, name)
+        status = StepStatus.DONE if name == "done" else StepStatus.UNKNOWN
+        finished = Finished(T0, 1, StepId("remediate.0.0"), 1, status, text, text, 1.0)
+        facts: list[Fact] = [finished, known[name]] if name in known else [finished]
+        await store.learn(claim, Entry(facts))
+        if name != "active":
+            await store.end(claim, Entry([ENDED]), ENDED, keep_locks_until=None)
+    found = await store.list_runs(limit=10, unsettled=True)
+
+    assert {"unknown", "another", "active"} == {run.id for run in found}
+    assert ["active"] == [run.id for run in await store.list_runs(limit=10, active=True, unsettled=True)]
+    assert {"unknown", "another"} == {r.id for r in await store.list_runs(limit=9, outcome="healed", unsettled=True)}
+    assert 1 == len(await store.list_runs(limit=1, unsettled=True))
 
 
 async def test_occurrences_are_listed_newest_first_with_what_their_alerts_said(store: Store) -> None:

@@ -181,7 +181,11 @@ def _judge_run(run: Run, effects: Mapping[tuple[str, int], Sequence[Record]]) ->
 
 def _judge_step(run: Run, step: int, done: Sequence[Record]) -> Iterator[str]:
     what = f"run {run.id} ({run.kind}), step {step}"
-    started, statuses = run.facts("started", step), run.statuses(step)
+    not_begun = {fact["attempt"] for fact in run.facts("finished", step) if not fact.get("begun", True)}
+    started, finished = (
+        [fact for fact in run.facts(kind, step) if fact["attempt"] not in not_begun] for kind in ("started", "finished")
+    )
+    statuses = run.statuses(step)
     most = 2 if run.kind == _IDEMPOTENT else 1
     if len(done) > most:
         yield f"{what} was done {len(done)} times"
@@ -193,7 +197,7 @@ def _judge_step(run: Run, step: int, done: Sequence[Record]) -> Iterator[str]:
         yield f"{what} was not done, and is recorded as done"
     if done and not statuses & {"done", "unknown"}:
         yield f"{what} was done, and is recorded as {', '.join(sorted(statuses)) or 'nothing'}"
-    if len(started) > len(run.facts("finished", step)) and run.outcome is not None and most == 1:
+    if len(started) > len(finished) and run.outcome is not None and most == 1:
         yield f"{what} was started and has no end, not even an unknown one"
 
 

@@ -117,6 +117,18 @@ def test_a_repeated_message_passes_where_it_says_so(tmp_path: Path) -> None:
     assert [] == judge(story.write(tmp_path)).problems
 
 
+def test_a_start_that_could_not_begin_may_be_followed_by_another(tmp_path: Path) -> None:
+    """It is certain that nothing was done in the first one."""
+    story = Story()
+    ends = [
+        fact("finished", 6, status="failed", begun=False),
+        fact("finished", 7.1, attempt=2, status="done", begun=True),
+    ]
+    story.run("a")["timeline"][:] = [fact("started", 0), ends[0], fact("started", 7, attempt=2), ends[1]]
+
+    assert [] == judge(story.write(tmp_path)).problems
+
+
 def lose_run(story: Story) -> None:
     story.runs.remove(story.run("a"))
 

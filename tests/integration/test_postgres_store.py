@@ -4,26 +4,29 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
 
-from remediator.errors import BadSettings, StoreUnavailable
+from remediator.errors import BadSettings, Fenced, StoreUnavailable
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
-from remediator.model.facts import Examined, Started
+from remediator.model.facts import Ended, Examined, Started
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
 from remediator.model.message import Message, Tone
 from remediator.model.occurrence import Accepted, Judge, NewRun, Occurrence, Opening, Ruling, Verdict
+from remediator.model.outcome import Outcome, Reason
 from remediator.model.run import Cancel
 from remediator.settings import StoreSettings
-from remediator.storage.postgres import PostgresStore, migrating
-from remediator.storage.store import Claim, Entry, Lock
+from remediator.storage.postgres import PostgresStore, migrating, run_writes
+from remediator.storage.postgres.run_writes import End, Learn, Park, RunWrite, Start
+from remediator.storage.store import Claim, Entry, Lock, Refusal
 from remediator.testing.clock import VirtualClock
 from tests import services
 from tests.served import Served
@@ -403,6 +406,96 @@ async def test_two_processes_that_race_for_a_target_get_it_once(new_database: st
         )
 
     assert 1 == refusals.count(None)
+
+
+async def test_two_processes_that_race_for_many_targets_neither_stand_still_nor_share_one(new_database: str) -> None:
+    """Each commit of theirs holds many locks until its end: taken in another order, they would wait for each other."""
+    order, targets = random.Random(7), [f"t{number}" for number in range(12)]
+    names = [f"a{number}" for number in range(60)]
+    wanted = {name: order.sample(targets, 3) for name in names}
+    async with opened(new_database) as one, opened(new_database) as two:
+        await fire(one, *names)
+        stores = {name: (one, two)[number % 2] for number, name in enumerate(names)}
+
+        async def act(name: str) -> list[str]:
+            claim, locks = Claim(RunId(f"{name}-me"), ME, 1, 0), [Lock(target) for target in wanted[name]]
+            refusal = await stores[name].start(claim, Entry(), started(), locks)
+            return [] if refusal else wanted[name]
+
+        held = [target for taken in await asyncio.gather(*map(act, names)) for target in taken]
+        async with plain(new_database) as db:
+            kept = [row["target"] for row in await db.fetch("SELECT target FROM lock")]
+
+    assert held
+    assert sorted(held) == sorted(set(held)) == sorted(kept)
+
+
+async def until_somebody_waits(db: "asyncpg.Connection") -> None:
+    """Until a statement waits for a row of a transaction."""
+    async with asyncio.timeout(30):
+        while not await db.fetchval("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"):
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "expected"),
+    [
+        ("signals = signals + 1", [False, Refusal(Reason.SIGNALLED), False]),
+        ("epoch = epoch + 1, owner = ''", [Fenced] * 3),
+    ],
+    ids=["signalled", "claimed"],
+)
+@pytest.mark.parametrize("kind", [0, 1, 2], ids=["park", "start", "end"])
+async def test_what_is_committed_while_a_write_waits_for_its_run_is_seen_by_it(
+    new_database: str, meanwhile: str, expected: list[Any], kind: int
+) -> None:
+    """The statement began to look before that; what it does must not rest on what it saw then."""
+    ended = Ended(T0, Outcome.HEALED, "fine")
+    async with opened(new_database, timeout="20s") as store, plain(new_database) as db:
+        await fire(store, "a", "b")
+        claim, other = (Claim(RunId(f"{name}-me"), ME, 1, 0) for name in ("a", "b"))
+        writes: list[Callable[[Claim], Awaitable[Any]]] = [
+            lambda one: store.park(one, Entry(), T0 + timedelta(hours=1)),
+            lambda one: store.start(one, Entry(), started(), [Lock(one.run)]),
+            lambda one: store.end(one, Entry(), ended, keep_locks_until=None),
+        ]
+        async with db.transaction():
+            await db.execute(f"UPDATE run SET {meanwhile} WHERE id = $1", claim.run)
+            await db.execute("INSERT INTO signal (run, kind, body) VALUES ($1, 'cancel', '{}')", claim.run)
+            both = asyncio.gather(*(writes[kind](one) for one in (other, claim)), return_exceptions=True)
+            await until_somebody_waits(db)
+        free, told = await both
+        due = {wake.run: wake.at for wake in await store.wakes()}
+
+    assert [True, None, True][kind] is free
+    assert expected[kind] in (told, type(told))
+    assert T0 == due[claim.run]
+
+
+async def test_many_writes_of_one_kind_take_as_many_statements_as_one(new_database: str) -> None:
+    """A way to the server and back for each would bound how many runs a process can carry on."""
+    names = [f"a{number}" for number in range(20)]
+    claims = [Claim(RunId(f"{name}-me"), ME, 1, 0) for name in names]
+    ended = Ended(T0, Outcome.HEALED, "fine")
+    kinds: list[list[RunWrite[Any]]] = [
+        [Learn(T0, claim, Entry([Examined(T0, 1, {})])) for claim in claims],
+        [Start(T0, claim, Entry(), started(), [Lock(claim.run)]) for claim in claims],
+        [Park(T0, claim, Entry(), T0) for claim in claims[:10]]
+        + [End(T0, c, Entry(), ended, None) for c in claims[10:]],
+    ]
+    asked: list[str] = []
+    counts = []
+    async with opened(new_database) as store, plain(new_database) as db:
+        await fire(store, *names)
+        await run_writes.make_all(db, kinds[0])  # the library asks for types once; the same facts again are no mistake
+        with db.query_logger(lambda query: asked.append(query.query)):
+            for writes in kinds:
+                asked.clear()
+                results = await run_writes.make_all(db, writes)
+                await asyncio.sleep(0)  # the library tells of a statement in the next round of the loop
+                counts.append((len(asked), {type(result) for result in results}))
+
+    assert [(1, {type(None)}), (3, {type(None)}), (2, {bool})] == counts
 
 
 async def test_a_fact_that_is_there_already_is_no_mistake_and_another_in_its_place_is(new_database: str) -> None:

@@ -158,6 +158,40 @@ async def test_the_runs_of_the_dead_are_free_and_what_they_write_late_is_refused
     assert ([B], None) == ([replica.id for replica in after.replicas], after.leader)
 
 
+async def test_all_runs_of_the_dead_are_free_after_one_beat(new_database: str) -> None:
+    """A burst may have left thousands: each beat that some of them wait for is half a second without help."""
+    async with opened(new_database) as (store,):
+        await fire(store, "first", owner=A)
+        link = await asyncpg.connect(new_database, server_settings={"search_path": "remediator"})
+        await link.execute("CREATE TEMP TABLE copy AS SELECT * FROM run")
+        await link.execute("UPDATE copy SET id = '', owner = 'dead'")
+        await link.execute(
+            "INSERT INTO run SELECT (jsonb_populate_record(copy, jsonb_build_object('id', 'r' || n))).*"
+            " FROM copy, generate_series(1, 5000) AS n"
+        )
+        await link.close()
+        await store.join(A, "one")
+        replicas = Replicas(
+            store=store,
+            places=Full(),
+            dispatcher=HeapDispatcher(VirtualClock(T0)),
+            clock=VirtualClock(T0),
+            metrics=Metrics(),
+            name="one",
+        )
+        await replicas.join()
+        beat = asyncio.create_task(replicas.beat(), name="beats")
+        try:
+            async with asyncio.timeout(60):
+                while await store.count_unclaimed(10_000) < 5_000:
+                    await asyncio.sleep(0)
+        finally:
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+
+        assert 0 == await store.free_orphans()
+
+
 async def test_who_has_beaten_meanwhile_is_not_buried(new_database: str) -> None:
     """Between the look and the burial it may have come back."""
     async with opened(new_database) as (store,):

@@ -1,5 +1,6 @@
 """The chain is watched: a heartbeat through the real Prometheus and Alertmanager, and what a kill left unknown."""
 
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,14 +98,18 @@ def test_what_a_kill_left_unknown_is_settled_by_a_person(served: Served) -> None
     served.start()
     services.wait_until(lambda: served.run()["unsettled"] is not None, "the step to be unknown")
     shown = served.command("runs", "show", run["id"])
+    listed = served.command("runs", "list", "--unsettled")
 
     settled = served.command("runs", "settle", run["id"][-6:], "not-done", "--reason", "I looked")
     services.wait_until(lambda: served.run()["timeline"][-1]["kind"] == "settled", "it to be on record")
     again = served.command("runs", "settle", run["id"], "done")
+    none = served.command("runs", "list", "--unsettled")
 
     assert 0 == early.returncode, early.stderr
     assert (1, "nothing of this run is unknown") == (refused.returncode, refused.stderr.split(";")[0])
     assert f"remediator runs settle {run['id']} done" in shown.stdout.splitlines()[-1]
+    assert f"Process  {socket.gethostname()} " in shown.stdout
+    assert [run["id"], "no"] == [listed.stdout.splitlines()[1].split()[0], none.stdout.split()[0]]
     assert (0, f"settled as not-done: run {run['id']} (see: remediator runs show {run['id']})") == (
         settled.returncode,
         settled.stdout.strip(),

@@ -10,7 +10,7 @@ from typing import Any
 from remediator.model.budget import Budget, Share
 from remediator.model.limits import Limits
 from remediator.rules.book import Rule, Rung
-from remediator.settings.limits import LimitsSettings, PartialLimits
+from remediator.settings import LimitsSettings, PartialLimits
 
 
 def limits_of(settings: LimitsSettings, rule: Rule, rung: Rung, actions: Collection[str]) -> Limits:

@@ -28,7 +28,7 @@ News = Callable[[tuple[RunId, ...]], None]
 _CHANNEL = "remediator"
 _LONGEST = 7000  # bytes of one notification; PostgreSQL takes 8000
 _CLOSING = 2.0  # seconds
-_AT_ONCE = 500  # orphans that one statement frees
+_AT_ONCE = 1000  # orphans that one statement frees: some 50 ms
 _QUIET = "SET synchronous_commit = off"  # beats that a crash of the server forgets are no loss
 _JOIN = "INSERT INTO replica (id, name, instance) VALUES ($1, $2, $3)"
 _BEAT = "UPDATE replica SET beats = beats + 1 WHERE id = $1"

@@ -13,7 +13,7 @@ from remediator.model.run import Run, RunSummary, Signal
 from remediator.storage import codec
 from remediator.storage.brief import in_short
 from remediator.storage.postgres.keys import plain
-from remediator.storage.store import Wake
+from remediator.storage.store import SEARCHED, Wake
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
 _RUN = """
     SELECT r.*, ARRAY(SELECT body FROM fact WHERE run = r.id ORDER BY seq) AS facts,
         ARRAY(SELECT body FROM signal WHERE run = r.id ORDER BY seq) AS words
-    FROM run AS r WHERE r.id = $1
+    FROM unnest($1::text[]) AS asked (id) JOIN run AS r ON r.id = asked.id
+"""
+_SIGNALS = """
+    SELECT run, body FROM unnest($1::text[]) AS asked (id) JOIN signal AS s ON s.run = asked.id ORDER BY seq
 """
 _UNCLAIMED = """
     SELECT count(*) FROM (SELECT 1 FROM run WHERE owner = '' AND wake_at IS NOT NULL AND wake_at <= $1 LIMIT $2) AS due
@@ -30,10 +33,20 @@ _OVERDUE = """
     SELECT id, wake_at, priority FROM run WHERE owner = $1 AND owner <> '' AND wake_at <= $2 ORDER BY wake_at LIMIT $3
 """
 _RUNS = """
-    SELECT id, rule, alertname, created_at, ended_at, outcome, wake_at FROM run
+    SELECT id, rule, alertname, created_at, ended_at, outcome, wake_at, owner FROM {runs}
     WHERE ($1::text IS NULL OR outcome = $1) AND (NOT $2::boolean OR ended_at IS NULL)
     ORDER BY created_at DESC, id DESC LIMIT $3
 """
+# A quotation mark inside of a text has a backslash before it, so that no text can pass for a status.
+_UNSETTLED = f"""(
+    SELECT * FROM (SELECT * FROM run ORDER BY created_at DESC, id DESC LIMIT {SEARCHED}) AS newest WHERE EXISTS (
+        SELECT 1 FROM fact AS f WHERE f.run = newest.id AND f.kind = 'finished' AND f.body LIKE '%"status":"unknown"%'
+            AND NOT EXISTS (
+                SELECT 1 FROM fact AS known WHERE known.run = f.run AND known.step = f.step
+                    AND known.attempt = f.attempt AND known.kind IN ('late_finished', 'settled')
+            )
+    )
+) AS found"""  # noqa: S608 - a constant of ours
 _OCCURRENCE = """
     SELECT o.*,
         (SELECT CASE WHEN count(*) = count(r.ended_at) THEN max(r.ended_at) END
@@ -56,9 +69,17 @@ def when(us: int | None) -> datetime | None:
 
 
 async def read_run(db: "Db", run: RunId) -> Run | None:
-    row = await db.fetchrow(_RUN, plain(run))
-    if row is None:
-        return None
+    row = (await find_runs(db, [run])).get(run)
+    return None if row is None else run_of(row)
+
+
+async def find_runs(db: "Db", runs: Iterable[RunId]) -> dict[str, Record]:
+    """The rows of those runs that are there, by their ids."""
+    return {row["id"]: row for row in await db.fetch(_RUN, list(map(plain, runs)))}
+
+
+def run_of(row: Record) -> Run:
+    """The run of a row that was found."""
     return Run(
         id=RunId(row["id"]),
         rule=RuleId(row["rule"]),
@@ -75,9 +96,16 @@ async def read_run(db: "Db", run: RunId) -> Run | None:
     )
 
 
-async def read_signals(db: "Db", run: RunId) -> tuple[Signal, ...]:
-    rows = await db.fetch("SELECT body FROM signal WHERE run = $1 ORDER BY seq", plain(run))
-    return tuple(codec.read_signal(row["body"]) for row in rows)
+async def find_signals(db: "Db", runs: Iterable[RunId]) -> dict[str, list[str]]:
+    """The bodies of all signals of those runs, in the order in which they came."""
+    found: dict[str, list[str]] = {}
+    for row in await db.fetch(_SIGNALS, list(map(plain, runs))):
+        found.setdefault(row["run"], []).append(row["body"])
+    return found
+
+
+def signals_of(bodies: Iterable[str]) -> tuple[Signal, ...]:
+    return tuple(map(codec.read_signal, bodies))
 
 
 async def wakes(db: "Db") -> tuple[Wake, ...]:
@@ -94,8 +122,11 @@ async def overdue(db: "Db", *, owner: OwnerId, before: datetime, limit: int) -> 
     return tuple(Wake(RunId(row["id"]), codec.from_us(row["wake_at"]), Priority(row["priority"])) for row in rows)
 
 
-async def list_runs(db: "Db", *, limit: int, outcome: str | None, active: bool) -> tuple[RunSummary, ...]:
-    rows = await db.fetch(_RUNS, plain(outcome) if outcome else None, active, limit)
+async def list_runs(
+    db: "Db", *, limit: int, outcome: str | None, active: bool, unsettled: bool
+) -> tuple[RunSummary, ...]:
+    query = _RUNS.format(runs=_UNSETTLED if unsettled else "run")
+    rows = await db.fetch(query, plain(outcome) if outcome else None, active, limit)
     return tuple(
         RunSummary(
             id=RunId(row["id"]),
@@ -105,6 +136,7 @@ async def list_runs(db: "Db", *, limit: int, outcome: str | None, active: bool) 
             ended_at=when(row["ended_at"]),
             outcome=row["outcome"],
             wake_at=when(row["wake_at"]),
+            owner=OwnerId(row["owner"]),
         )
         for row in rows
     )

@@ -21,8 +21,10 @@ from remediator.settings import StoreSettings
 from remediator.storage import codec
 from remediator.storage.folder import Folder
 from remediator.storage.postgres import cut_groups, intake, journal, migrating, outbox, reading, retention, runs
+from remediator.storage.postgres.gathering import Gathering
 from remediator.storage.postgres.links import FAILURES, SCHEMA, Links
 from remediator.storage.postgres.presence import News, Presence
+from remediator.storage.postgres.run_writes import End, Learn, Park, RunWrite, Start, Tell
 from remediator.storage.postgres.writer import Writer
 from remediator.storage.store import (
     FREE,
@@ -67,6 +69,8 @@ class PostgresStore:
         self._metrics = metrics
         self._writer: Writer | None = None
         self._readers: Pool[Record] | None = None
+        self._runs = Gathering(self._find_runs)
+        self._signals = Gathering(self._find_signals)
         self._presence = Presence(self._links)
         self._folder = Folder(settings.directory)
 
@@ -98,11 +102,19 @@ class PostgresStore:
                 await readers.close()
         except FAILURES:
             readers.terminate()
+        await self._runs.close()
+        await self._signals.close()
 
-    async def _write(self, write: "Callable[[Db], Awaitable[T]]") -> T:
+    def _open_writer(self) -> Writer:
         if self._writer is None:
             raise StoreUnavailable("the store is not open")
-        return await self._writer.run(write)
+        return self._writer
+
+    async def _write(self, write: "Callable[[Db], Awaitable[T]]") -> T:
+        return await self._open_writer().run(write)
+
+    async def _make(self, write: RunWrite[T]) -> T:
+        return await self._open_writer().make(write)
 
     async def _read(self, read: "Callable[[Db], Awaitable[T]]") -> T:
         if self._readers is None:
@@ -137,9 +149,7 @@ class PostgresStore:
         return await self._read(read)
 
     async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
-        if self._writer is None:
-            raise StoreUnavailable("the store is not open")
-        accepted = await self._writer.accept(intake.Request(delivery, judge, owner))
+        accepted = await self._open_writer().accept(intake.Request(delivery, judge, owner))
         self._presence.tell(accepted.signalled_runs)
         if owner == FREE and accepted.new_runs:
             self._presence.tell([RunId("")])
@@ -163,42 +173,38 @@ class PostgresStore:
     async def wakes(self) -> tuple[Wake, ...]:
         return await self._read(reading.wakes)
 
+    async def _find_runs(self, ids: Sequence[RunId]) -> "Mapping[str, Record]":
+        return await self._read(partial(reading.find_runs, runs=ids))
+
+    async def _find_signals(self, ids: Sequence[RunId]) -> Mapping[str, list[str]]:
+        return await self._read(partial(reading.find_signals, runs=ids))
+
     async def take(self, run: RunId, owner: OwnerId) -> Run | None:
-        found = await self._read(partial(reading.read_run, run=run))
+        found = await self.read_run(run)
         if found is None or found.owner == owner:
             return found
         return await self._write(partial(runs.claim, run=run, owner=owner, before=found.owner))
 
     async def read_signals(self, run: RunId) -> tuple[Signal, ...]:
-        return await self._read(partial(reading.read_signals, run=run))
+        return reading.signals_of(await self._signals.get(run) or ())
 
     async def learn(self, claim: Claim, entry: Entry) -> None:
-        await self._write(partial(runs.learn, claim=claim, entry=entry, now=self._clock.now()))
+        await self._make(Learn(self._clock.now(), claim, entry))
 
     async def park(self, claim: Claim, entry: Entry, wake_at: datetime | None) -> bool:
-        return await self._write(partial(runs.park, claim=claim, entry=entry, wake_at=wake_at, now=self._clock.now()))
+        return await self._make(Park(self._clock.now(), claim, entry, wake_at))
 
     async def start(self, claim: Claim, entry: Entry, started: Started, reservation: Reservation) -> Refusal | None:
-        now = self._clock.now()
-        try:
-            await self._write(
-                partial(runs.start, claim=claim, entry=entry, started=started, reservation=reservation, now=now)
-            )
-        except runs.Refused as refused:
-            return refused.refusal
-        return None
+        return await self._make(Start(self._clock.now(), claim, entry, started, reservation))
 
     async def end(self, claim: Claim, entry: Entry, ended: Ended, *, keep_locks_until: datetime | None) -> bool:
-        now = self._clock.now()
-        return await self._write(
-            partial(runs.end, claim=claim, entry=entry, ended=ended, keep_locks_until=keep_locks_until, now=now)
-        )
+        return await self._make(End(self._clock.now(), claim, entry, ended, keep_locks_until))
 
     async def settle_late(self, run: RunId, fact: LateFinished, posts: Sequence[Post]) -> None:
         await self._write(partial(runs.settle_late, run=run, fact=fact, posts=posts, now=self._clock.now()))
 
     async def signal(self, run: RunId, signal: Signal) -> bool:
-        stored = await self._write(partial(runs.signal, run=run, signal=signal, now=self._clock.now()))
+        stored = await self._make(Tell(self._clock.now(), run, signal))
         if stored:
             self._presence.tell([run])
         return stored
@@ -242,12 +248,14 @@ class PostgresStore:
         return await self._read(outbox.state)
 
     async def read_run(self, run: RunId) -> Run | None:
-        return await self._read(partial(reading.read_run, run=run))
+        row = await self._runs.get(run)
+        return None if row is None else reading.run_of(row)
 
     async def list_runs(
-        self, *, limit: int, outcome: str | None = None, active: bool = False
+        self, *, limit: int, outcome: str | None = None, active: bool = False, unsettled: bool = False
     ) -> tuple[RunSummary, ...]:
-        return await self._read(partial(reading.list_runs, limit=limit, outcome=outcome, active=active))
+        look = partial(reading.list_runs, limit=limit, outcome=outcome, active=active, unsettled=unsettled)
+        return await self._read(look)
 
     async def newest_occurrence(self, fingerprint: str) -> Occurrence | None:
         found = await self._read(partial(reading.newest_occurrences, fingerprints=(fingerprint,)))

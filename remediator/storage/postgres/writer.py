@@ -1,8 +1,9 @@
 """One connection that writes, and lets everything that has arrived share a commit (group commit).
 
-A write is a function of the connection. They are made one after the other in one transaction, and answered after its
-commit. Where the server refuses one of them, the transaction is taken back and each is made again by itself, so that
-one that fails spoils nobody else's. A connection that is lost is made anew for the next writes.
+A write is a function of the connection; or data, where it is one to a run: those that follow each other are made
+together. All of a batch share one transaction, and are answered after its commit. Where the server refuses one of them,
+the transaction is taken back and each is made again by itself, so that one that fails spoils nobody else's. A
+connection that is lost is made anew for the next writes.
 
 A connection can also be lost while a commit is under way, and then nobody knows whether it was carried out. Those who
 wait are answered when the server can be asked, by the number of the transaction.
@@ -11,18 +12,19 @@ wait are answered when the server can be asked, by the number of the transaction
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from asyncpg import InFailedSQLTransactionError, PostgresError
 
-from remediator.errors import RemediatorError, StoreUnavailable
+from remediator.errors import StoreUnavailable
 from remediator.kit import failpoints
 from remediator.kit.metrics import Metrics
 from remediator.model.occurrence import Accepted
-from remediator.storage.postgres import intake
+from remediator.storage.postgres import intake, run_writes
 from remediator.storage.postgres.links import FAILURES, Links, is_outage, is_race
-from remediator.storage.postgres.runs import Refused
+from remediator.storage.postgres.run_writes import RunWrite
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -51,7 +53,7 @@ class _Unsure(Exception):  # noqa: N818 - it never leaves this module
 class _Job:
     """A write or a delivery, and who waits for it."""
 
-    work: "Write[Any] | intake.Request"
+    work: "Write[Any] | RunWrite[Any] | intake.Request"
     future: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     result: Any = None
     error: BaseException | None = None
@@ -84,6 +86,11 @@ class Writer:
 
     async def run(self, write: Write[T]) -> T:
         """Have `write` committed; its result, or its error, once that is on disk."""
+        result: T = await self._hand_in(_Job(write))
+        return result
+
+    async def make(self, write: RunWrite[T]) -> T:
+        """Have a write to a run committed, together with others that have come; its result, or its error."""
         result: T = await self._hand_in(_Job(write))
         return result
 
@@ -170,10 +177,10 @@ class Writer:
         db = await self._connected()
         await db.execute("BEGIN")
         self._number = await db.fetchval(_NUMBER)
-        await self._accept(db, [job for job in batch if isinstance(job.work, intake.Request)])
-        for job in batch:
-            if not isinstance(job.work, intake.Request):
-                await _attempt(db, job, job.work)
+        await _accept(db, [job for job in batch if isinstance(job.work, intake.Request)])
+        rest = [job for job in batch if not isinstance(job.work, intake.Request)]
+        for are_to_runs, jobs in groupby(rest, lambda job: isinstance(job.work, RunWrite)):
+            await (_make_together if are_to_runs else _make_one_by_one)(db, list(jobs))
         failpoints.hit("store.commit.before")
         try:
             done = await db.execute("COMMIT")
@@ -184,16 +191,6 @@ class Writer:
         failpoints.hit("store.commit.after")
         if done != "COMMIT":  # the server answers so, without an error, where a statement before it had failed
             raise InFailedSQLTransactionError(f"the server answered {done} to a commit")
-
-    async def _accept(self, db: "Connection", jobs: Sequence[_Job]) -> None:
-        requests = [job.work for job in jobs if isinstance(job.work, intake.Request)]
-        if not requests:
-            return
-        for job, outcome in zip(jobs, await intake.accept_all(db, requests), strict=True):
-            if isinstance(outcome, Exception):
-                job.result, job.error = None, outcome
-            else:
-                job.result, job.error = outcome, None
 
     def _answer(self, batch: Sequence[_Job], error: BaseException | None = None) -> None:
         for job in batch:
@@ -255,10 +252,24 @@ class Writer:
             db.terminate()
 
 
-async def _attempt(db: "Connection", job: _Job, write: "Write[Any]") -> None:
-    """One write. What it refuses by itself has written nothing, and the transaction goes on."""
-    job.result = job.error = None
-    try:
-        job.result = await write(db)
-    except (RemediatorError, Refused) as error:
-        job.error = error
+async def _accept(db: "Connection", jobs: Sequence[_Job]) -> None:
+    requests = [job.work for job in jobs if isinstance(job.work, intake.Request)]
+    if requests:
+        _note(jobs, await intake.accept_all(db, requests))
+
+
+async def _make_together(db: "Connection", jobs: Sequence[_Job]) -> None:
+    _note(jobs, await run_writes.make_all(db, [job.work for job in jobs if isinstance(job.work, RunWrite)]))
+
+
+async def _make_one_by_one(db: "Connection", jobs: Sequence[_Job]) -> None:
+    for job in jobs:
+        if callable(job.work):
+            _note([job], [await job.work(db)])
+
+
+def _note(jobs: Sequence[_Job], outcomes: Sequence[Any]) -> None:
+    """What was refused by itself has written nothing, and the transaction goes on."""
+    for job, outcome in zip(jobs, outcomes, strict=True):
+        is_error = isinstance(outcome, Exception)
+        job.result, job.error = (None, outcome) if is_error else (outcome, None)

@@ -1,147 +1,95 @@
-"""The writes of intake: alerts become occurrences, and occurrences become runs, in one transaction.
+"""The writes of intake: alerts become occurrences, and occurrences become runs.
 
-An alert of a group joins the run of its rule that the group has already, if there is one that it may join.
+All deliveries of a commit are written together, set by set: what they change is worked out in `storage/changes.py`.
+Called by the writer, inside its transaction.
 """
 
+import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Iterable, Sequence
 
-from remediator.model.alert import Alert, Delivery
-from remediator.model.ids import OccurrenceId, OwnerId, RuleId, RunId
-from remediator.model.message import PARENT, Post
-from remediator.model.occurrence import Accepted, Closing, Doubt, Judge, NewRun, Occurrence, Opening, Verdict
-from remediator.model.run import Joined, Resolved
-from remediator.storage import codec
-from remediator.storage.sqlite import cut_groups, outbox, reading, runs
+from remediator.model.ids import OccurrenceId
+from remediator.model.occurrence import Accepted
+from remediator.storage import changes
+from remediator.storage.changes import Changes, Judged, Request
+from remediator.storage.sqlite import cut_groups, reading
 
-_TOLD_BY_NAME = 5  # alerts of one signal that joins carry their labels, and so many signals of one run
+_MEMBERS = "SELECT occurrence, run FROM member WHERE occurrence IN (SELECT value FROM json_each(?))"
+_RUNS = """
+    SELECT id, rule, open_group, open_alerts, signals FROM run WHERE id IN (SELECT value FROM json_each(?))
+"""
+_RUN_OF_GROUP = "SELECT id, rule, open_group, open_alerts, signals FROM run WHERE rule = ? AND open_group = ?"
 
-
-@dataclass(slots=True)
-class _Intake:
-    """What one delivery has led to so far."""
-
-    created: list[tuple[RunId, RuleId]] = field(default_factory=list)
-    signalled: list[RunId] = field(default_factory=list)
-    joined: dict[RunId, list[Alert]] = field(default_factory=dict)
-
-
-def accept(db: sqlite3.Connection, *, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
-    rulings = []
-    done = _Intake()
-    for alert in delivery.alerts:
-        known = reading.newest_occurrence(db, alert.fingerprint)
-        verdict = judge(alert, known)
-        rulings.append(verdict.ruling)
-        if known is not None:
-            done.signalled += _change_known(db, known, alert, verdict, delivery)
-        if verdict.open is not None:
-            _open(db, verdict.open, alert, delivery, owner, done)
-    if delivery.cut_group is not None:
-        cut_groups.note(db, delivery.cut_group)
-    for run, alerts in done.joined.items():
-        _tell_joined(db, run, alerts, delivery.received_at)
-    return Accepted(tuple(rulings), tuple(done.created), (*done.signalled, *done.joined))
+# The parameters are numbered as the columns of the rows.
+_CHANGE_OCCURRENCES = """
+    UPDATE occurrence SET starts_at = ?2, annotations = ?3, heard_at = ?4, closed_at = ?5,
+        closing = coalesce(?6, closing), ends_at = ?7, doubt = ?9, doubt_until = ?10 WHERE id = ?1
+"""
+_OPEN_OCCURRENCES = """
+    INSERT INTO occurrence (id, starts_at, annotations, heard_at, closed_at, closing, ends_at, doubt, doubt_until,
+        fingerprint, labels, receiver, opened_at)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9, ?10, ?11, ?12, ?13, ?14)
+"""
+_CHANGE_RUNS = """
+    UPDATE run SET open_alerts = ?2, open_group = CASE WHEN ?3 THEN NULL ELSE open_group END, signals = ?4,
+        wake_at = coalesce(min(wake_at, ?5), ?5, wake_at)
+    WHERE id = ?1
+"""
+_CREATE_RUNS = """
+    INSERT INTO run (id, rule, rule_digest, occurrence, alert, alertname, summary, channel, owner, epoch, created_at,
+        priority, signals, wake_at, open_group, open_alerts)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_ADD_MEMBERS = "INSERT INTO member (occurrence, rule, run) VALUES (?, ?, ?)"
+_ADD_SIGNALS = "INSERT INTO signal (run, body) VALUES (?1, ?3)"
+_ADD_POSTS = "INSERT INTO post (run, key, channel, message, queued_at) VALUES (?, ?, ?, ?, ?)"
 
 
-def _change_known(
-    db: sqlite3.Connection, known: Occurrence, alert: Alert, verdict: Verdict, delivery: Delivery
-) -> list[RunId]:
-    now = codec.to_us(delivery.received_at)
-    if verdict.hear:
-        starts_at = alert.starts_at if alert.is_start_known else known.starts_at
-        db.execute(
-            "UPDATE occurrence SET starts_at = ?, annotations = ?, heard_at = ? WHERE id = ?",
-            (codec.to_us(starts_at), codec.write_mapping(alert.annotations), now, known.id),
-        )
-    if verdict.doubt is not None or verdict.drop_doubt:
-        _set_doubt(db, known.id, verdict.doubt)
-    if verdict.close is None:
-        return []
-    ends_at = codec.to_us(alert.ends_at) if alert.ends_at is not None else None
-    closed = db.execute(
-        "UPDATE occurrence SET closed_at = ?, closing = ?, ends_at = ? WHERE id = ? AND closed_at IS NULL",
-        (now, verdict.close, ends_at, known.id),
-    )
-    if not closed.rowcount:
-        return []
-    word = Resolved(at=delivery.received_at, ends_at=alert.ends_at, missed=verdict.close is Closing.RESOLVE_MISSED)
-    return runs.resolve(db, occurrence=known.id, resolved=word, now=delivery.received_at)
+def accept_all(db: sqlite3.Connection, requests: Sequence[Request]) -> list[Accepted | Exception]:
+    """What each delivery has led to; or what its judge raised, and then nothing of that delivery is written."""
+    newest = reading.newest_occurrences(db, (a.fingerprint for request in requests for a in request.delivery.alerts))
+    judged = [changes.judge_all(request, newest) for request in requests]
+    made = _load_runs(db, [one for alerts in judged if not isinstance(alerts, Exception) for one in alerts])
+    results = [
+        alerts if isinstance(alerts, Exception) else made.apply(request, alerts)
+        for request, alerts in zip(requests, judged, strict=True)
+    ]
+    _write(db, made)
+    return results
 
 
-def _set_doubt(db: sqlite3.Connection, occurrence: OccurrenceId, doubt: Doubt | None) -> None:
-    db.execute(
-        "UPDATE occurrence SET doubt = ?, doubt_until = ? WHERE id = ?",
-        (codec.write_doubt(doubt), codec.to_us(doubt.until), occurrence) if doubt else (None, None, occurrence),
-    )
+def _load_runs(db: sqlite3.Connection, judged: Iterable[Judged]) -> Changes:
+    """The runs that occurrences may leave or join."""
+    made = Changes()
+    closed, groups = made.touched(judged)
+    if closed:
+        _load_runs_of(db, closed, made)
+    for group in groups:
+        for row in db.execute(_RUN_OF_GROUP, group):
+            made.know_run(*row)
+    return made
 
 
-def _open(
-    db: sqlite3.Connection, opening: Opening, alert: Alert, delivery: Delivery, owner: OwnerId, done: _Intake
-) -> None:
-    now = codec.to_us(delivery.received_at)
-    db.execute(
-        "INSERT INTO occurrence (id, fingerprint, labels, annotations, receiver, starts_at, opened_at, heard_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            opening.occurrence,
-            alert.fingerprint,
-            codec.write_mapping(alert.labels),
-            codec.write_mapping(alert.annotations),
-            delivery.receiver,
-            codec.to_us(alert.starts_at),
-            now,
-            now,
-        ),
-    )
-    body = codec.write_alert(alert) if opening.runs else ""
-    for new in opening.runs:
-        run = runs.join(db, rule=new.rule, group=new.group) if new.group else None
-        if run is None:
-            run = new.id
-            _create(db, new, opening.occurrence, alert, body, owner, now)
-            outbox.queue(db, run, new.channel, [Post(PARENT, new.first_message)], now)
-            done.created.append((run, new.rule))
-        else:
-            done.joined.setdefault(run, []).append(alert)
-        db.execute("INSERT INTO member (occurrence, rule, run) VALUES (?, ?, ?)", (opening.occurrence, new.rule, run))
+def _load_runs_of(db: sqlite3.Connection, closed: Sequence[OccurrenceId], made: Changes) -> None:
+    members = db.execute(_MEMBERS, (json.dumps(closed),)).fetchall()
+    for member in members:
+        made.know_member(*member)
+    for row in db.execute(_RUNS, (json.dumps([run for _, run in members]),)):
+        made.know_run(*row)
 
 
-def _tell_joined(db: sqlite3.Connection, run: RunId, alerts: Sequence[Alert], at: datetime) -> None:
-    """One signal for all that have joined a run. Only so many labels as are told: a storm must not fill the run."""
-    told = db.execute("SELECT signals FROM run WHERE id = ?", (run,)).fetchone()["signals"]
-    labels = tuple(alert.labels for alert in alerts[:_TOLD_BY_NAME]) if told < _TOLD_BY_NAME else ()
-    runs.signal(db, run=run, signal=Joined(at, len(alerts), labels), now=at)
-
-
-def _create(
-    db: sqlite3.Connection,
-    new: NewRun,
-    occurrence: OccurrenceId,
-    alert: Alert,
-    body: str,
-    owner: OwnerId,
-    now: int,
-) -> None:
-    db.execute(
-        "INSERT INTO run (id, rule, rule_digest, occurrence, alert, alertname, summary, channel, owner, epoch,"
-        " signals, wake_at, created_at, open_group, open_alerts, priority)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 1, 0, ?, ?, ?, 1, ?)",
-        (
-            new.id,
-            new.rule,
-            new.rule_digest,
-            occurrence,
-            body,
-            alert.name,
-            new.summary,
-            new.channel,
-            owner,
-            now,
-            now,
-            new.group or None,
-            new.priority,
-        ),
-    )
+def _write(db: sqlite3.Connection, made: Changes) -> None:
+    """What leaves comes before what takes its place: one occurrence of an alert is open, and one run of a group."""
+    for statement, rows in (
+        (_CHANGE_OCCURRENCES, made.changed_occurrences),
+        (_OPEN_OCCURRENCES, made.opened_occurrences),
+        (_CHANGE_RUNS, made.changed_runs),
+        (_CREATE_RUNS, made.created_runs),
+        (_ADD_MEMBERS, made.members),
+        (_ADD_SIGNALS, made.signals),
+        (_ADD_POSTS, made.posts),
+    ):
+        if rows:
+            db.executemany(statement, rows)
+    for group in made.cut_groups:
+        cut_groups.note(db, group)

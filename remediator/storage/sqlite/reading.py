@@ -1,6 +1,8 @@
 """What is read from the tables, as the model's values. Shared by the reading thread and by writes that look first."""
 
+import json
 import sqlite3
+from collections.abc import Iterable
 from datetime import datetime
 
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
@@ -9,7 +11,7 @@ from remediator.model.priority import Priority
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.storage import codec
 from remediator.storage.brief import in_short
-from remediator.storage.store import Wake
+from remediator.storage.store import SEARCHED, Wake
 
 
 def when(us: int | None) -> datetime | None:
@@ -48,13 +50,28 @@ def wakes(db: sqlite3.Connection) -> tuple[Wake, ...]:
     return tuple(Wake(RunId(row["id"]), codec.from_us(row["wake_at"]), Priority(row["priority"])) for row in rows)
 
 
-def list_runs(db: sqlite3.Connection, *, limit: int, outcome: str | None, active: bool) -> tuple[RunSummary, ...]:
-    rows = db.execute(
-        "SELECT id, rule, alertname, created_at, ended_at, outcome, wake_at FROM run"
-        " WHERE (:outcome IS NULL OR outcome = :outcome) AND (NOT :active OR ended_at IS NULL)"
-        " ORDER BY created_at DESC, id DESC LIMIT :limit",
-        {"outcome": outcome, "active": active, "limit": limit},
+_RUNS = """
+    SELECT id, rule, alertname, created_at, ended_at, outcome, wake_at, owner FROM {runs}
+    WHERE (:outcome IS NULL OR outcome = :outcome) AND (NOT :active OR ended_at IS NULL)
+    ORDER BY created_at DESC, id DESC LIMIT :limit
+"""
+# A quotation mark inside of a text has a backslash before it, so that no text can pass for a status.
+_UNSETTLED = f"""(
+    SELECT * FROM (SELECT * FROM run ORDER BY created_at DESC LIMIT {SEARCHED}) AS newest WHERE EXISTS (
+        SELECT 1 FROM fact AS f WHERE f.run = newest.id AND f.kind = 'finished' AND f.body LIKE '%"status":"unknown"%'
+            AND NOT EXISTS (
+                SELECT 1 FROM fact AS known WHERE known.run = f.run AND known.step = f.step
+                    AND known.attempt = f.attempt AND known.kind IN ('late_finished', 'settled')
+            )
     )
+)"""  # noqa: S608 - a constant of ours
+
+
+def list_runs(
+    db: sqlite3.Connection, *, limit: int, outcome: str | None, active: bool, unsettled: bool
+) -> tuple[RunSummary, ...]:
+    query = _RUNS.format(runs=_UNSETTLED if unsettled else "run")
+    rows = db.execute(query, {"outcome": outcome, "active": active, "limit": limit})
     return tuple(
         RunSummary(
             id=RunId(row["id"]),
@@ -64,6 +81,7 @@ def list_runs(db: sqlite3.Connection, *, limit: int, outcome: str | None, active
             ended_at=when(row["ended_at"]),
             outcome=row["outcome"],
             wake_at=when(row["wake_at"]),
+            owner=OwnerId(row["owner"]),
         )
         for row in rows
     )
@@ -83,6 +101,20 @@ def newest_occurrence(db: sqlite3.Connection, fingerprint: str) -> Occurrence | 
         (fingerprint,),
     ).fetchone()
     return None if row is None else _occurrence(row)
+
+
+_NEWEST = f"""
+    {_OCCURRENCE} WHERE o.rowid IN (
+        SELECT (SELECT rowid FROM occurrence WHERE fingerprint = asked.value ORDER BY rowid DESC LIMIT 1)
+        FROM json_each(?) AS asked
+    )
+"""  # noqa: S608 - a constant of ours
+
+
+def newest_occurrences(db: sqlite3.Connection, fingerprints: Iterable[str]) -> dict[str, Occurrence]:
+    """The newest occurrence of each alert that has one."""
+    rows = db.execute(_NEWEST, (json.dumps(list(set(fingerprints))),))
+    return {found.fingerprint: found for found in map(_occurrence, rows)}
 
 
 def list_occurrences(db: sqlite3.Connection, *, limit: int, only_open: bool) -> tuple[Occurrence, ...]:

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from remediator.errors import Fenced
 from remediator.model.facts import Ended, Fact, LateFinished, Started
-from remediator.model.ids import OccurrenceId, OwnerId, RuleId, RunId
+from remediator.model.ids import OwnerId, RunId
 from remediator.model.message import Post
 from remediator.model.outcome import Reason
-from remediator.model.run import Resolved, Run, Signal
+from remediator.model.run import Run, Signal
 from remediator.storage import codec
 from remediator.storage.holding import busy
 from remediator.storage.sqlite import journal, outbox, reading
@@ -30,13 +30,13 @@ def take_over(db: sqlite3.Connection, *, run: RunId, owner: OwnerId) -> Run | No
 
 
 def learn(db: sqlite3.Connection, *, claim: Claim, entry: Entry, now: datetime) -> None:
-    _fence(db, claim)
-    _add(db, claim.run, entry, now)
+    channel, _ = _fence(db, claim)
+    _add(db, claim.run, channel, entry, now)
 
 
 def park(db: sqlite3.Connection, *, claim: Claim, entry: Entry, wake_at: datetime | None, now: datetime) -> bool:
-    unread = _fence(db, claim)
-    _add(db, claim.run, entry, now)
+    channel, unread = _fence(db, claim)
+    _add(db, claim.run, channel, entry, now)
     due = now if unread else wake_at
     db.execute("UPDATE run SET wake_at = ? WHERE id = ?", (codec.to_us(due) if due else None, claim.run))
     return not unread
@@ -51,7 +51,8 @@ def start(
     reservation: Reservation,
     now: datetime,
 ) -> None:
-    if _fence(db, claim) and _has_news(db, claim):
+    channel, unread = _fence(db, claim)
+    if unread and _has_news(db, claim):
         raise Refused(Refusal(Reason.SIGNALLED))
     for target in sorted(reservation.locks):
         _lock(db, claim.run, target, now)
@@ -59,7 +60,7 @@ def start(
     if refusal is not None:
         raise Refused(refusal)
     journal.enter(db, reservation.changes)
-    _add(db, claim.run, entry, now)
+    _add(db, claim.run, channel, entry, now)
     _add_facts(db, claim.run, [started])
 
 
@@ -84,8 +85,8 @@ def end(
     keep_locks_until: datetime | None,
     now: datetime,
 ) -> bool:
-    unread = _fence(db, claim)
-    _add(db, claim.run, entry, now)
+    channel, unread = _fence(db, claim)
+    _add(db, claim.run, channel, entry, now)
     db.execute(
         "UPDATE run SET ended_at = coalesce(ended_at, ?), outcome = ?, wake_at = ?, open_group = NULL WHERE id = ?",
         (codec.to_us(ended.at), ended.outcome, codec.to_us(now) if unread else None, claim.run),
@@ -100,10 +101,9 @@ def end(
 def settle_late(
     db: sqlite3.Connection, *, run: RunId, fact: LateFinished, posts: Sequence[Post], now: datetime
 ) -> None:
-    if db.execute("SELECT 1 FROM run WHERE id = ?", (run,)).fetchone() is None:
-        return
-    _add_facts(db, run, [fact])
-    _queue(db, run, posts, now)
+    row = db.execute("SELECT channel FROM run WHERE id = ?", (run,)).fetchone()
+    if row is not None:
+        _add(db, run, row["channel"], Entry([fact], posts), now)
 
 
 def signal(db: sqlite3.Connection, *, run: RunId, signal: Signal, now: datetime) -> bool:
@@ -116,39 +116,19 @@ def signal(db: sqlite3.Connection, *, run: RunId, signal: Signal, now: datetime)
     return bool(changed.rowcount)
 
 
-def join(db: sqlite3.Connection, *, rule: RuleId, group: str) -> RunId | None:
-    """Count one more open occurrence to the run of that group that may be joined, if there is one."""
-    rows = db.execute(
-        "UPDATE run SET open_alerts = open_alerts + 1 WHERE rule = ? AND open_group = ? RETURNING id", (rule, group)
-    ).fetchall()
-    return RunId(rows[0]["id"]) if rows else None
-
-
-def resolve(db: sqlite3.Connection, *, occurrence: OccurrenceId, resolved: Resolved, now: datetime) -> list[RunId]:
-    """Signal it to the runs of which this was the last open occurrence; from then on none may join them."""
-    rows = db.execute(
-        "UPDATE run SET open_alerts = open_alerts - 1, signals = signals + (open_alerts = 1),"
-        " wake_at = CASE WHEN open_alerts = 1 THEN min(coalesce(wake_at, :now), :now) ELSE wake_at END,"
-        " open_group = CASE WHEN open_alerts = 1 THEN NULL ELSE open_group END"
-        " WHERE id IN (SELECT run FROM member WHERE occurrence = :occurrence) RETURNING id, open_alerts",
-        {"now": codec.to_us(now), "occurrence": occurrence},
-    ).fetchall()
-    over = [RunId(row["id"]) for row in rows if row["open_alerts"] == 0]
-    for run in over:
-        _leave_word(db, run, resolved)
-    return over
-
-
 def _leave_word(db: sqlite3.Connection, run: RunId, signal: Signal) -> None:
     db.execute("INSERT INTO signal (run, body) VALUES (?, ?)", (run, codec.write_signal(signal)))
 
 
-def _fence(db: sqlite3.Connection, claim: Claim) -> bool:
-    """Whether there are signals that the owner has not read. Raises Fenced where the run is another's now."""
-    row = db.execute("SELECT owner, epoch, signals FROM run WHERE id = ?", (claim.run,)).fetchone()
+def _fence(db: sqlite3.Connection, claim: Claim) -> tuple[str, bool]:
+    """The run's channel, and whether there are signals that the owner has not read.
+
+    Raises Fenced where the run is another's now.
+    """
+    row = db.execute("SELECT owner, epoch, signals, channel FROM run WHERE id = ?", (claim.run,)).fetchone()
     if row is None or (row["owner"], row["epoch"]) != (claim.owner, claim.epoch):
         raise Fenced(f"run {claim.run} belongs to another owner now")
-    return bool(row["signals"] > claim.signals_read)
+    return row["channel"], row["signals"] > claim.signals_read
 
 
 def _has_news(db: sqlite3.Connection, claim: Claim) -> bool:
@@ -162,9 +142,9 @@ def _has_news(db: sqlite3.Connection, claim: Claim) -> bool:
     return bool(unread["n"])
 
 
-def _add(db: sqlite3.Connection, run: RunId, entry: Entry, now: datetime) -> None:
+def _add(db: sqlite3.Connection, run: RunId, channel: str, entry: Entry, now: datetime) -> None:
     _add_facts(db, run, entry.facts)
-    _queue(db, run, entry.posts, now)
+    outbox.queue(db, run, channel, entry.posts, codec.to_us(now))
     journal.note_endings(db, run, entry.endings)
 
 
@@ -173,9 +153,3 @@ def _add_facts(db: sqlite3.Connection, run: RunId, facts: Iterable[Fact]) -> Non
         "INSERT INTO fact (run, step, attempt, kind, body) VALUES (?, ?, ?, ?, ?)",
         [(run, *fact.key, fact.kind, codec.write_fact(fact)) for fact in facts],
     )
-
-
-def _queue(db: sqlite3.Connection, run: RunId, posts: Sequence[Post], now: datetime) -> None:
-    if posts:
-        channel = db.execute("SELECT channel FROM run WHERE id = ?", (run,)).fetchone()["channel"]
-        outbox.queue(db, run, channel, posts, codec.to_us(now))

@@ -22,18 +22,9 @@ from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.model.stop import Stop, StopKind
 from remediator.storage import codec
+from remediator.storage.changes import Request
 from remediator.storage.folder import Folder
-from remediator.storage.sqlite import (
-    cut_groups,
-    intake,
-    integrity,
-    journal,
-    migrating,
-    outbox,
-    reading,
-    retention,
-    runs,
-)
+from remediator.storage.sqlite import cut_groups, integrity, journal, migrating, outbox, reading, retention, runs
 from remediator.storage.sqlite.writer import Writer
 from remediator.storage.store import (
     Claim,
@@ -128,10 +119,10 @@ class SqliteStore:
         if self._folder is not None:
             self._folder.release()
 
-    async def _write(self, write: Callable[[sqlite3.Connection], T], *, alerts: int = 0) -> T:
+    async def _write(self, write: Callable[[sqlite3.Connection], T]) -> T:
         if self._writer is None:
             raise StoreUnavailable("the store is not open")
-        return await self._writer.run(write, alerts=alerts)
+        return await self._writer.run(write)
 
     async def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         if self._reader is None:
@@ -178,8 +169,9 @@ class SqliteStore:
         return await self._read(read)
 
     async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
-        write = partial(intake.accept, delivery=delivery, judge=judge, owner=owner)
-        return await self._write(write, alerts=len(delivery.alerts))
+        if self._writer is None:
+            raise StoreUnavailable("the store is not open")
+        return await self._writer.accept(Request(delivery, judge, owner))
 
     async def due_doubts(self, at: datetime, limit: int, *, sent_again: bool = False) -> tuple[Occurrence, ...]:
         return await self._read(partial(reading.due_doubts, at=at, limit=limit, sent_again=sent_again))
@@ -290,9 +282,10 @@ class SqliteStore:
         return await self._read(partial(reading.read_run, run=run))
 
     async def list_runs(
-        self, *, limit: int, outcome: str | None = None, active: bool = False
+        self, *, limit: int, outcome: str | None = None, active: bool = False, unsettled: bool = False
     ) -> tuple[RunSummary, ...]:
-        return await self._read(partial(reading.list_runs, limit=limit, outcome=outcome, active=active))
+        look = partial(reading.list_runs, limit=limit, outcome=outcome, active=active, unsettled=unsettled)
+        return await (self._find(look) if unsettled else self._read(look))
 
     async def newest_occurrence(self, fingerprint: str) -> Occurrence | None:
         return await self._read(partial(reading.newest_occurrence, fingerprint=fingerprint))

@@ -1,20 +1,24 @@
 """One thread that owns the writing connection and lets everything that has arrived share a commit (group commit).
 
-A write is a function of the connection. Each has its own savepoint, so one that fails spoils nobody else's; its
-result is given out only after the commit is on disk. The thread never waits for the event loop.
+The deliveries of a batch go first, together; where that fails because of one of them, each by itself. The other writes
+are functions of the connection, made one after the other. Each has its own savepoint, so one that fails spoils nobody
+else's; its result is given out only after the commit is on disk. The thread never waits for the event loop.
 """
 
 import asyncio
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from remediator.errors import StoreUnavailable
 from remediator.kit import failpoints
 from remediator.kit.metrics import Metrics
+from remediator.model.occurrence import Accepted
+from remediator.storage.changes import Request
+from remediator.storage.sqlite import intake
 
 T = TypeVar("T")
 Write = Callable[[sqlite3.Connection], T]
@@ -25,7 +29,9 @@ _MOST_ALERTS = 2000  # of all deliveries that share a commit, unless one alone h
 
 @dataclass(slots=True, eq=False)
 class _Job:
-    write: Write[Any]
+    """A write or a delivery, and who waits for it."""
+
+    work: Write[Any] | Request
     future: "asyncio.Future[Any]"
     loop: asyncio.AbstractEventLoop
     alerts: int
@@ -42,7 +48,7 @@ class _Job:
 
 
 class Writer:
-    """Takes writes from the event loop and commits them in batches, in the order in which they came."""
+    """Commits writes in batches, in the order in which they came; the deliveries of a batch go first, together."""
 
     def __init__(self, connection: sqlite3.Connection, metrics: Metrics) -> None:
         self._connection = connection
@@ -52,13 +58,21 @@ class Writer:
         self._thread = threading.Thread(target=self._work, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, write: Write[T], *, alerts: int = 0) -> T:
-        """Have `write` committed; its result, or its error, once that is on disk. `alerts`: how many it accepts."""
-        loop = asyncio.get_running_loop()
-        job = _Job(write, loop.create_future(), loop, alerts)
-        self._jobs.put(job)
-        result: T = await job.future
+    async def run(self, write: Write[T]) -> T:
+        """Have `write` committed; its result, or its error, once that is on disk."""
+        result: T = await self._hand_in(write, 0)
         return result
+
+    async def accept(self, request: Request) -> Accepted:
+        """Have a delivery committed, together with others that have come."""
+        result: Accepted = await self._hand_in(request, len(request.delivery.alerts))
+        return result
+
+    def _hand_in(self, work: Write[Any] | Request, alerts: int) -> "asyncio.Future[Any]":
+        loop = asyncio.get_running_loop()
+        job = _Job(work, loop.create_future(), loop, alerts)
+        self._jobs.put(job)
+        return job.future
 
     def close(self) -> None:
         """Commit what was handed in, and end the thread. Blocks."""
@@ -99,8 +113,12 @@ class Writer:
     def _commit(self, batch: list[_Job]) -> None:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            deliveries = [(job, job.work) for job in batch if isinstance(job.work, Request)]
+            if deliveries:
+                self._accept(deliveries)
             for job in batch:
-                self._attempt(job)
+                if not isinstance(job.work, Request):
+                    self._attempt(job, job.work)
             failpoints.hit("store.commit.before")
             self._connection.execute("COMMIT")
             failpoints.hit("store.commit.after")
@@ -110,17 +128,50 @@ class Writer:
             self._metrics.store_commits.inc()
             self._metrics.store_writes.inc(len(batch))
 
-    def _attempt(self, job: _Job) -> None:
-        """One write in its savepoint. An error that took the whole transaction with it is raised for all."""
+    def _accept(self, deliveries: Sequence[tuple[_Job, Request]]) -> None:
+        """All of them in one savepoint; where that fails because of one of them, each in its own."""
+        requests = [request for _, request in deliveries]
+        try:
+            outcomes = self._apart(lambda db: intake.accept_all(db, requests))
+        except Exception as error:
+            if not self._connection.in_transaction:
+                raise
+            if len(deliveries) == 1:
+                deliveries[0][0].error = _ours(error)
+                return
+            for delivery in deliveries:
+                self._accept([delivery])
+            return
+        for (job, _), outcome in zip(deliveries, outcomes, strict=True):
+            if isinstance(outcome, Exception):
+                job.error = _ours(outcome)
+            else:
+                job.result = outcome
+
+    def _attempt(self, job: _Job, write: Write[Any]) -> None:
+        try:
+            job.result = self._apart(write)
+        except Exception as error:
+            if not self._connection.in_transaction:
+                raise
+            job.error = _ours(error)
+
+    def _apart(self, write: Write[T]) -> T:
+        """Make a write in a savepoint of its own. What it raises goes on; what it had written is taken back then.
+
+        Some errors take the whole transaction with them, those before this write included: then there is none any more.
+        """
         self._connection.execute("SAVEPOINT one")
         try:
-            job.result = job.write(self._connection)
+            result = write(self._connection)
         except Exception as error:
             if not self._connection.in_transaction:
                 raise sqlite3.OperationalError(f"the transaction was lost: {error}") from error
             self._connection.execute("ROLLBACK TO one")
-            job.error = _ours(error)
+            self._connection.execute("RELEASE one")
+            raise
         self._connection.execute("RELEASE one")
+        return result
 
     def _give_up(self, batch: list[_Job], error: Exception) -> None:
         if self._connection.in_transaction:

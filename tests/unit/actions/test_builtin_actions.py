@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from remediator.actions import command, docker, http, postgres, prometheus, redis, tcp
 from remediator.clients import Clients
+from remediator.documents import fields_of
 from remediator.errors import Failed, NotAllowed, OutcomeUnknown
 from remediator.kit.clock import SystemClock
 from remediator.model.ids import StepId
@@ -118,7 +119,7 @@ def test_all_are_found_by_their_entry_points() -> None:
 @pytest.mark.parametrize("action", _ALL, ids=lambda action: action.name)
 def test_each_field_and_action_is_documented(action: Action) -> None:
     """The docs and the editor show these sentences."""
-    fields = {**action.params.model_fields, **action.result.model_fields}
+    fields = {**fields_of(action.params), **fields_of(action.result)}
 
     assert [] == [name for name, field in fields.items() if not field.description]
     assert action.sentence.endswith(".")

@@ -15,6 +15,7 @@ from remediator.actions import files
 from remediator.actions.counting import Counted
 from remediator.clients import Clients
 from remediator.clients.files import Found
+from remediator.documents import fields_of
 from remediator.errors import Failed, NotAllowed, RemediatorError, TargetGone
 from remediator.kit.clock import SystemClock
 from remediator.model.ids import StepId
@@ -61,7 +62,7 @@ def test_all_are_installed_and_documented() -> None:
 
     assert all(found[action.name] is action for action in _ALL)
     for action in _ALL:
-        fields = {**action.params.model_fields, **action.result.model_fields}
+        fields = {**fields_of(action.params), **fields_of(action.result)}
         assert [] == [name for name, field in fields.items() if not field.description]
 
 

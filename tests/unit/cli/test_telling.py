@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from remediator.cli.telling import state_of, table, tell_run
+from remediator.cli.telling import list_runs, state_of, table, tell_run
 
 STEP = {
     "id": "remediate.0.0",
@@ -52,6 +52,17 @@ RUN: dict[str, Any] = {
         {"at": "2026-01-31T12:00:04Z", "kind": "decision", "text": "approved by am", "reason": "I looked"},
     ],
 }
+
+
+def test_the_process_that_has_a_run_is_told() -> None:
+    """Whose log to read, where several work on one store."""
+    owner = {"id": "d5b63g7mjuf7c480", "host": "vm-3"}
+    line = {"created_at": "2026-01-31T12:00:00Z", "alertname": "Down"}
+    listed = list(list_runs([{**RUN, **line, "owner": owner}, {**RUN, **line, "owner": None}]))
+
+    assert "Process  vm-3 d5b63g7mjuf7c480" in tell_run({**RUN, "owner": owner})
+    assert ["PROCESS", "d5b63g7mjuf7c480", "Down"] == [row.split()[-1] for row in listed]
+    assert next(list_runs([{**RUN, **line}])).endswith("ALERT")
 
 
 def test_a_run_is_told_with_everything_in_the_order_of_time() -> None:

@@ -7,13 +7,14 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 import structlog
 
 from remediator.kit import logs
 from remediator.kit.redaction import Redactor
+from remediator.model.outcome import Outcome
 
 EVIL = "\x1b[1A\x1b[2K2026\u00a0[info]\u00a0forged\x9b31m\x07\u202e\r\n2026 [info] run_ended"
 
@@ -74,6 +75,30 @@ def test_no_exception_forges_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Traceback (most recent call last):" == trace
     assert all(line.isprintable() and line.startswith("    ") for line in rest)
     assert "    2026 [info] run_ended" == rest[-1]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        {"b": "word", "a": "two words", "empty": "", "quoted": "it's", "equal": "a=b"},
+        {"nothing": None, "number": 0.5, "many": ["x", "y z"], "outcome": Outcome.HEALED},
+    ],
+    ids=["nothing more", "texts", "others"],
+)
+@pytest.mark.parametrize("event", ["run_ended", "an_event_with_a_name_that_is_longer_than_others"])
+def test_a_line_is_the_one_that_structlog_writes(
+    monkeypatch: pytest.MonkeyPatch, event: str, values: dict[str, Any]
+) -> None:
+    """People and programs read these lines, and those with a trace are still written by structlog itself."""
+    stream = logged(monkeypatch, "text")
+
+    structlog.get_logger("x").warning(event, **values)
+    flush()
+
+    line = stream.getvalue().rstrip("\n")
+    known = {"timestamp": line.split()[0], "level": "warning", "event": event, **values}
+    assert structlog.dev.ConsoleRenderer(colors=False)(None, "warning", known) == line
 
 
 def test_json_has_one_line_for_each_event(monkeypatch: pytest.MonkeyPatch) -> None:

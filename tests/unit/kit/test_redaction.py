@@ -185,6 +185,19 @@ def test_the_end_of_a_long_text_says_what_is_missing() -> None:
     assert Redactor().start(text, 40).endswith(" more)")
 
 
+@pytest.mark.parametrize("rest", ["", " and more" * 100], ids=["short", "long"])
+def test_what_was_seen_before_is_masked_again_and_by_its_own_secrets(rest: str) -> None:
+    """Short texts are remembered as they were redacted; one that knows other secrets must not go by that."""
+    text = f"s3cret-of-one and s3cret-of-two, password={S}{rest}"
+    one, two = Redactor(["s3cret-of-one"]), Redactor(["s3cret-of-two"])
+
+    said = [one.text(text), two.text(text), one.text(text), two.text(text)]
+
+    of_one = f"{MASK} and s3cret-of-two, password={MASK}{rest}"
+    of_two = f"s3cret-of-one and {MASK}, password={MASK}{rest}"
+    assert [of_one, of_two, of_one, of_two] == said
+
+
 @pytest.mark.parametrize(
     ("text", "limit", "expected"),
     [

@@ -2,10 +2,11 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -16,18 +17,20 @@ from remediator.errors import RemediatorError
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor
 from remediator.model.alert import Alert, AlertStatus, Delivery, fingerprint_of
-from remediator.model.facts import Fact
+from remediator.model.facts import Fact, Started
 from remediator.model.ids import OwnerId, RunId
 from remediator.model.message import QueuedPost
+from remediator.model.occurrence import Accepted, Judge
 from remediator.model.plan import Mode
 from remediator.model.run import Decision, Run, Signal
 from remediator.model.stage import Drafted, Over, stage_of
+from remediator.pipeline.busy import BusyTargets
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.dispatch import HeapDispatcher
 from remediator.pipeline.execution import Execution
 from remediator.pipeline.flow import Flow, Stages
-from remediator.pipeline.guards import Conflicts, Guards, Targets, Unbuilt
+from remediator.pipeline.guards import Guards, Targets, Unbuilt
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.recovery import resume
@@ -38,7 +41,7 @@ from remediator.plugins import ActionContext, Actions, Effect, Params, Result, T
 from remediator.rules.loading import load_book
 from remediator.settings import Settings
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Store
+from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
 from remediator.testing.clock import VirtualClock
 
 T = TypeVar("T")
@@ -163,13 +166,30 @@ class _Store(SqliteStore):
         self.writes = 0
         self.dies_at: int | None = None
         self.dies_after_writing = False
+        self.slow_starts = 0
+        """So many starts of steps take longer than there is time to begin them."""
 
-    async def _write(self, write: Callable[[sqlite3.Connection], T], *, alerts: int = 0) -> T:
+    async def start(
+        self, claim: Claim, entry: Entry, started: Started, reservations: Sequence[Reservation]
+    ) -> Refusal | None:
+        refusal = await super().start(claim, entry, started, reservations)
+        if refusal is None and self.slow_starts > 0:
+            self.slow_starts -= 1
+            await self._clock.sleep(6 * SECOND)
+        return refusal
+
+    async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
+        return await self._counted(partial(super().accept, delivery, judge, owner))
+
+    async def _write(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        return await self._counted(partial(super()._write, write))
+
+    async def _counted(self, write: Callable[[], Awaitable[T]]) -> T:
         self.writes += 1
         if self.dies_at != self.writes:
-            return await super()._write(write, alerts=alerts)
+            return await write()
         if self.dies_after_writing:
-            await super()._write(write, alerts=alerts)
+            await write()
         await asyncio.Event().wait()  # until the process is killed
         raise AssertionError("nobody killed it")
 
@@ -203,7 +223,8 @@ class Process:
         self.dispatcher = HeapDispatcher(clock, at_once_per_rule=runs_at_once_per_rule)
         self.rulebook = Rulebook(load_book([folder], actions), actions, store)
         calls = Calls(Clients(settings), clock, redactor, self.metrics)
-        guards = Guards([Unbuilt(), Targets(), Conflicts()])
+        guards = Guards([Unbuilt(), Targets()])
+        self.busy = BusyTargets(self.dispatcher, clock)
         self.flow = Flow(
             store=store,
             rulebook=self.rulebook,
@@ -211,7 +232,7 @@ class Process:
                 Diagnosis(calls),
                 Planner(calls),
                 guards,
-                Execution(calls, guards, clock, self.metrics),
+                Execution(calls, guards, self.busy, clock, self.metrics),
                 Watch(calls, clock),
             ),
             clock=clock,

@@ -16,8 +16,11 @@ from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, Delivery, fingerprint_of
 from remediator.model.occurrence import Occurrence
 from remediator.model.run import Resolved
+from remediator.pipeline.completion import Completion
 from remediator.pipeline.dispatch import HeapDispatcher
-from remediator.pipeline.recovery import Completion, Doubts, Unheard, resume
+from remediator.pipeline.doubts import Doubts
+from remediator.pipeline.recovery import resume
+from remediator.pipeline.unheard import Unheard
 from remediator.settings import AlertmanagerSettings
 from remediator.storage.sqlite import SqliteStore
 from tests.unit.pipeline.harness import SECOND, Harness, alert, rule

@@ -1,7 +1,7 @@
 """The API shows a run as it is, and takes a decision only on the very plan that waits."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -257,6 +257,18 @@ def test_no_duration_is_made_up_for_a_step_that_nobody_saw_the_end_of(seconds: f
     assert text == show_run(run_with(EXAMINED, PLANNED, STARTED, unknown))["timeline"][-1]["text"]
 
 
+def test_a_step_that_could_not_begin_is_told_as_that() -> None:
+    """It is no failure: it is certain that nothing was done, and the run goes on."""
+    vain = replace(FINISHED, status=StepStatus.FAILED, brief="too much time passed", seconds=0, begun=False)
+    shown = show_run(run_with(EXAMINED, PLANNED, STARTED, vain))
+
+    assert ("remediate.0.0 not begun: too much time passed", False) == (
+        shown["timeline"][-1]["text"],
+        shown["timeline"][-1]["begun"],
+    )
+    assert "fresh" == shown["stage"]
+
+
 def test_every_kind_of_fact_has_its_words_tested() -> None:
     """A new kind must not be forgotten above."""
     assert {kind.__name__ for kind in Fact.__args__} == {type(fact).__name__ for fact, _ in TEXTS.values()}
@@ -356,15 +368,23 @@ class Runs:
 
     known: dict[str, Run] = field(default_factory=dict)
     asked: list[tuple[int, str | None, bool]] = field(default_factory=list)
+    unsettled: bool | None = None
+    hosts: dict[OwnerId, str] = field(default_factory=dict)
     decided: list[tuple[str, Decision]] = field(default_factory=list)
     cancelled: list[tuple[str, Cancel]] = field(default_factory=list)
     settled: list[tuple[str, Settle]] = field(default_factory=list)
     has_ended: bool = False
     error: Exception | None = None
 
-    async def list_runs(self, *, limit: int, outcome: str | None, active: bool) -> Sequence[RunSummary]:
+    async def list_runs(
+        self, *, limit: int, outcome: str | None, active: bool, unsettled: bool
+    ) -> Sequence[RunSummary]:
         self.asked.append((limit, outcome, active))
-        return [RunSummary(RUN.id, RUN.rule, "Down", NOW, None, None, NOW)]
+        self.unsettled = unsettled
+        return [RunSummary(RUN.id, RUN.rule, "Down", NOW, None, None, NOW, RUN.owner)]
+
+    def processes(self) -> Mapping[OwnerId, str]:
+        return self.hosts
 
     async def read_run(self, run: RunId, /) -> Run | None:
         if self.error is not None:
@@ -482,6 +502,7 @@ async def test_runs_are_listed(client: Client, runs: Runs, query: str, asked: tu
         "outcome": None,
         "wake_at": "2026-01-31T12:00:00Z",
         "stage": listed["runs"][0]["stage"],
+        "owner": None,
     } == listed["runs"][0]
     assert listed["runs"][0]["stage"] in ("needs_a_person", "unknown")
 
@@ -494,6 +515,7 @@ BAD_LISTS = {
     "?limit=%D9%A2": "limit is not a number from 1 to 500",
     "?active=maybe": "active is not true or false",
     "?waiting=1": "waiting is not true or false",
+    "?unsettled=1": "unsettled is not true or false",
     "?outcome=great": "outcome is not one of healed, not healed",
     "?outcom=healed": "there is no parameter 'outcom'",
 }
@@ -522,6 +544,38 @@ async def test_a_list_that_was_asked_wrongly_is_refused(client: Client, runs: Ru
     assert body["error"].startswith(what)
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_what_is_to_be_settled_is_listed_alone(client: Client, runs: Runs, *, wanted: bool) -> None:
+    """An operator goes through them after a crash; it is looked for in the store, as it is in what has ended, too."""
+    status, _ = await get(client, f"/api/v1/runs?unsettled={str(wanted).lower()}")
+
+    assert (200, wanted, [(50, None, False)]) == (status, runs.unsettled, runs.asked)
+
+
+HAS_ENDED = run_with(EXAMINED, PLANNED, ENDED)
+
+
+@pytest.mark.parametrize(
+    ("run", "hosts", "expected"),
+    [
+        (RUN, {RUN.owner: "vm-3"}, {"id": RUN.owner, "host": "vm-3"}),
+        (RUN, {OwnerId("other"): "vm-4"}, None),
+        (HAS_ENDED, {RUN.owner: "vm-3"}, None),
+    ],
+    ids=["a process that lives", "one that is gone", "an ended run"],
+)
+async def test_the_process_that_has_a_run_is_shown(
+    client: Client, runs: Runs, run: Run, hosts: dict[OwnerId, str], expected: dict[str, str] | None
+) -> None:
+    """With several it tells whose log to read, and where a program that was started runs."""
+    runs.known[RUN.id], runs.hosts = run, hosts
+    _, shown = await get(client, f"/api/v1/runs/{RUN.id}")
+    _, listed = await get(client, "/api/v1/runs")
+
+    assert expected == shown["owner"]
+    assert hosts.get(RUN.owner) == (listed["runs"][0]["owner"] or {}).get("host")
+
+
 async def test_a_held_run_is_listed_and_shown_as_held(client: Client, runs: Runs) -> None:
     """With the reason and the end of it; the time of a look that is over is not told as the next one."""
     runs.known[RUN.id] = run_with(EXAMINED, PLANNED, HELD)
@@ -542,7 +596,7 @@ async def test_a_held_run_is_listed_and_shown_as_held(client: Client, runs: Runs
 
 async def test_a_run_is_shown(client: Client) -> None:
     """The command line's `runs show`."""
-    assert (200, {**show_run(WAITING), "held": None}) == await get(client, f"/api/v1/runs/{WAITING.id}")
+    assert (200, {**show_run(WAITING), "held": None, "owner": None}) == await get(client, f"/api/v1/runs/{WAITING.id}")
 
 
 @pytest.mark.parametrize(

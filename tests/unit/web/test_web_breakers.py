@@ -1,7 +1,7 @@
 """The API over circuit breakers: what is listed, who may reset one, and what is refused."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from remediator.kit.clock import SystemClock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
-from remediator.model.ids import RunId
+from remediator.model.ids import OwnerId, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle
 from remediator.model.system import Stand, SystemState
@@ -53,8 +53,13 @@ class Systems:
 class Nothing:
     """Neither runs nor alerts."""
 
-    async def list_runs(self, *, limit: int, outcome: str | None, active: bool) -> Sequence[RunSummary]:
+    async def list_runs(
+        self, *, limit: int, outcome: str | None, active: bool, unsettled: bool
+    ) -> Sequence[RunSummary]:
         return ()
+
+    def processes(self) -> Mapping[OwnerId, str]:
+        return {}
 
     async def read_run(self, run: RunId, /) -> Run | None:
         return None

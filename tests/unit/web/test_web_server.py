@@ -5,7 +5,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ from remediator.errors import Overloaded, StoreUnavailable
 from remediator.kit.clock import SystemClock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
-from remediator.model.ids import RunId
+from remediator.model.ids import OwnerId, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle
 from remediator.settings import Settings
@@ -42,8 +42,13 @@ Client = TestClient[web.Request, web.Application]
 class NoRuns:
     """A reader that knows no run."""
 
-    async def list_runs(self, *, limit: int, outcome: str | None, active: bool) -> Sequence[RunSummary]:
+    async def list_runs(
+        self, *, limit: int, outcome: str | None, active: bool, unsettled: bool
+    ) -> Sequence[RunSummary]:
         return ()
+
+    def processes(self) -> Mapping[OwnerId, str]:
+        return {}
 
     async def read_run(self, run: RunId, /) -> Run | None:
         return None

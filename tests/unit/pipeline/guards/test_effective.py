@@ -10,7 +10,7 @@ from remediator.model.budget import Budget, Share
 from remediator.model.limits import Limits
 from remediator.pipeline.guards.effective import limits_of, unknown_names
 from remediator.rules.compiling import compile_rule
-from remediator.settings.limits import LimitsSettings, PartialLimits
+from remediator.settings import LimitsSettings, PartialLimits
 from tests.unit.pipeline.guards.journal import HOUR, KICK, MINUTE, PUSH
 from tests.unit.rules.sample_actions import ACTIONS
 

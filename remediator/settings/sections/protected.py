@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from remediator.model.pattern import Pattern, parse_glob, parse_pattern
 from remediator.settings.addresses import not_a_string
-from remediator.settings.section import Section
+from remediator.settings.sections.section import Section
 
 if TYPE_CHECKING:
     from remediator.model.matchers import Matcher

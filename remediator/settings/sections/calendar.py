@@ -10,7 +10,7 @@ from remediator.model import calendar
 from remediator.model.calendar import Entry, Interval, Span
 from remediator.model.pattern import parse_pattern
 from remediator.settings.addresses import not_a_string
-from remediator.settings.section import Section
+from remediator.settings.sections.section import Section
 
 
 def _readable(parse: Callable[[str], Span]) -> BeforeValidator:

@@ -1,16 +1,18 @@
-"""What every section of the settings is: closed, frozen, documented, and able to read its secrets from files."""
+"""What every part of the settings is: closed, frozen, and able to take a secret from a file. Used by the sections."""
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import ConfigDict, SecretStr, model_validator
+
+from remediator.documents import Described
 
 
-class Section(BaseModel):
+class Section(Described):
     """One part of the settings. Unknown names are mistakes; a secret may be given as a file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
     secret_files: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")
@@ -47,3 +49,23 @@ def _why_unreadable(error: OSError) -> str:
         case _:
             why, remedy = error.strerror or type(error).__name__, "mend that, or name another file"
     return f"{why}; {remedy}"
+
+
+class Secret(Section):
+    """One secret, written here or, better, in a file."""
+
+    secret_files = ("value",)
+
+    value: SecretStr
+    """The secret itself; `value_file` names a file that holds it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _accept_bare(cls, data: Any) -> Any:
+        return {"value": data} if isinstance(data, str) else data
+
+    @model_validator(mode="after")
+    def _refuse_empty(self) -> Self:
+        if not self.value.get_secret_value():
+            raise ValueError("this secret is empty")
+        return self

@@ -12,7 +12,7 @@ from pydantic_settings import NoDecode
 from remediator.model.budget import Budgets, Part, Share, Window
 from remediator.model.duration import Duration
 from remediator.model.limits import Limits
-from remediator.settings.section import Section
+from remediator.settings.sections.section import Section
 
 _SHIPPED = Limits()
 

@@ -1,0 +1,29 @@
+"""The settings of Prometheus and of Alertmanager, where they are asked something."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from remediator.model.duration import Duration
+from remediator.settings.addresses import web_address
+from remediator.settings.sections.section import Section
+
+
+class PrometheusSettings(Section):
+    """The Prometheus that `prometheus.query` asks."""
+
+    url: Annotated[str | None, AfterValidator(web_address)] = None
+    """Its address, such as `http://127.0.0.1:9090`."""
+    timeout: Duration = timedelta(seconds=10)
+    """How long one query may take."""
+
+
+class AlertmanagerSettings(Section):
+    """The Alertmanager that is asked whether an alert still fires."""
+
+    url: Annotated[str | None, AfterValidator(web_address)] = None
+    """Its address, such as `http://127.0.0.1:9093`. Without it a doubtful alert counts as firing once it is sent again,
+    and alerts that a delivery left out are not fetched."""
+    timeout: Duration = timedelta(seconds=5)
+    """How long one question may take."""

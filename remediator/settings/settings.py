@@ -1,0 +1,181 @@
+"""All settings, and what only the whole of them can tell: whether the address may be listened on, and every secret."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
+
+from pydantic import BaseModel, BeforeValidator, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from remediator.documents import Described
+from remediator.kit.redaction import is_secret_name
+from remediator.model.plan import Mode
+from remediator.settings.addresses import is_loopback, listen_address, not_a_string
+from remediator.settings.sections import (
+    AlertmanagerSettings,
+    CalendarSettings,
+    CommandSettings,
+    DockerSettings,
+    FileSettings,
+    HeartbeatSettings,
+    HttpSettings,
+    LimitsSettings,
+    LogSettings,
+    OccurrenceSettings,
+    PipelineSettings,
+    PostgresSettings,
+    PressureSettings,
+    PrometheusSettings,
+    ProtectedSettings,
+    RedisSettings,
+    SlackSettings,
+    StoreSettings,
+    SystemSettings,
+    TcpSettings,
+    WebhookSettings,
+)
+
+_SHORTEST_SECRET_VARIABLE = 6  # `false` for TOKENIZERS_PARALLELISM must not be masked wherever it stands
+
+RulePaths = Annotated[tuple[Path, ...], BeforeValidator(not_a_string)]
+
+
+class Settings(Described, BaseSettings):
+    """All settings, by section."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="REMEDIATOR_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        validate_default=True,
+    )
+
+    listen: Annotated[str, BeforeValidator(listen_address)] = "127.0.0.1:9099"
+    """Where to listen, `host:port`. Anything but a loopback address is refused until the webhook has a token or a
+    user."""
+    rules: RulePaths = (Path("rules"),)
+    """Rule files, or folders of them; relative ones in a settings file are taken from its folder."""
+    rules_watch: bool = True
+    """Whether changed rule files are taken by themselves, within seconds. Switched off, only SIGHUP has them read
+    again. A change with a mistake in it never replaces rules that work."""
+    mode_ceiling: Mode = Mode.GATED
+    """How far any rule may go by itself: `observe`, `suggest`, `gated` or `auto`. Shipped as `gated`; raise it to
+    `auto` once you trust the rules."""
+    webhook: WebhookSettings = WebhookSettings()
+    """How Alertmanager reaches us."""
+    occurrences: OccurrenceSettings = OccurrenceSettings()
+    """When an alert that fires again is a new occurrence."""
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
+    """The alert that always fires, by which it is known that alerts still come. Off until it is named."""
+    pipeline: PipelineSettings = PipelineSettings()
+    """How runs are worked on."""
+    limits: LimitsSettings = LimitsSettings()
+    """How often, and on how much at once, something may be changed."""
+    pressure: PressureSettings = PressureSettings()
+    """When new deliveries are refused for a while, so that what was taken already gets done."""
+    systems: SystemSettings = SystemSettings()
+    """How the systems are spared that steps talk to."""
+    store: StoreSettings = StoreSettings()
+    """Where everything is kept."""
+    slack: SlackSettings = SlackSettings()
+    """The Slack workspace that is told."""
+    prometheus: PrometheusSettings = PrometheusSettings()
+    """The Prometheus that rules ask."""
+    alertmanager: AlertmanagerSettings = AlertmanagerSettings()
+    """The Alertmanager that is asked whether an alert still fires."""
+    docker: DockerSettings = DockerSettings()
+    """The Docker engines that actions may use."""
+    http: HttpSettings = HttpSettings()
+    """Where HTTP actions may connect to."""
+    files: FileSettings = FileSettings()
+    """Where `files.*` actions may look and work."""
+    tcp: TcpSettings = TcpSettings()
+    """Where `tcp.connect` may connect to."""
+    redis: dict[str, RedisSettings] = {}
+    """Redis servers that actions may ask, by name; rules name one by `server:`, and `default` is the default."""
+    postgres: dict[str, PostgresSettings] = {}
+    """PostgreSQL servers that actions may ask, by name; rules name one by `server:`, and `default` is the default."""
+    commands: dict[str, CommandSettings] = {}
+    """Commands that rules may run by `command.run`, by name."""
+    calendar: CalendarSettings = CalendarSettings()
+    """When rules may change something."""
+    protected: ProtectedSettings = ProtectedSettings()
+    """What must not be changed, and what alone may be."""
+    log: LogSettings = LogSettings()
+    """What is logged."""
+    token: SecretStr | None = None
+    """The API token that the command line uses; without it, the local one that `serve` writes beside its store."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and port to listen on."""
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
+    def client_token(self) -> str | None:
+        """The API token that the command line was given."""
+        return self.token.get_secret_value() if self.token else None
+
+    @property
+    def has_webhook_auth(self) -> bool:
+        return bool(self.webhook.tokens or self.webhook.users)
+
+    def open_door(self) -> str | None:
+        """Why this address may not be listened on: anybody on the network could post alerts, which start changes."""
+        if self.has_webhook_auth or is_loopback(self.address[0]):
+            return None
+        return (
+            f"listen: {self.listen} can be reached from other machines, and the webhook has neither "
+            "a token nor a user; add webhook.tokens or webhook.users, or listen on 127.0.0.1"
+        )
+
+    def secrets(self) -> Iterator[str]:
+        """The values of all secrets, for redaction; those in commands' environments are known by their names."""
+        yield from _secrets_in(self)
+        for command in self.commands.values():
+            for name, value in command.environment.items():
+                if is_secret_name(name) and len(value) >= _SHORTEST_SECRET_VARIABLE:
+                    yield value
+
+
+def _secrets_in(value: Any) -> Iterator[str]:
+    if isinstance(value, SecretStr):
+        yield value.get_secret_value()
+    elif isinstance(value, str) and "://" in value and (password := _password_in(value)):
+        yield password
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _secrets_in(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _secrets_in(item)
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _secrets_in(item)
+
+
+def _password_in(url: str) -> str | None:
+    """The password of an address, as it is sent; None where it has none."""
+    try:
+        return unquote(urlsplit(url).password or "") or None
+    except ValueError:
+        return None

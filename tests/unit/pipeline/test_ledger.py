@@ -1,0 +1,70 @@
+"""What a run's owner notes holds no secret, whoever said it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from remediator.kit.redaction import MASK, Redactor
+from remediator.model.facts import (
+    Ended,
+    Evidence,
+    Examined,
+    Fact,
+    Finished,
+    Held,
+    Planned,
+    Proof,
+    Settled,
+    StepStatus,
+    Verified,
+)
+from remediator.model.ids import StepId
+from remediator.model.outcome import Outcome, Reason
+from remediator.model.plan import Effect, Plan, PlannedCheck, PlannedStep, Verification
+from remediator.pipeline.ledger import redacted
+
+AT = datetime(2026, 1, 1, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+STEP = StepId("remediate.0.0")
+SECRET = "s3cret/value"
+REDACTOR = Redactor([SECRET])
+
+
+def evidence(said: str) -> Examined:
+    return Examined(AT, 1, {"state": Evidence("docker.inspect", ok=False, result={}, brief=said, detail="", seconds=1)})
+
+
+def plan(step: str = "Restart web", check: str = "Ask web") -> Planned:
+    steps = (PlannedStep(STEP, "docker.restart", {}, Effect.CHANGE, False, (), MINUTE, step),)
+    checks = (PlannedCheck(StepId("verify.0"), "http.get", {}, MINUTE, "result.status == 200", check),)
+    return Planned(AT, 1, 1, Plan(0, "restart", False, steps, Verification(MINUTE, MINUTE, MINUTE, MINUTE, checks)))
+
+
+MADE: dict[str, Any] = {
+    "evidence": evidence,
+    "a planned step": plan,
+    "a planned check": lambda said: plan(check=said),
+    "a hold": lambda said: Held(AT, 1, 1, Reason.TARGET_BUSY, said, AT),
+    "the end of a step": lambda said: Finished(AT, 1, STEP, 1, StepStatus.FAILED, said, "", 1),
+    "a proof": lambda said: Verified(AT, 1, Proof.INCONCLUSIVE, 1, said),
+    "the end": lambda said: Ended(AT, Outcome.FAILED, said),
+    "a person's word": lambda said: Settled(AT, STEP, 1, True, "ann", said),
+}
+
+
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE)
+def test_a_secret_is_taken_out_of_what_is_said(make: Any) -> None:
+    """It is on its way into the store, and from there everywhere: an error may quote what it was called with."""
+    fact = redacted(make(f"refused: {SECRET}"), REDACTOR)
+
+    assert make(f"refused: {MASK}") == fact
+
+
+@pytest.mark.parametrize("make", MADE.values(), ids=MADE)
+def test_what_holds_no_secret_stays_as_it_is(make: Any) -> None:
+    """Nothing but texts changes."""
+    fact: Fact = make("not done: the engine refused it")
+
+    assert replace(fact) == redacted(fact, REDACTOR)
