@@ -37,10 +37,18 @@ from remediator.pipeline.dispatch import Dispatcher, HeapDispatcher
 from remediator.pipeline.doubts import Doubts
 from remediator.pipeline.execution import Execution
 from remediator.pipeline.flow import Flow, Stages
-from remediator.pipeline.guards import Guards, Targets, Unbuilt
+from remediator.pipeline.guards import Guards
+from remediator.pipeline.guards.asking import Asking
+from remediator.pipeline.guards.dependencies import Dependencies
+from remediator.pipeline.guards.effective import limits_by
+from remediator.pipeline.guards.health_floor import HealthFloor
+from remediator.pipeline.guards.pause_file import PauseFile
+from remediator.pipeline.guards.shipped import shipped
+from remediator.pipeline.guards.still_true import StillTrue
 from remediator.pipeline.heartbeat import Heartbeat
 from remediator.pipeline.housekeeping import Housekeeping
 from remediator.pipeline.intake import Intake
+from remediator.pipeline.lessons import Lessons
 from remediator.pipeline.outbox import Outbox
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.pressure import Pressure
@@ -48,6 +56,7 @@ from remediator.pipeline.recovery import resume
 from remediator.pipeline.reloading import Reloader
 from remediator.pipeline.replicas import Alone, Replicas
 from remediator.pipeline.rulebook import Rulebook
+from remediator.pipeline.stops import Stops
 from remediator.pipeline.store_check import StoreCheck
 from remediator.pipeline.systems import Systems
 from remediator.pipeline.unheard import Unheard
@@ -161,6 +170,14 @@ class App:
             unclaimed=self._count_unclaimed if self.shared is not None else None,
         )
         self.heartbeat = self._listen_for_heartbeat()
+        self.stops = Stops(
+            self.store,
+            self.rulebook,
+            self.clock,
+            self.redactor,
+            channel=self._channel,
+            on_message=self._nudge,  # the outbox is made after it
+        )
         self.intake, self.worker, self.outbox, self.doubts = self._wire()
         self.replicas = self._join_others()
         self.rule_files = RuleFiles(settings.rules, self.clock, seen=seen)
@@ -204,7 +221,7 @@ class App:
 
     def _wire(self) -> tuple[Intake, Worker, Outbox, Doubts]:
         calls = Calls(self.clients, self.clock, self.redactor, self.metrics, self.systems)
-        guards = Guards([Unbuilt(), Targets()])
+        guards = self.guards(calls)
         busy = BusyTargets(self.dispatcher, self.clock)
         self._execution = Execution(calls, guards, busy, self.clock, self.metrics)
         stages = Stages(
@@ -213,6 +230,7 @@ class App:
             guards=guards,
             execution=self._execution,
             watch=Watch(calls, self.clock),
+            lessons=Lessons(self.store, self.stops),
         )
         flow = Flow(
             store=self.store,
@@ -223,6 +241,7 @@ class App:
             redactor=self.redactor,
             settings=self.settings.pipeline,
             ceiling=self.settings.mode_ceiling,
+            limits=limits_by(self.settings.limits),
         )
         intake = Intake(
             store=self.store,
@@ -257,6 +276,18 @@ class App:
         )
         doubts = Doubts(self.store, intake, self.clients.alertmanager, self.clock, leads=self._leads)
         return intake, worker, outbox, doubts
+
+    def guards(self, calls: Calls) -> Guards:
+        """All that stands in the way of changes, by what is known and by what the world says."""
+        settings, client = self.settings, self.clients.alertmanager
+        asking = Asking(client, self.clock) if client is not None else None
+        probes = (
+            PauseFile(settings.pause_path),
+            StillTrue(self.store, asking),
+            Dependencies(self.store, asking),
+            HealthFloor(calls),
+        )
+        return Guards(shipped(settings.calendar, settings.protected), self.store.known, probes)
 
     def _join_others(self) -> Alone | Replicas:
         if self.shared is None:
@@ -360,6 +391,7 @@ class App:
             runs=Runs(self.store, self.dispatcher, self.clock, self.replicas),
             alerts=self.store,
             breakers=self.systems,
+            stops=self.stops,
             health=self.health,
             metrics=self.metrics,
             settings=self.settings,

@@ -106,15 +106,20 @@ async def _explain(
     from remediator.kit.redaction import Redactor
     from remediator.pipeline.calls import Calls
     from remediator.pipeline.explaining import explain as explain_alert
-    from remediator.pipeline.guards import Guards, Targets, Unbuilt
-    from remediator.pipeline.rehearsal import Rehearsal
+    from remediator.pipeline.guards import Guards
+    from remediator.pipeline.guards.effective import limits_by
+    from remediator.pipeline.guards.health_floor import HealthFloor
+    from remediator.pipeline.guards.pause_file import PauseFile
+    from remediator.pipeline.guards.shipped import shipped
+    from remediator.pipeline.rehearsal import Rehearsal, nothing_known
 
     redactor = Redactor(settings.secrets())
     logs.configure(level="error", style=settings.log.style, redactor=redactor)
     clients = Clients(settings)
-    guards = Guards([Targets(), Unbuilt()])
     calls = Calls(clients, SystemClock(), redactor, Metrics())
-    rehearsal = Rehearsal(calls, guards, ceiling=settings.mode_ceiling)
+    probes = (PauseFile(settings.pause_path), HealthFloor(calls))
+    guards = Guards(shipped(settings.calendar, settings.protected), nothing_known, probes)
+    rehearsal = Rehearsal(calls, guards, ceiling=settings.mode_ceiling, limits=limits_by(settings.limits))
     try:
         explained: list[tuple[Explanation, Gathered]] = []
         for alert in alerts:

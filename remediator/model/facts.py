@@ -63,6 +63,8 @@ class Asked:
     round: int
     revision: int
     until: datetime
+    why: str = ""
+    """Why a guard wants a person to decide; empty where the mode or the plan itself asks for one."""
     kind: Literal["asked"] = "asked"
 
     @property

@@ -89,6 +89,8 @@ class Plan:
     """How many targets the rule lets it touch; None leaves it to the settings."""
     held: tuple[str, ...] = ()
     """Why it is held whatever else speaks for it: what the rule asks for and this version cannot do."""
+    pools: tuple[str, ...] = ()
+    """The names of the pools that its targets are of, as far as its actions know any; each once, sorted."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -97,10 +99,17 @@ class Plan:
         return tuple(sorted(seen, key=str))
 
     @property
+    def locks(self) -> tuple[str, ...]:
+        """What nobody else may act on meanwhile: its targets, and their pools, so that no two plans empty one."""
+        return (*sorted({target.name for target in self.targets}), *(f"pool:{name}" for name in self.pools))
+
+    @property
     def digest(self) -> Digest:
         """Of the rendered steps, their targets and the verification: change one of them and it is another plan."""
+        pools = {"pools": list(self.pools)} if self.pools else {}
         return digest_of(
             {
+                **pools,
                 "rung": [self.rung, self.name],
                 "limits": [self.lasts.total_seconds() if self.lasts else None, self.max_targets],
                 "steps": [

@@ -19,7 +19,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 from tenacity.wait import wait_exponential_jitter
 
 from remediator.clients import Clients
-from remediator.errors import Failed, Mistaken, OutcomeUnknown, RemediatorError, Transient, Unavailable
+from remediator.errors import Failed, Mistaken, OutcomeUnknown, Protected, RemediatorError, Transient, Unavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor, shorten
@@ -54,6 +54,8 @@ class Answer:
     brief: str
     detail: str
     seconds: float
+    begun: bool = True
+    """False where what was to be acted on has said that it is not to be touched: nothing was done."""
 
     def as_evidence(self, action: str) -> Evidence:
         ok = self.status is StepStatus.DONE
@@ -240,7 +242,7 @@ class Calls:
     async def _answer(self, action: Action, call: Callable[[], Awaitable[Result]], *, surprise: StepStatus) -> Answer:
         began = self.clock.monotonic()
         kept: Mapping[str, Any] = {}
-        detail = ""
+        detail, begun = "", True
         try:
             result = await call()
             kept, detail, brief = self._kept(result), self._detail(result), result.brief()
@@ -250,7 +252,7 @@ class Calls:
         except OutcomeUnknown as error:
             status, brief = StepStatus.UNKNOWN, str(error)
         except (Failed, Transient, Mistaken) as error:
-            status, brief = StepStatus.FAILED, str(error)
+            status, brief, begun = StepStatus.FAILED, str(error), not isinstance(error, Protected)
         except RemediatorError as error:
             status, brief = surprise, str(error)
         except Exception as error:
@@ -258,7 +260,7 @@ class Calls:
             status, brief = surprise, f"the action broke: {type(error).__name__}: {error}"
         seconds = self.clock.monotonic() - began
         self._metrics.step_seconds.labels(action.name, status).observe(seconds)
-        return Answer(status, kept, self._brief(brief), detail, round(seconds, 3))
+        return Answer(status, kept, self._brief(brief), detail, round(seconds, 3), begun)
 
     def _brief(self, text: str) -> str:
         redacted = self._redactor.start(_whole_text(text), 2 * _BRIEF_LIMIT)

@@ -15,13 +15,13 @@ from remediator.kit import failpoints
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.tasks import finish_even_if_cancelled
-from remediator.model.facts import Finished, Planned, Started, StepStatus
+from remediator.model.facts import Finished, Started, StepStatus
 from remediator.model.outcome import Reason
-from remediator.model.plan import Plan, PlannedStep
+from remediator.model.plan import Effect, PlannedStep
 from remediator.model.run import Run
 from remediator.pipeline.busy import BusyTargets
 from remediator.pipeline.calls import Answer, Calls
-from remediator.pipeline.guards import Guards
+from remediator.pipeline.guards import Case, Guards
 from remediator.pipeline.ledger import Ledger
 from remediator.plugins import Action
 from remediator.rules.book import Rule
@@ -47,26 +47,22 @@ class Execution:
         self.acting = 0
         """How many steps have begun and are not on record as ended."""
 
-    async def perform(
-        self, ledger: Ledger, rule: Rule, planned: Planned, step: PlannedStep, *, repeats: bool
-    ) -> Refusal | None:
-        """Carry out a step and have its end on record; or a Refusal, and nothing was done.
+    async def perform(self, ledger: Ledger, case: Case, step: PlannedStep, *, repeats: bool) -> Refusal | None:
+        """Carry out a step of the case's plan and have its end on record; or a Refusal, and nothing was done.
 
         `repeats`: it was begun before, and nobody saw its end.
         """
         return await finish_even_if_cancelled(
-            self._perform(ledger, rule, planned, step, repeats=repeats), name=f"step-{ledger.run.id}-{step.id}"
+            self._perform(ledger, case, step, repeats=repeats), name=f"step-{ledger.run.id}-{step.id}"
         )
 
-    async def _perform(
-        self, ledger: Ledger, rule: Rule, planned: Planned, step: PlannedStep, *, repeats: bool
-    ) -> Refusal | None:
-        now = self._clock.now()
+    async def _perform(self, ledger: Ledger, case: Case, step: PlannedStep, *, repeats: bool) -> Refusal | None:
+        now, rule = self._clock.now(), case.rule
         deadline = now + step.timeout + MARGIN
         attempt = 1 + sum(isinstance(fact, Started) and fact.step == step.id for fact in ledger.run.facts)
-        started = Started(now, planned.round, step.id, attempt, ledger.run.epoch, deadline)
+        started = Started(now, case.round, step.id, attempt, ledger.run.epoch, deadline)
         began = self._clock.monotonic()
-        refusal = await self._start(ledger, started, planned.plan)
+        refusal = await self._start(ledger, started, replace(case, run=ledger.run, at=now))
         if refusal is not None:
             return refusal
         self.acting += 1
@@ -76,12 +72,12 @@ class Execution:
             self.acting -= 1
         return None
 
-    async def _start(self, ledger: Ledger, started: Started, plan: Plan) -> Refusal | None:
+    async def _start(self, ledger: Ledger, started: Started, case: Case) -> Refusal | None:
         """Have the start on record. Who tries stands in line before, so that no target is freed behind its back."""
-        waits, reservations = False, self._guards.reserve(plan)
-        self._busy.line_up(ledger.run, reservations)
+        waits, reservation = False, self._guards.reserve(case)
+        self._busy.line_up(ledger.run, reservation.locks)
         try:
-            refusal = await ledger.start(started, reservations)
+            refusal = await ledger.start(started, reservation)
             waits = refusal is not None and refusal.reason is Reason.TARGET_BUSY
         finally:
             if not waits:
@@ -97,23 +93,25 @@ class Execution:
     ) -> None:
         failpoints.hit("step.started")
         if self._clock.monotonic() - began > MARGIN.total_seconds() / 2:
-            finished = self._not_begun(started, repeats=repeats)
-            if not finished.begun:
-                self._metrics.steps_not_begun.labels(step.action).inc()
+            why = "too much time passed before it could begin" + ("" if repeats else ", so it was not done")
+            finished = self._not_begun(started, why, repeats=repeats)
         else:
             failpoints.hit("step.call")
             answer = await self._calls.change(step, _action_of(rule, step), may_retry=not repeats)
-            finished = self._ended(started, answer)
+            is_begun = answer.begun or step.effect is Effect.READ
+            ended = self._ended(started, answer)
+            finished = ended if is_begun else self._not_begun(started, answer.brief, repeats=repeats)
+        if not finished.begun:
+            self._metrics.steps_not_begun.labels(step.action).inc()
         failpoints.hit("step.answered")
         await self._record(ledger, step, finished)
         failpoints.hit("step.recorded")
 
-    def _not_begun(self, started: Started, *, repeats: bool) -> Finished:
-        """The end of a step that there is no time left for. Only of a repeat something may have been done before."""
+    def _not_begun(self, started: Started, why: str, *, repeats: bool) -> Finished:
+        """The end of a step that was not carried out. Only of a repeat something may have been done before."""
         if repeats:
-            why = "an earlier try was cut short, and too much time passed before it could be repeated"
+            why = f"an earlier try was cut short, and it could not be repeated: {why}"
             return self._ended(started, Answer(StepStatus.UNKNOWN, {}, why, "", 0))
-        why = "too much time passed before it could begin, so it was not done"
         return replace(self._ended(started, Answer(StepStatus.FAILED, {}, why, "", 0)), begun=False)
 
     def _ended(self, started: Started, answer: Answer) -> Finished:

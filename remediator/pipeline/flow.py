@@ -31,7 +31,7 @@ from remediator.model.facts import (
     Verified,
 )
 from remediator.model.outcome import Outcome, Reason
-from remediator.model.plan import Mode, Plan
+from remediator.model.plan import Effect, Mode, Plan
 from remediator.model.run import Run
 from remediator.model.stage import (
     Acted,
@@ -54,9 +54,12 @@ from remediator.model.stage import (
 from remediator.pipeline import approval, outcome, planning
 from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.execution import MARGIN, Execution
-from remediator.pipeline.guards import Guards, Hold, Refuse
+from remediator.pipeline.guards import Ask, Case, Guards, Hold, Refuse, Review
+from remediator.pipeline.guards.effective import LimitsOf
 from remediator.pipeline.ledger import Ledger
+from remediator.pipeline.lessons import Lessons
 from remediator.pipeline.planning import CannotPlan, NoRung, Planner
+from remediator.pipeline.rounds import survive
 from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.verification import Resting, Watch
 from remediator.rules.book import Rule
@@ -67,6 +70,8 @@ log = structlog.get_logger(__name__)
 
 _RESTLESS = 2  # a target that is another at each look is looked at with a pause
 _LOOK_AGAIN = timedelta(seconds=5)  # how soon a plan whose target is busy is tried again, if nobody wakes it before
+_PAUSED = timedelta(seconds=30)  # how soon one is looked at again that is paused: that may be lifted at any time
+_A_MOMENT = timedelta(seconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +117,7 @@ class Stages:
     guards: Guards
     execution: Execution
     watch: Watch
+    lessons: Lessons
 
 
 class Flow:
@@ -128,6 +134,7 @@ class Flow:
         redactor: Redactor,
         settings: PipelineSettings,
         ceiling: Mode,
+        limits: LimitsOf,
     ) -> None:
         self._store = store
         self._rulebook = rulebook
@@ -137,6 +144,7 @@ class Flow:
         self._redactor = redactor
         self._settings = settings
         self._ceiling = ceiling
+        self._limits = limits
 
     async def carry_on(self, run: Run, turn: Turn) -> datetime | None:
         """Take a run as far as it can go now, and store that; when it wants to be taken on again, if ever."""
@@ -166,12 +174,23 @@ class Flow:
                 await ledger.park(None)
             case InDoubt(started=started):
                 ledger.note(self._lost_sight_of(started))
-                await self._end(ledger, Ended(self._clock.now(), Outcome.UNKNOWN, why))
+                await self._end_anyhow(ledger, Outcome.UNKNOWN, why)
                 self._metrics.steps_unknown.labels(_action_of(run, started)).inc()
             case Acted(unknown=True) | NotHelped(unknown=True):
-                await self._end(ledger, Ended(self._clock.now(), Outcome.UNKNOWN, why))
+                await self._end_anyhow(ledger, Outcome.UNKNOWN, why)
             case _:
-                await self._end(ledger, Ended(self._clock.now(), Outcome.FAILED, why))
+                await self._end_anyhow(ledger, Outcome.FAILED, why)
+
+    async def _end_anyhow(self, ledger: Ledger, how: Outcome, why: str) -> None:
+        """End a run; that no conclusions can be drawn from what it has begun must not keep it from ending."""
+
+        async def conclude() -> None:
+            planned = next((fact for fact in reversed(ledger.run.facts) if isinstance(fact, Planned)), None)
+            if planned is not None and _has_begun(ledger.run, planned):
+                await self._conclude(ledger, await self._rulebook.rule(ledger.run.rule_digest), planned)
+
+        await survive(conclude(), "run_taught_nothing", run=ledger.run.id)
+        await self._end(ledger, Ended(self._clock.now(), how, why))
 
     async def _advance(self, ledger: Ledger, rule: Rule, turn: Turn) -> Parked | Ended | Left | None:
         """One stage on. None: there is more to do at once."""
@@ -186,7 +205,7 @@ class Flow:
             case Drafted() as stage:
                 return await self._decide(ledger, rule, stage, turn)
             case Underway() as stage:
-                return await self._next_step(ledger, rule, stage, turn)
+                return await self._go_on(ledger, rule, stage, turn)
             case InDoubt() as stage:
                 return await self._settle_doubt(ledger, rule, stage, turn)
             case Acted() as stage:
@@ -196,9 +215,11 @@ class Flow:
             case NotHelped() as stage:
                 turn.end_change()
                 self._note_settlement(ledger)
+                await self._conclude(ledger, rule, stage.planned)
                 return await self._next_rung(ledger, rule, stage)
             case Proven() as stage:
                 self._note_settlement(ledger)
+                await self._conclude_well(ledger, rule, stage.planned)
                 return outcome.proven(self._clock.now(), stage, found_out(ledger.run))
             case Over() as stage:
                 return await self._epilogue(ledger, stage)
@@ -212,6 +233,34 @@ class Flow:
 
     def _mode(self, rule: Rule) -> Mode:
         return rule.mode.capped(self._ceiling)
+
+    def _case(self, ledger: Ledger, rule: Rule, planned: Planned) -> Case:
+        """A plan as it is brought before the guards, now."""
+        run, plan = ledger.run, planned.plan
+        return Case(
+            run=run,
+            rule=rule,
+            plan=plan,
+            at=self._clock.now(),
+            mode=self._mode(rule),
+            limits=self._limits(rule, plan),
+            round=planned.round,
+            approved=approval_of(run, planned) is not None,
+            begun=_has_begun(run, planned),
+        )
+
+    async def _conclude(self, ledger: Ledger, rule: Rule, planned: Planned) -> None:
+        """Have what a round has shown stand in the way from now on. The journal must show it as well, so it is stored.
+
+        Raises StoreUnavailable: then all of it is done again, before the run goes on.
+        """
+        await ledger.save()
+        await self._stages.lessons.learn(self._case(ledger, rule, planned))
+
+    async def _conclude_well(self, ledger: Ledger, rule: Rule, planned: Planned) -> None:
+        """The same for an ending that was not bad: all that can follow is that a breaker closes."""
+        if await self._stages.lessons.has_open_breaker(self._case(ledger, rule, planned)):
+            await self._conclude(ledger, rule, planned)
 
     def _is_forbidden(self, ledger: Ledger, rule: Rule, planned: Planned) -> Ended | None:
         """The end of a run that was begun under another ceiling: what it has left to do is not allowed any more."""
@@ -278,18 +327,17 @@ class Flow:
             return outcome.told(now, f"the mode is {self._mode(rule)} now, so the plan was not carried out")
         if now - stage.planned.at > max(self._settings.hold_timeout, self._time_to_decide(rule, plan)):
             return outcome.expired(now, "the plan is too old by now to make sense")
-        review = await self._stages.guards.review(plan, at=now)
+        case = self._case(ledger, rule, stage.planned)
+        review = await self._stages.guards.review(case)
         if isinstance(review, Refuse):
-            self._metrics.held.labels(review.reason.name.lower()).inc()
-            return outcome.refused(now, review.reason, review.detail)
+            await self._stages.lessons.learn(case)
+            return self._refuse(case, review.reason, review.detail)
         if isinstance(review, Hold):
-            return self._hold(ledger, stage.planned, stage.held, review)
-        match approval.stand(plan, self._mode(rule), stage.asked, stage.decision, now):
+            return self._hold(ledger, stage.planned, review)
+        mode = self._mode(rule).capped(Mode.GATED) if isinstance(review, Ask) else self._mode(rule)
+        match approval.stand(plan, mode, stage.asked, stage.decision, now):
             case approval.Ask():
-                until = now + self._time_to_decide(rule, plan)
-                ledger.note(Asked(now, stage.planned.round, stage.planned.revision, until))
-                self._metrics.held.labels(Reason.NEEDS_APPROVAL.name.lower()).inc()
-                return Parked(until)
+                return self._ask(ledger, rule, stage.planned, review)
             case approval.Wait(until=until):
                 return Parked(until)
             case approval.Denied() as denial:
@@ -300,6 +348,17 @@ class Flow:
                 return await self._begin(ledger, rule, stage, turn)
             case other:
                 assert_never(other)
+
+    def _ask(self, ledger: Ledger, rule: Rule, planned: Planned, review: Review) -> Parked:
+        """Have a person decide on the plan."""
+        now = self._clock.now()
+        until = now + self._time_to_decide(rule, planned.plan)
+        reason, why = Reason.NEEDS_APPROVAL, ""
+        if isinstance(review, Ask):
+            reason, why = review.reason, f"{review.reason}: {review.detail}" if review.detail else str(review.reason)
+        ledger.note(Asked(now, planned.round, planned.revision, until, why))
+        self._metrics.held.labels(reason.name.lower()).inc()
+        return Parked(until)
 
     def _time_to_decide(self, rule: Rule, plan: Plan) -> timedelta:
         """How long people have: what the remedy's gate says, else the settings."""
@@ -321,7 +380,7 @@ class Flow:
             if anew.plan.digest != planned.plan.digest:
                 ledger.note(anew)
                 return Parked(self._clock.now() + _LOOK_AGAIN) if anew.revision > _RESTLESS else None
-        return await self._act(ledger, rule, stage.planned, 0, stage.held, turn)
+        return await self._act(ledger, rule, stage.planned, 0, turn)
 
     async def _wait_to_change(self, ledger: Ledger, turn: Turn) -> None:
         """Wait for one of the places to change something; whether there is still reason to is looked at after it.
@@ -332,6 +391,12 @@ class Flow:
         await turn.wait_to_change()
         await ledger.read_signals()
 
+    async def _go_on(self, ledger: Ledger, rule: Rule, stage: Underway, turn: Turn) -> Parked | Ended | None:
+        left = await self._next_step(ledger, rule, stage, turn)
+        if isinstance(left, Ended):
+            await self._conclude_well(ledger, rule, stage.planned)
+        return left
+
     async def _next_step(self, ledger: Ledger, rule: Rule, stage: Underway, turn: Turn) -> Parked | Ended | None:
         if (wish := cancelled(ledger.run)) is not None:
             return outcome.called_off(self._clock.now(), wish, None)
@@ -340,7 +405,7 @@ class Flow:
         waited = self._clock.now() - ledger.run.facts[-1].at
         if waited > self._settings.hold_timeout:
             return outcome.too_late_for_rest(self._clock.now(), ledger.run.id, waited, self._settings.hold_timeout)
-        return await self._act(ledger, rule, stage.planned, stage.next, stage.held, turn)
+        return await self._act(ledger, rule, stage.planned, stage.next, turn)
 
     async def _act(
         self,
@@ -348,7 +413,6 @@ class Flow:
         rule: Rule,
         planned: Planned,
         index: int,
-        held: Held | None,
         turn: Turn,
         *,
         repeats: bool = False,
@@ -356,26 +420,59 @@ class Flow:
         if not turn.may_change:
             await self._wait_to_change(ledger, turn)
             return None
-        step = planned.plan.steps[index]
-        refusal = await self._stages.execution.perform(ledger, rule, planned, step, repeats=repeats)
+        step, case = planned.plan.steps[index], self._case(ledger, rule, planned)
+        if step.effect is not Effect.READ:
+            review = await self._stages.guards.look(case)
+            if isinstance(review, Refuse):
+                return self._refuse(case, review.reason, review.detail)
+            if isinstance(review, Hold):
+                return self._hold(ledger, planned, review)
+            if isinstance(review, Ask) and not (case.begun or case.approved):
+                return Parked(case.at + _A_MOMENT)  # the review says the same, and asks
+        refusal = await self._stages.execution.perform(ledger, case, step, repeats=repeats)
         if refusal is None:
             await self._hear_news(ledger, turn)
             return None
         if refusal.reason is Reason.SIGNALLED:
             await ledger.read_signals()
             return None
-        return self._hold(ledger, planned, held, _hold_of(refusal, self._clock.now()))
+        return self._heed(ledger, planned, case, refusal)
 
-    def _hold(self, ledger: Ledger, planned: Planned, held: Held | None, hold: Hold) -> Parked | Ended:
-        """Wait and be looked at again; told once for each reason, not at each look."""
+    def _heed(self, ledger: Ledger, planned: Planned, case: Case, refusal: Refusal) -> Parked | Ended:
+        """What follows where the store refused a start."""
         now = self._clock.now()
-        if now - planned.at > self._settings.hold_timeout:
-            return outcome.expired(now, f"held for too long: {hold.reason}")
+        if refusal.until is not None and refusal.until <= now:  # it is no matter of time
+            if case.begun:
+                return self._refuse(case, refusal.reason, refusal.detail)
+            return Parked(now + _A_MOMENT)  # the review says the same, now that the journal has come so far
+        hold = Hold(refusal.reason, refusal.until or now + _LOOK_AGAIN, refusal.detail)
+        return self._hold(ledger, planned, hold)
+
+    def _refuse(self, case: Case, reason: Reason, detail: str) -> Ended:
+        """The end of a run that a guard lets do no more."""
+        self._metrics.held.labels(reason.name.lower()).inc()
+        end = outcome.rest_refused if case.begun else outcome.refused
+        return end(self._clock.now(), reason, detail)
+
+    def _hold(self, ledger: Ledger, planned: Planned, hold: Hold) -> Parked | Ended:
+        """Wait and be looked at again; told once for each reason, not at each look.
+
+        A plan that was begun expires where its next step is looked at.
+        """
+        now, run = self._clock.now(), ledger.run
+        until = min(hold.until, now + _PAUSED) if hold.reason is Reason.PAUSED else hold.until
+        if not _has_begun(run, planned):
+            expires = planned.at + self._settings.hold_timeout
+            if now > expires:
+                return outcome.expired(now, f"held for too long: {hold.reason}")
+            until = min(until, expires + _A_MOMENT)
+        until = until if until > now else now + _A_MOMENT
+        held = next((f for f in reversed(run.facts) if isinstance(f, Held) and f.round == planned.round), None)
         if held is None or (held.reason, held.detail) != (hold.reason, hold.detail):
             self._metrics.held.labels(hold.reason.name.lower()).inc()
             count = held.count + 1 if held else 1
-            ledger.note(Held(now, planned.round, count, hold.reason, hold.detail, hold.until))
-        return Parked(hold.until)
+            ledger.note(Held(now, planned.round, count, hold.reason, hold.detail, until))
+        return Parked(until)
 
     async def _settle_doubt(self, ledger: Ledger, rule: Rule, stage: InDoubt, turn: Turn) -> Parked | Ended | None:
         """A step that an earlier owner began and never ended: repeated once where that is harmless, else unknown."""
@@ -384,7 +481,9 @@ class Flow:
         has_reason = self._called_off(ledger) is None and self._is_forbidden(ledger, rule, planned) is None
         makes_sense = self._clock.now() - started.at <= self._settings.hold_timeout
         if step.idempotent and not stage.repeats and has_reason and makes_sense:
-            return await self._act(ledger, rule, planned, index, None, turn, repeats=True)
+            left = await self._act(ledger, rule, planned, index, turn, repeats=True)
+            if not isinstance(left, Ended):  # else a guard refuses to have it repeated
+                return left
         ledger.note(self._lost_sight_of(started))
         await ledger.save()
         self._metrics.steps_unknown.labels(step.action).inc()
@@ -403,6 +502,8 @@ class Flow:
                 await ledger.save()
             return resolved(ledger.run) is not None
 
+        if stage.unknown:  # the proof may have another word on the same changes
+            await self._conclude(ledger, rule, stage.planned)
         policy = stage.planned.plan.verification
         since = stage.last.at if stage.last else stage.planned.at
         found, samples = await self._stages.watch.until_proven(
@@ -468,8 +569,9 @@ def _action_of(run: Run, started: Started) -> str:
     return next(step.action for plan in plans for step in plan.steps if step.id == started.step)
 
 
-def _hold_of(refusal: Refusal, now: datetime) -> Hold:
-    return Hold(refusal.reason, now + _LOOK_AGAIN, refusal.detail)
+def _has_begun(run: Run, planned: Planned) -> bool:
+    """Whether a step of the plan was started."""
+    return any(isinstance(fact, Started) and fact.round == planned.round for fact in run.facts)
 
 
 def _locked_until(run: Run) -> datetime | None:

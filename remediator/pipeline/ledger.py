@@ -4,13 +4,16 @@ Facts become durable where a promise needs it, not one by one: each method that 
 the messages that tell of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 from remediator.kit.redaction import Redactor
+from remediator.model.change import Ended as ChangeEnded
+from remediator.model.change import Ending
 from remediator.model.facts import (
+    Asked,
     Ended,
     Evidence,
     Examined,
@@ -19,11 +22,13 @@ from remediator.model.facts import (
     Held,
     LateFinished,
     Planned,
+    Proof,
     Settled,
     Started,
+    StepStatus,
     Verified,
 )
-from remediator.model.plan import PlannedCheck, PlannedStep
+from remediator.model.plan import Effect, PlannedCheck, PlannedStep
 from remediator.model.run import Run
 from remediator.pipeline import story
 from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
@@ -49,12 +54,13 @@ class Ledger:
         self._noted = (*self._noted, fact)
 
     def _entry(self) -> Entry:
-        return Entry(self._noted, story.tell(self.run, self._noted, self._redactor))
+        return Entry(self._noted, story.tell(self.run, self._noted, self._redactor), endings_of(self.run, self._noted))
 
     def _entry_with(self, started: Started) -> Entry:
         """What was noted, and messages that tell of the start as well, which the store records itself."""
         run = replace(self.run, facts=(*self.run.facts, started))
-        return Entry(self._noted, story.tell(run, (*self._noted, started), self._redactor))
+        posts = story.tell(run, (*self._noted, started), self._redactor)
+        return Entry(self._noted, posts, endings_of(run, self._noted))
 
     async def save(self) -> None:
         """Store what was noted."""
@@ -68,9 +74,9 @@ class Ledger:
         self._noted = ()
         return rests
 
-    async def start(self, started: Started, reservations: Sequence[Reservation]) -> Refusal | None:
-        """Store what was noted, with the reservations and the start of a step; a Refusal where it may not start."""
-        refusal = await self._store.start(self._claim, self._entry_with(started), started, reservations)
+    async def start(self, started: Started, reservation: Reservation) -> Refusal | None:
+        """Store what was noted, with the reservation and the start of a step; a Refusal where it may not start."""
+        refusal = await self._store.start(self._claim, self._entry_with(started), started, reservation)
         if refusal is None:
             self._noted = ()
             self.run = replace(self.run, facts=(*self.run.facts, started))
@@ -92,6 +98,40 @@ class Ledger:
         await self._store.settle_late(self.run.id, late, story.tell_late(self.run, late, self._redactor))
 
 
+_OF_PROOF = {
+    Proof.HEALED: Ending.HEALED,
+    Proof.NOT_HEALED: Ending.NOT_HEALED,
+    Proof.INCONCLUSIVE: Ending.INCONCLUSIVE,
+}
+
+
+def endings_of(run: Run, noted: Iterable[Fact]) -> tuple[ChangeEnded, ...]:
+    """What facts of a run say of the changes that it has begun, in their order. A step that never began says nothing.
+
+    That a step is done is said of its action alone; all else is said of the whole round.
+    """
+    return tuple(ending for fact in noted if (ending := _ending_of(run, fact)) is not None)
+
+
+def _ending_of(run: Run, fact: Fact) -> ChangeEnded | None:
+    match fact:
+        case Finished(begun=True, status=StepStatus.DONE):
+            step = _step_of(run, fact)
+            return None if step.effect is Effect.READ else ChangeEnded(fact.round, Ending.DONE, fact.at, step.action)
+        case Finished(begun=True, status=status):
+            bad = Ending.FAILED if status is StepStatus.FAILED else Ending.UNKNOWN
+            return ChangeEnded(fact.round, bad, fact.at)
+        case Verified():
+            return ChangeEnded(fact.round, _OF_PROOF[fact.proof], fact.at)
+        case _:
+            return None
+
+
+def _step_of(run: Run, finished: Finished) -> PlannedStep:
+    plans = (fact.plan for fact in reversed(run.facts) if isinstance(fact, Planned) and fact.round == finished.round)
+    return next(step for plan in plans for step in plan.steps if step.id == finished.step)
+
+
 def redacted(fact: Fact, redactor: Redactor) -> Fact:
     """The fact with secrets taken out of whatever is said in it; what is to be carried out stays as it is."""
     match fact:
@@ -100,6 +140,8 @@ def redacted(fact: Fact, redactor: Redactor) -> Fact:
             return fact if told == fact.evidence else replace(fact, evidence=told)
         case Planned():
             return _told_plan(fact, redactor)
+        case Asked():
+            return _told(fact, "why", redactor)
         case Held():
             return _told(fact, "detail", redactor)
         case Finished():
@@ -123,7 +165,7 @@ def _told_plan(fact: Planned, redactor: Redactor) -> Planned:
     return replace(fact, plan=replace(plan, steps=steps, verification=replace(verification, checks=checks)))
 
 
-_Telling = TypeVar("_Telling", Evidence, PlannedStep, PlannedCheck, Held, Finished, Verified, Ended, Settled)
+_Telling = TypeVar("_Telling", Evidence, PlannedStep, PlannedCheck, Asked, Held, Finished, Verified, Ended, Settled)
 
 
 def _told(said: _Telling, field: str, redactor: Redactor) -> _Telling:

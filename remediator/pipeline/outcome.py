@@ -35,8 +35,15 @@ def with_escalation(ended: Ended, rule: Rule) -> Ended:
 
 
 def refused(at: datetime, reason: Reason, detail: str) -> Ended:
-    """A guard, or the planning itself, refused the plan."""
+    """A guard, or the planning itself, refused the plan; that its alert is over is no refusal."""
+    if reason is Reason.NOT_FIRING:
+        return Ended(at, Outcome.RESOLVED_BY_ITSELF, f"nothing was done: {detail}")
     return Ended(at, Outcome.REFUSED, f"{reason}: {detail}" if detail else str(reason))
+
+
+def rest_refused(at: datetime, reason: Reason, detail: str) -> Ended:
+    """A guard refused what is left of a plan that was begun."""
+    return Ended(at, Outcome.REFUSED, f"the rest of the plan was not done: {reason}: {detail}")
 
 
 def denied(at: datetime, denial: Denied) -> Ended:

@@ -3,7 +3,7 @@
 Nothing is changed here. What cannot be worked out exactly is refused, with the reason.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from remediator.errors import BadExpression, NoEvidence, Protected, RemediatorError
@@ -85,6 +85,9 @@ class Planner:
             verification = plan_verification(rule.verify_of(rung), scope)
         except BadExpression as error:
             return CannotPlan(Reason.CANNOT_RENDER, f"the verification: {error}")
+        pools = await self._pools(rung, steps)
+        if isinstance(pools, CannotPlan):
+            return pools
         limits = rung.limits or rule.limits
         return Plan(
             rung.index,
@@ -94,8 +97,21 @@ class Planner:
             verification,
             lasts=rung.for_,
             max_targets=limits.max_targets.count if limits and limits.max_targets else None,
-            held=holds(rule, rung),
+            held=holds(rung),
+            pools=pools,
         )
+
+    async def _pools(self, rung: Rung, steps: Sequence[PlannedStep]) -> tuple[str, ...] | CannotPlan:
+        """The names of the pools that would be acted on."""
+        names = set()
+        for step, planned in zip(rung.steps, steps, strict=True):
+            if planned.effect is not Effect.READ:
+                try:
+                    pool = await self._calls.pool(planned, step.action)
+                except RemediatorError as error:
+                    return CannotPlan(Reason.POOL_UNCERTAIN, shorten(f"{step.action.name}: {error}", 300))
+                names |= {pool.name} if pool is not None else set()
+        return tuple(sorted(names))
 
     async def _plan_step(self, step: Step, scope: Scope) -> PlannedStep | CannotPlan:
         try:

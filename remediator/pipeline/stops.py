@@ -61,15 +61,27 @@ class Stops:
         return stop
 
     async def put(self, stops: Iterable[Stop]) -> None:
-        """Have these stand in the way; each that was not there as it is now is told."""
+        """Have these stand in the way; each that was not there as it is now is told.
+
+        It may be called again after it was cut short: what is there already is told if it was not.
+        """
         there = {(stop.kind, stop.scope): stop for stop in await self.standing()}
         for stop in stops:
             before = there.get((stop.kind, stop.scope))
-            if before is not None and stop.kind is not StopKind.PAUSE:
-                continue  # it was found again
+            if before is not None and stop.kind is not StopKind.PAUSE:  # it was found again
+                if not await self._store.has_notice(self._channel, _key(before)):
+                    await self._tell(before, tell_put(before))
+                continue
             await self._store.put_stop(stop)
             log.warning("stop_put", kind=stop.kind, scope=stop.scope, by=stop.by, reason=stop.reason)
             await self._tell(stop, tell_put(stop))
+
+    async def lapse(self, stop: Stop) -> None:
+        """Have one stand no more that has done its part, from its own end on."""
+        if stop.until is None or not await self._store.lift_stop(stop.kind, stop.scope, stop.until):
+            return
+        log.info("stop_lapsed", kind=stop.kind, scope=stop.scope)
+        await self._tell(stop, tell_lapsed(stop))
 
     async def lift(self, kind: StopKind, scope: str, by: str) -> bool:
         """Whether there was such a stop; it stands no more."""
@@ -83,8 +95,7 @@ class Stops:
 
     async def _tell(self, stop: Stop, message: Message) -> None:
         """One message for each time that it stands, edited when it is lifted."""
-        key = f"stop.{stop.kind}.{stop.scope}.{stop.at.isoformat()}"
-        await self._store.notify(self._channel, key, message, self._clock.now())
+        await self._store.notify(self._channel, _key(stop), message, self._clock.now())
         self._on_message()
 
     def _words(self, text: str) -> str:
@@ -104,6 +115,10 @@ class Stops:
         if name not in known:
             near = get_close_matches(name, known, n=1)
             raise Mistaken(f"there is no {scope[:80]}" + (f"; did you mean {kind}:{near[0]}?" if near else ""))
+
+
+def _key(stop: Stop) -> str:
+    return f"stop.{stop.kind}.{stop.scope}.{stop.at.isoformat()}"
 
 
 _TITLES = {
@@ -141,3 +156,9 @@ def tell_lifted(stop: Stop, by: str) -> Message:
     """What the same message says once it is lifted."""
     text = f"It stood since {say_time(stop.at)} ({stop.reason or stop.by}); {by} has lifted it."
     return Message(Tone.NEUTRAL, f"Lifted: {_TITLES[stop.kind].lower()}: {stop.scope}", (Text(text),))
+
+
+def tell_lapsed(stop: Stop) -> Message:
+    """What the same message says once it has lapsed."""
+    text = f"It stood since {say_time(stop.at)} ({stop.reason or stop.by}); a change has gone well since."
+    return Message(Tone.GOOD, f"Over: {_TITLES[stop.kind].lower()}: {stop.scope}", (Text(text),))

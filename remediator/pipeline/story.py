@@ -177,7 +177,7 @@ def _status(run: Run) -> _Status:
 def _status_of_draft(stage: Drafted) -> _Status:
     plan = stage.planned.plan
     targets = _targets(plan)
-    if stage.held is not None:
+    if stage.held is not None and (stage.asked is None or stage.held.at > stage.asked.at):
         return _Status(Tone.WAITING, "held", stage.held.reason, targets)
     if stage.asked is not None and stage.decision is None:
         until = _clock_time(stage.asked.until)
@@ -260,7 +260,7 @@ def _asked(run: Run, fact: Asked) -> Message:
     digest = next(f.plan.digest for f in reversed(run.facts) if isinstance(f, Planned))
     how = f"remediator approve {run.id}\nremediator deny {run.id} --reason '…'"
     text = f"Nothing is done until a person approves plan {digest[:12]}, until {_clock_time(fact.until)}."
-    return Message(Tone.WAITING, "This plan needs a person", (Text(text), Excerpt("To decide", how)))
+    return Message(Tone.WAITING, "This plan needs a person", (*_texts(fact.why, text), Excerpt("To decide", how)))
 
 
 def _finished(run: Run, fact: Finished) -> Message:

@@ -7,27 +7,24 @@ builds what it names.
 from collections.abc import Iterator
 
 from remediator.model.duration import say_duration
-from remediator.rules.rule import Limits, Rule, Rung
+from remediator.rules.rule import Rule, Rung
 
 
 def held(rule: Rule) -> tuple[str, ...]:
     """Everything of a rule that this version does not carry out, a sentence each."""
     said = [f"the remedy “{rung.name}”: {why}" for rung in rule.rungs for why in _of_rung(rung)]
-    said += _of_limits(rule.own_limits())
     said += _of_escalation(rule)
     return tuple(said)
 
 
-def holds(rule: Rule, rung: Rung) -> tuple[str, ...]:
+def holds(rung: Rung) -> tuple[str, ...]:
     """Why a plan of this rung is held, whatever else speaks for it."""
-    return (*_of_gate(rung), *_of_time(rung), *_of_limits(rule.own_limits(rung)))
+    return (*_of_gate(rung), *_of_time(rung))
 
 
 def _of_rung(rung: Rung) -> Iterator[str]:
     yield from _of_gate(rung)
     yield from _of_time(rung)
-    if rung.limits is not None:
-        yield from _of_limits(rung.limits)
 
 
 def _of_gate(rung: Rung) -> Iterator[str]:
@@ -47,15 +44,6 @@ def _of_time(rung: Rung) -> Iterator[str]:
     if rung.for_ is not None:
         lasts = say_duration(rung.for_)
         yield f"it is to be put back after {lasts}, and putting back is not built yet, so its plan is held"
-
-
-def _of_limits(limits: Limits) -> Iterator[str]:
-    asked = {
-        "max_targets in percent": limits.max_targets is not None and limits.max_targets.percent is not None,
-        "min_healthy": limits.min_healthy is not None,
-    }
-    if named := ", ".join(f"`{name}`" for name, is_set in asked.items() if is_set):
-        yield f"its limits ({named}) are not kept yet, so its plans are held"
 
 
 def _of_escalation(rule: Rule) -> Iterator[str]:

@@ -275,6 +275,8 @@ def _beside(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
     store = data.get("store")
     if isinstance(store, dict) and isinstance(store.get("directory"), str):
         placed["store"] = {**store, "directory": folder / store["directory"]}
+    if isinstance(placed.get("pause_file"), str):
+        placed["pause_file"] = folder / placed["pause_file"]
     return {name: _secret_files_beside(folder, value) for name, value in placed.items()}
 
 

@@ -107,6 +107,9 @@ class Settings(Described, BaseSettings):
     """When rules may change something."""
     protected: ProtectedSettings = ProtectedSettings()
     """What must not be changed, and what alone may be."""
+    pause_file: Path | None = None
+    """A file that stops all changes while it is there, whatever is in it; a relative one in a settings file is taken
+    from its folder. Where none is set it is `PAUSE` in `store.directory`."""
     log: LogSettings = LogSettings()
     """What is logged."""
     token: SecretStr | None = None
@@ -129,6 +132,11 @@ class Settings(Described, BaseSettings):
         """The host and port to listen on."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def pause_path(self) -> Path:
+        """The file that stops all changes while it is there."""
+        return self.pause_file or self.store.directory / "PAUSE"
 
     @property
     def client_token(self) -> str | None:

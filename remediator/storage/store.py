@@ -8,7 +8,7 @@ StoreUnavailable when it cannot be done now; nothing of it is then written.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from remediator.model.alert import CutGroup, Delivery
@@ -72,7 +72,7 @@ class Reservation:
     """What is entered in the journal; an entry that is there already stays as it is."""
     questions: tuple[Question, ...] = ()
     judge: Callable[[Known], Refusal | None] = _allow
-    """Asked with the answers, once the locks are had."""
+    """Asked with the answers, unless somebody else has one of the locks."""
 
 
 NOTHING = Reservation()
@@ -114,9 +114,11 @@ class Forgotten:
     occurrences: int = 0
     rules: int = 0
     notices: int = 0
+    changes: int = 0
+    stops: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.runs or self.occurrences or self.rules or self.notices)
+        return self != Forgotten()
 
     def __add__(self, other: "Forgotten") -> "Forgotten":
         return Forgotten(
@@ -124,6 +126,8 @@ class Forgotten:
             self.occurrences + other.occurrences,
             self.rules + other.rules,
             self.notices + other.notices,
+            self.changes + other.changes,
+            self.stops + other.stops,
         )
 
 
@@ -350,7 +354,9 @@ class Store(Protocol):
         A closed occurrence without a doubt is old in the same way by the time when it closed; it goes unless that was
         at `old.settled` or later, or a run has it as a member or began with it. A rule goes that no run was started
         with and that was last remembered before `old.before` and `old.settled`: whoever calls this remembers the rules
-        in force far more often than that. A notice goes that is sent, and was queued before `old.before`.
+        in force far more often than that. A notice goes that is sent, and was queued before `old.before`. What the
+        journal tells, and stops that were lifted or ended by themselves, go when that was before `old.before` and is
+        more than `JOURNAL_KEPT` ago.
 
         It is called again until nothing was deleted.
         """
@@ -364,6 +370,9 @@ class Store(Protocol):
         """How many bytes everything takes where it is kept, with what is free for new rows."""
         ...
 
+
+JOURNAL_KEPT = timedelta(days=31)
+"""No guard looks back further than that; a store that keeps its runs longer keeps what was changed as long."""
 
 SEARCHED = 100_000
 """Among how many runs those with an unknown step are looked for: as many as are kept, unless that is set otherwise."""

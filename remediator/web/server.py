@@ -23,6 +23,7 @@ from remediator.web.body import Bodies, Limits
 from remediator.web.breakers import BreakerPages, Breakers
 from remediator.web.health import Health, HealthPages
 from remediator.web.listening import Connections
+from remediator.web.stops import StopKeeper, StopPages
 from remediator.web.storing import Storing
 from remediator.web.webhook import parse_delivery
 
@@ -46,6 +47,7 @@ class Parts:
     admin_token: str = field(repr=False)
     admit: Callable[[], None] = lambda: None  # asked before a delivery is read; raises Overloaded while none is taken
     breakers: Breakers | None = None
+    stops: StopKeeper | None = None
     connections: Connections | None = None  # where who listens wants to know what is under way
 
 
@@ -75,6 +77,11 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
         breakers = BreakerPages(parts.breakers, bodies)
         app.router.add_get("/api/v1/breakers", _for_admins(callers, breakers.list))
         app.router.add_post("/api/v1/breakers/reset", _for_admins(callers, breakers.reset))
+    if parts.stops is not None:
+        stops = StopPages(parts.stops, bodies)
+        app.router.add_get("/api/v1/stops", _for_admins(callers, stops.list))
+        app.router.add_post("/api/v1/stops/pause", _for_admins(callers, stops.pause))
+        app.router.add_post("/api/v1/stops/lift", _for_admins(callers, stops.lift))
     app.router.add_get("/healthz", pages.alive)
     app.router.add_get("/readyz", pages.ready)
     app.router.add_get("/metrics", pages.metrics)

@@ -43,8 +43,8 @@ def waiting_plan(run: Run) -> Drafted | None:
     return stage if waits and isinstance(stage, Drafted) else None
 
 
-def held_plan(run: Run) -> tuple[Planned, Held] | None:
-    """The plan that a guard holds, with the newest hold, unless a person is waited for as well.
+def held_plan(run: Run) -> tuple[datetime, Held] | None:
+    """The newest hold of the plan that a guard holds, unless a person is waited for as well; and since when it counts.
 
     That it is free again is not written down: the next step is.
     """
@@ -52,18 +52,22 @@ def held_plan(run: Run) -> tuple[Planned, Held] | None:
     if waiting_plan(run) is not None or not isinstance(stage, Drafted | Underway) or stage.held is None:
         return None
     newest = next(fact for fact in reversed(run.facts) if isinstance(fact, Held | Finished))
-    return (stage.planned, stage.held) if isinstance(newest, Held) else None
+    since = stage.held.at if isinstance(stage, Underway) else stage.planned.at
+    return (since, stage.held) if isinstance(newest, Held) else None
 
 
-def show_hold(planned: Planned, held: Held, *, at: datetime, timeout: timedelta) -> dict[str, Any]:
-    """A hold for JSON: it is written down once, so `until` is None where it was looked at again since then."""
+def show_hold(since: datetime, held: Held, *, at: datetime, timeout: timedelta) -> dict[str, Any]:
+    """A hold for JSON: it is written down once, so `until` is None where it was looked at again since then.
+
+    `since`: from when on the time counts after which the plan is dropped.
+    """
     return {
         "reason": held.reason.value,
         "detail": held.detail,
         "since": _say(held.at),
         "until": _say(held.until) if held.until > at else None,
         "every": max(1, round((held.until - held.at).total_seconds())),
-        "expires": _say(planned.at + timeout),
+        "expires": _say(since + timeout),
     }
 
 
@@ -187,7 +191,8 @@ def _words_of(fact: Fact) -> tuple[str, dict[str, Any]]:
             fields = {"round": fact.round, "revision": fact.revision, "plan": show_plan(fact.plan)}
             return f"planned: {fact.plan.name}", fields
         case Asked():
-            return "asked for a decision", {"round": fact.round, "until": _say(fact.until)}
+            why = f": {fact.why}" if fact.why else ""
+            return f"asked for a decision{why}", {"round": fact.round, "until": _say(fact.until), "why": fact.why}
         case Held():
             fields = {"round": fact.round, "reason": fact.reason.value, "detail": fact.detail}
             return f"held: {fact.reason.value}", {**fields, "until": _say(fact.until)}

@@ -7,15 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from remediator.errors import Fenced
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
 from remediator.model.change import Change, Ended, Ending
+from remediator.model.facts import Ended as RunEnded
 from remediator.model.facts import Started
 from remediator.model.history import Known, Latest, Nth, Standing, Which
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
 from remediator.model.message import Message, Tone
-from remediator.model.occurrence import NewRun, Opening, Ruling, Verdict
-from remediator.model.outcome import Reason
+from remediator.model.occurrence import Closing, NewRun, Occurrence, Opening, Ruling, Verdict
+from remediator.model.outcome import Outcome, Reason
 from remediator.model.stop import EVERYTHING, Stop, StopKind
 from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore
@@ -144,7 +146,8 @@ async def test_a_start_that_the_judge_refuses_has_written_nothing(store: Store) 
     assert (await store.known((asked,))).nth(asked) is None
     assert await store.start(other, Entry(), started(), Reservation(locks=(WEB,))) is None
     run = await store.read_run(RunId("r1"))
-    assert run is not None and () == run.facts
+    assert run is not None
+    assert () == run.facts
 
 
 async def test_starts_that_come_at_once_are_judged_one_after_the_other(store: Store) -> None:
@@ -197,3 +200,150 @@ async def test_a_stop_of_the_same_kind_and_scope_takes_the_place_of_the_one_befo
     await store.put_stop(Stop(StopKind.PAUSE, EVERYTHING, "second", "ben", T0 + SECOND))
 
     assert (Stop(StopKind.PAUSE, EVERYTHING, "second", "ben", T0 + SECOND),) == await store.list_stops(T0 + HOUR)
+
+
+async def test_what_came_of_a_change_is_noted_with_whatever_tells_of_it(store: Store) -> None:
+    """A step's end, a pause between steps and the end of a run are different writes; of several the last one counts."""
+    asked = Latest(Which(), 10, T0 - SECOND)
+    claims = [await enter(store, change(f"r{number}", T0 - number * SECOND / 10)) for number in range(4)]
+    told = [Ended(1, Ending.DONE, T0), Ended(1, Ending.INCONCLUSIVE, T0 + SECOND, RESTART), Ended(2, Ending.HEALED, T0)]
+    over = RunEnded(T0, Outcome.HEALED, "fine")
+    await asyncio.gather(
+        store.learn(claims[0], Entry(endings=told)),
+        store.park(claims[1], Entry(endings=[Ended(1, Ending.FAILED, T0)]), None),
+        store.end(claims[2], Entry(endings=[Ended(1, Ending.HEALED, T0)]), over, keep_locks_until=None),
+        store.start(claims[3], Entry(endings=[Ended(1, Ending.UNKNOWN, T0)]), started("remediate.0.1"), Reservation()),
+    )
+
+    endings = [one.ending for one in (await store.known((asked,))).latest(asked)]
+    assert [Ending.INCONCLUSIVE, Ending.FAILED, Ending.HEALED, Ending.UNKNOWN] == endings
+
+
+async def test_an_owner_that_has_lost_its_run_notes_no_ending(store: Store) -> None:
+    """Its successor knows better what came of the step."""
+    claim = await enter(store, change("r1"))
+    lost = Claim(claim.run, OwnerId("other"), 1, 0)
+    with pytest.raises(Fenced):
+        await store.learn(lost, Entry(endings=[Ended(1, Ending.FAILED, T0)]))
+    asked = Latest(Which(), 1, T0 - SECOND)
+
+    assert [None] == [one.ending for one in (await store.known((asked,))).latest(asked)]
+
+
+async def test_a_start_whose_target_is_taken_neither_enters_nor_counts(store: Store) -> None:
+    """It changes nothing, so it must not use up what the others may do."""
+    holder, busy, after = [await open_run(store, name) for name in ("holder", "busy", "after")]
+    await store.start(holder, Entry(), started(), Reservation((WEB,)))
+    asked = Nth(Which(), 1, T0 - SECOND)
+
+    def judge(known: Known) -> Refusal | None:
+        return None if known.nth(asked) is None else Refusal(Reason.BUDGET_USED)
+
+    told = await asyncio.gather(
+        store.start(busy, Entry(), started(), Reservation((WEB,), (change("busy"),), (asked,), judge)),
+        store.start(after, Entry(), started(), Reservation((DB,), (change("after", target=DB),), (asked,), judge)),
+    )
+    entered = Latest(Which(), 5, T0 - SECOND)
+
+    assert told[0] is not None
+    assert (Reason.TARGET_BUSY, None) == (told[0].reason, told[1])
+    assert ["after"] == [one.run for one in (await store.known((entered,))).latest(entered)]
+
+
+async def test_a_step_of_a_plan_that_was_entered_is_not_counted_again(store: Store) -> None:
+    """In the same commit as others as well."""
+    first, other = await enter(store, change("r1")), await open_run(store, "r2")
+    asked = Nth(Which(), 2, T0 - SECOND)
+    seen: list[datetime | None] = []
+
+    def judge(known: Known) -> Refusal | None:
+        seen.append(known.nth(asked))
+        return None
+
+    await asyncio.gather(
+        store.start(first, Entry(), started("remediate.0.1"), Reservation((), (change("r1"),), (asked,), judge)),
+        store.start(other, Entry(), started(), Reservation((), (change("r2"),), (asked,), judge)),
+    )
+
+    assert [None, None] == seen
+    assert T0 == (await store.known((asked,))).nth(asked)
+
+
+async def test_a_refusal_that_asks_nothing_refuses_as_well(store: Store) -> None:
+    """A judge may know enough by itself."""
+    claim = await open_run(store, "r1")
+    never = Reservation((WEB,), judge=lambda _known: Refusal(Reason.PAUSED))
+
+    assert Refusal(Reason.PAUSED) == await store.start(claim, Entry(), started(), never)
+    assert await store.start(await open_run(store, "r2"), Entry(), started(), Reservation((WEB,))) is None
+
+
+@pytest.mark.parametrize("target", ["docker:local/" + "x" * 600, "nul\0", "żółw"], ids=["long", "nul", "letters"])
+async def test_names_that_a_database_cannot_hold_as_they_are_are_found_and_told_as_they_are(
+    store: Store, target: str
+) -> None:
+    """A stop or a budget that is missed because of a name would let a change through."""
+    claim = await enter(store, change("r1", target=target))
+    scope = f"target:{target}"
+    await store.put_stop(Stop(StopKind.QUARANTINE, scope, f"{target} again", "anna\0", T0))
+    asked = Latest(Which(target=target), 5, T0 - SECOND)
+    known = await store.known((asked, Standing((scope,))))
+    seen: list[Known] = []
+    again = Reservation((), (change("r2", target=target),), (asked, Standing((scope,))), seen.append)
+    await store.start(await open_run(store, "r2"), Entry(), started(), again)
+
+    assert [(claim.run, target)] == [(one.run, one.target) for one in known.latest(asked)]
+    assert [scope] == [stop.scope for stop in known.stops]
+    assert [known] == seen
+    assert await store.lift_stop(StopKind.QUARANTINE, scope, T0 + SECOND)
+
+
+async def deliver(store: Store, *alerts: Alert, run: str | None = None) -> None:
+    """Alerts that open; those of a run in one group."""
+
+    def judge(alert: Alert, _known: Occurrence | None) -> Verdict:
+        if alert.status is AlertStatus.RESOLVED:
+            return Verdict(Ruling.RESOLVED, close=Closing.RESOLVED)
+        new = NewRun(RunId(run), RULE, DIGEST, "down", "#c", Message(Tone.FIRING, "m"), run) if run else None
+        opening = Opening(OccurrenceId(f"o-{alert.fingerprint}"), (new,) if new else ())
+        return Verdict(Ruling.OPENED, open=opening)
+
+    await store.accept(Delivery(alerts, T0), judge, ME)
+
+
+def alert(fingerprint: str, name: str = "Down", status: AlertStatus = AlertStatus.FIRING, **labels: str) -> Alert:
+    return Alert(Fingerprint(fingerprint), status, {"alertname": name, **labels}, {}, T0)
+
+
+async def test_the_open_alerts_of_a_run_are_told_whole_and_the_oldest_first(store: Store) -> None:
+    """Whether an alert still fires is asked by its labels: one that was cut would be found nowhere."""
+    long = "x" * 5000
+    await deliver(store, alert("c", instance=long), alert("b"), run="r1")
+    await deliver(store, alert("other"), run="r2")
+    await deliver(store, alert("a"), run="r1")
+    await deliver(store, alert("b", status=AlertStatus.RESOLVED))
+
+    found = await store.open_alerts_of(RunId("r1"), limit=10)
+    assert ["c", "a"] == [one.fingerprint for one in found]
+    assert long == found[0].labels["instance"]
+    assert ["c"] == [one.fingerprint for one in await store.open_alerts_of(RunId("r1"), limit=1)]
+    assert () == await store.open_alerts_of(RunId("nobody"), limit=1)
+
+
+async def test_open_alerts_are_found_by_their_name(store: Store) -> None:
+    """A database that is down is a reason to leave alone what needs it, whether it has a run or not."""
+    long = "N" * 3000
+    await deliver(store, alert("a", "DbDown", instance="x" * 5000), alert("b", "DbDown"), run="r1")
+    await deliver(store, alert("c", "WebDown"), alert("d", long), alert("e", 'q"\\\0'), alert("f", "DbDown"))
+    await deliver(store, alert("b", "DbDown", status=AlertStatus.RESOLVED))
+
+    async def named(*names: str, limit: int = 10) -> list[str]:
+        return sorted(one.fingerprint for one in await store.open_alerts_named(names, limit=limit))
+
+    whole = [one.labels for one in await store.open_alerts_named(["DbDown"], limit=10) if one.fingerprint == "a"]
+    assert ["a", "f"] == await named("DbDown")
+    assert ["a", "c", "d", "f"] == await named("WebDown", "DbDown", long, "DbDown")
+    assert ["e"] == await named('q"\\\0')
+    assert [] == await named("dbdown", "")
+    assert 1 == len(await named("DbDown", limit=1))
+    assert [{"alertname": "DbDown", "instance": "x" * 5000}] == whole

@@ -30,7 +30,7 @@ from remediator.model.run import Cancel, Joined, Resolved, Settle
 from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import CUT_GROUPS, Claim, Entry, Lock, OutboxState, Refusal, Store
+from remediator.storage.store import CUT_GROUPS, NOTHING, Claim, Entry, OutboxState, Refusal, Reservation, Store
 from remediator.testing.clock import VirtualClock
 
 ME, OTHER = OwnerId("me"), OwnerId("other")
@@ -197,7 +197,7 @@ async def test_taking_a_run_of_another_owner_raises_the_epoch_and_shuts_that_own
     for write in (
         store.learn(old, Entry([Examined(T0, 1, {})])),
         store.park(old, Entry(), T0),
-        store.start(old, Entry(), started(), ()),
+        store.start(old, Entry(), started(), NOTHING),
         store.end(old, Entry(), ENDED, keep_locks_until=None),
     ):
         with pytest.raises(Fenced):
@@ -227,7 +227,7 @@ async def test_nothing_starts_while_a_signal_is_unread(store: Store) -> None:
     claim = await open_run(store)
     await store.signal(claim.run, Cancel(T0, "me"))
 
-    refusal = await store.start(claim, Entry([Examined(T0, 1, {})]), started(), [Lock("docker:local/web")])
+    refusal = await store.start(claim, Entry([Examined(T0, 1, {})]), started(), Reservation(("docker:local/web",)))
 
     assert Refusal(Reason.SIGNALLED) == refusal
     run = await store.read_run(claim.run)
@@ -238,7 +238,7 @@ async def test_nothing_starts_while_a_signal_is_unread(store: Store) -> None:
 async def test_a_target_is_held_by_one_run_until_it_ends(store: Store) -> None:
     """Two runs on one target is how automation becomes the outage."""
     first, second = await open_run(store, "r1"), await open_run(store, "r2")
-    lock = [Lock("docker:local/web")]
+    lock = Reservation(("docker:local/web",))
 
     mine = await store.start(first, Entry(), started(), lock)
     again = await store.start(first, Entry(), started("remediate.0.1"), lock)
@@ -254,12 +254,12 @@ async def test_a_target_is_held_by_one_run_until_it_ends(store: Store) -> None:
 async def test_a_refused_start_reserves_nothing(store: Store) -> None:
     """A plan of two targets that gets one of them would block it for nobody's good."""
     first, second, third = await open_run(store, "r1"), await open_run(store, "r2"), await open_run(store, "r3")
-    await store.start(first, Entry(), started(), [Lock("b")])
+    await store.start(first, Entry(), started(), Reservation(("b",)))
 
     refused = await store.start(
-        second, Entry([Held(T0, 1, 1, Reason.NO_TARGET, "", T0)]), started(), [Lock("b"), Lock("a")]
+        second, Entry([Held(T0, 1, 1, Reason.NO_TARGET, "", T0)]), started(), Reservation(("b", "a"))
     )
-    free = await store.start(third, Entry(), started(), [Lock("a")])
+    free = await store.start(third, Entry(), started(), Reservation(("a",)))
 
     assert refused is not None
     assert free is None
@@ -271,10 +271,10 @@ async def test_a_refused_start_reserves_nothing(store: Store) -> None:
 async def test_the_lock_of_an_unknown_step_outlives_its_run_until_its_deadline(store: Store) -> None:
     """The call may still be under way somewhere."""
     first, second = await open_run(store, "r1"), await open_run(store, "r2")
-    await store.start(first, Entry(), started(), [Lock("a")])
+    await store.start(first, Entry(), started(), Reservation(("a",)))
     await store.end(first, Entry([ENDED]), ENDED, keep_locks_until=T0 + timedelta(minutes=1))
 
-    refused = await store.start(second, Entry(), started(), [Lock("a")])
+    refused = await store.start(second, Entry(), started(), Reservation(("a",)))
     assert refused is not None
     assert (
         "a is held by run r1, which has ended, and nobody saw the end of its step: `remediator runs settle r1 "
@@ -284,7 +284,7 @@ async def test_the_lock_of_an_unknown_step_outlives_its_run_until_its_deadline(s
     clock = store._clock  # type: ignore[attr-defined]  # the fixture's own clock
     await clock.advance(timedelta(minutes=1))
 
-    assert await store.start(second, Entry(), started(), [Lock("a")]) is None
+    assert await store.start(second, Entry(), started(), Reservation(("a",))) is None
 
 
 async def test_an_ended_run_is_due_again_only_when_something_comes(store: Store) -> None:
@@ -555,12 +555,12 @@ async def test_alerts_that_join_do_not_keep_a_run_from_acting(store: Store) -> N
     await fire(store, "a")
     claim = Claim(RunId("a"), ME, 1, 0)
     await fire(store, "b")
-    joined = await store.start(claim, Entry(), started(), [Lock("docker:local/web")])
+    joined = await store.start(claim, Entry(), started(), Reservation(("docker:local/web",)))
     await store.signal(claim.run, Cancel(T0, "me"))
     await fire(store, "c")
-    cancelled = await store.start(claim, Entry(), started("remediate.0.1"), [Lock("docker:local/web")])
+    cancelled = await store.start(claim, Entry(), started("remediate.0.1"), Reservation(("docker:local/web",)))
     read = dataclasses.replace(claim, signals_read=2)
-    after_reading = await store.start(read, Entry(), started("remediate.0.1"), [Lock("docker:local/web")])
+    after_reading = await store.start(read, Entry(), started("remediate.0.1"), Reservation(("docker:local/web",)))
 
     assert joined is None
     assert Refusal(Reason.SIGNALLED) == cancelled
@@ -803,11 +803,11 @@ async def test_whether_a_notice_was_ever_queued_is_known(store: Store) -> None:
 async def test_a_run_that_has_ended_gives_its_locks_back_when_its_end_is_written_again(store: Store) -> None:
     """What a step's unknown end kept locked is free as soon as a person has settled it."""
     first, second = await open_run(store, "r1"), await open_run(store, "r2")
-    await store.start(first, Entry(), started(), [Lock("a")])
+    await store.start(first, Entry(), started(), Reservation(("a",)))
     await store.end(first, Entry([ENDED]), ENDED, keep_locks_until=T0 + timedelta(hours=1))
     word = Settle(T0, StepId("remediate.0.0"), 1, done=True, by="ann")
     await store.signal(first.run, word)
-    busy = await store.start(second, Entry(), started(), [Lock("a")])
+    busy = await store.start(second, Entry(), started(), Reservation(("a",)))
     woken = await store.take(first.run, ME)
     assert woken is not None
     again = Claim(first.run, ME, woken.epoch, 1)
@@ -817,7 +817,7 @@ async def test_a_run_that_has_ended_gives_its_locks_back_when_its_end_is_written
 
     assert busy is not None
     assert rests
-    assert await store.start(second, Entry(), started(), [Lock("a")]) is None
+    assert await store.start(second, Entry(), started(), Reservation(("a",))) is None
     assert run is not None
     assert ([word], ["started", "ended", "settled"]) == (list(run.signals), [fact.kind for fact in run.facts])
     assert [("r2", None), ("r1", T0)] == [(line.id, line.ended_at) for line in await store.list_runs(limit=5)]

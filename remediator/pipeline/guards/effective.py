@@ -9,8 +9,12 @@ from typing import Any
 
 from remediator.model.budget import Budget, Share
 from remediator.model.limits import Limits
+from remediator.model.plan import Effect, Plan
 from remediator.rules.book import Rule, Rung
 from remediator.settings import LimitsSettings, PartialLimits
+
+LimitsOf = Callable[[Rule, Plan], Limits]
+"""Which limits hold for a plan of a rule."""
 
 
 def limits_of(settings: LimitsSettings, rule: Rule, rung: Rung, actions: Collection[str]) -> Limits:
@@ -22,6 +26,16 @@ def limits_of(settings: LimitsSettings, rule: Rule, rung: Rung, actions: Collect
     of_actions = [settings.actions[name] for name in sorted(set(actions)) if name in settings.actions]
     layers = (rule.own_limits(rung), settings.packs.get(rule.pack), _strictest(of_actions), settings)
     return Limits(**{field.name: _first(layers, field.name) for field in fields(Limits)})
+
+
+def limits_by(settings: LimitsSettings) -> LimitsOf:
+    """Tells the limits of any plan of a rule."""
+
+    def limits(rule: Rule, plan: Plan) -> Limits:
+        actions = {step.action for step in plan.steps if step.effect is not Effect.READ}
+        return limits_of(settings, rule, rule.rungs[plan.rung], actions)
+
+    return limits
 
 
 def _first(layers: Sequence[Any], name: str) -> Any:

@@ -16,9 +16,9 @@ class Guards:
     """All guards. They are asked in their order, and what the first refusal says is told."""
 
     def __init__(self, guards: Sequence[Guard], look: Look, probes: Sequence[Probe] = ()) -> None:
-        self._guards = tuple(guards)
+        self.guards = tuple(guards)
         self._look = look
-        self._probes = tuple(probes)
+        self.probes = tuple(probes)
 
     async def review(self, case: Case) -> Review:
         """What stands in the way now. Raises StoreUnavailable: nothing is begun by guessing."""
@@ -31,7 +31,7 @@ class Guards:
 
     async def look(self, case: Case) -> Review:
         """What the world says against it now: asked right before each changing step."""
-        return together([await probe.look(case) for probe in self._probes])
+        return together([await probe.look(case) for probe in self.probes])
 
     def reserve(self, case: Case) -> Reservation:
         """What the plan takes, and how the store finds out, in its own transaction, whether it may begin."""
@@ -39,13 +39,13 @@ class Guards:
         def judge(known: Known) -> Refusal | None:
             return _refusal(self._judge(case, known), case)
 
-        return Reservation(case.targets, changes_of(case), self._questions(case), judge)
+        return Reservation(case.plan.locks, changes_of(case), self._questions(case), judge)
 
     def _questions(self, case: Case) -> tuple[Question, ...]:
-        return tuple(dict.fromkeys(question for guard in self._guards for question in guard.asks(case)))
+        return tuple(dict.fromkeys(question for guard in self.guards for question in guard.asks(case)))
 
     def _judge(self, case: Case, known: Known) -> Review:
-        return together([guard.judge(case, known) for guard in self._guards])
+        return together([guard.judge(case, known) for guard in self.guards])
 
 
 def _refusal(review: Review, case: Case) -> Refusal | None:

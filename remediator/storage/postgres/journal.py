@@ -1,38 +1,46 @@
 """The journal of changes, and the stops: what guards ask, and what a start enters.
 
-Answers are given within the transaction that asks. Whoever records starts takes `STARTING` first, so that no two
-processes judge starts at once.
+Answers are given within the transaction that asks. Whoever records starts that are judged takes `STARTING` before
+anything else, so that no two processes judge starts at once, and none waits for that with a row of its own.
 """
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from remediator.model.change import Change, Ended, Ending
-from remediator.model.history import MOST_CHANGES, Known, Latest, Nth, Question, Standing, Which
-from remediator.model.ids import RuleId, RunId
+from remediator.model.change import Change, Ended
+from remediator.model.history import Known, Question
+from remediator.model.ids import RunId
 from remediator.model.stop import Stop, StopKind
-from remediator.storage import codec
-from remediator.storage.postgres.keys import bounded
+from remediator.storage import answers, codec
+from remediator.storage.answers import Answers, Span
+from remediator.storage.postgres.keys import bounded, plain
+from remediator.storage.store import Refusal, Reservation
 
 if TYPE_CHECKING:
-    from asyncpg import Record
-
     from remediator.storage.postgres.links import Db
 
 STARTING = "SELECT pg_advisory_xact_lock(x'72656d7374617274'::bigint)"  # any number, as long as it stays the same
 
 _ENTER = """
     INSERT INTO change (run, round, rule, target, action, counts, alert_at, at)
-    SELECT * FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::bigint[],
-        $8::bigint[])
+    SELECT run, round, rule, target, action, counts, alert_at, at
+    FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::bigint[], $8::bigint[])
+        WITH ORDINALITY AS c (run, round, rule, target, action, counts, alert_at, at, place) ORDER BY place
     ON CONFLICT (run, round, target, action) DO NOTHING
 """
+# Of several that are noted at once of the same change the last one stands.
 _END = """
-    UPDATE change SET ending = e.ending, ended_at = e.at
-    FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::bigint[]) AS e (run, round, action, ending, at)
-    WHERE change.run = e.run AND change.round = e.round AND (e.action IS NULL OR change.action = e.action)
+    UPDATE change SET ending = last.ending, ended_at = last.at FROM (
+        SELECT DISTINCT ON (c.seq) c.seq, e.ending, e.at
+        FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::bigint[])
+            WITH ORDINALITY AS e (run, round, action, ending, at, place)
+        JOIN change AS c ON c.run = e.run AND c.round = e.round AND (e.action IS NULL OR c.action = e.action)
+        ORDER BY c.seq, e.place DESC
+    ) AS last WHERE change.seq = last.seq
 """
+_COLUMNS = ", ".join(f"found.{column}" for column in codec.CHANGE.split(", "))
 _SHAPES = {
     (): "counts",
     ("rule",): "counts AND rule = q.rule",
@@ -40,22 +48,27 @@ _SHAPES = {
     ("rule", "target"): "counts AND rule = q.rule AND target = q.target",
     ("action",): "action = q.action",
 }
-"""What a question may name, and the condition that an index answers."""
+"""What a kind of change may name, and the condition that an index answers."""
 _PLACES = {names: place for place, names in enumerate(_SHAPES)}
+_THERE = -1  # where the entries are that were to be entered, and are there already
 _FIND = " UNION ALL ".join(
     f"""
-    SELECT q.place, found.* FROM q CROSS JOIN LATERAL (
+    SELECT q.place, found.seq, {_COLUMNS} FROM q CROSS JOIN LATERAL (
         SELECT * FROM change WHERE {condition} AND at > q.since ORDER BY at DESC, seq DESC LIMIT q.most OFFSET q.skip
     ) AS found WHERE q.shape = {_PLACES[names]}
     """  # noqa: S608 - constants of ours
     for names, condition in _SHAPES.items()
 )
-_ANSWER = f"""
+_LOOK = f"""
     WITH q AS (
         SELECT * FROM unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[],
             $8::int[]) AS one (place, shape, rule, target, action, since, most, skip)
     )
-    SELECT * FROM ({_FIND}) AS answer ORDER BY place, at DESC, seq DESC
+    SELECT * FROM ({_FIND} UNION ALL
+        SELECT {_THERE}, found.seq, {_COLUMNS} FROM unnest($9::text[], $10::int[], $11::text[], $12::text[])
+            AS e (run, round, target, action)
+        JOIN change AS found USING (run, round, target, action)
+    ) AS answer ORDER BY place, at DESC, seq DESC
 """  # noqa: S608 - constants of ours
 _PUT = """
     INSERT INTO stop (kind, scope, reason, by, at, until) VALUES ($1, $2, $3, $4, $5, $6)
@@ -65,8 +78,8 @@ _PUT = """
 _LIFT = """
     UPDATE stop SET until = $3 WHERE kind = $1 AND scope = $2 AND (until IS NULL OR until > $3) RETURNING kind
 """
-_LIST = "SELECT * FROM stop WHERE until IS NULL OR until > $1 ORDER BY at"
-_WITHIN = "SELECT * FROM stop WHERE scope = ANY ($1::text[]) ORDER BY at"
+_LIST = f"SELECT {codec.STOP} FROM stop WHERE until IS NULL OR until > $1 ORDER BY at"  # noqa: S608 - our own
+_WITHIN = f"SELECT {codec.STOP} FROM stop WHERE scope = ANY ($1::text[]) ORDER BY at"  # noqa: S608 - our own
 
 
 async def enter(db: "Db", changes: Sequence[Change]) -> None:
@@ -86,53 +99,62 @@ async def note_endings(db: "Db", endings: Iterable[tuple[RunId, Ended]]) -> None
         await db.execute(_END, *map(list, zip(*rows, strict=True)))
 
 
+async def judge(db: "Db", wanted: Mapping[RunId, Reservation]) -> dict[RunId, Refusal]:
+    """Why those are refused that may not begin, each judged as if those before it that may had begun.
+
+    It writes nothing.
+    """
+    questions = dict.fromkeys(question for one in wanted.values() for question in one.questions)
+    found = await _look(db, list(questions), [change for one in wanted.values() for change in one.changes])
+    refused: dict[RunId, Refusal] = {}
+    for run, one in wanted.items():
+        refusal = one.judge(found.to(one.questions))
+        if refusal is None:
+            found.enter(one.changes)
+        else:
+            refused[run] = refusal
+    return refused
+
+
 async def known(db: "Db", questions: Sequence[Question]) -> Known:
-    """The answers, in two ways to the server."""
-    asked = [one for one in questions if isinstance(one, Nth | Latest)]
-    found: list[list[Change]] = [[] for _ in asked]
-    if asked:
-        columns = map(list, zip(*(_row(place, one) for place, one in enumerate(asked)), strict=True))
-        for row in await db.fetch(_ANSWER, *columns):
-            found[row["place"]].append(_change(row))
-    scopes = sorted({bounded(scope) for one in questions if isinstance(one, Standing) for scope in one.scopes})
-    answers = list(zip(asked, found, strict=True))
-    return Known(
-        times={one: changes[0].at if changes else None for one, changes in answers if isinstance(one, Nth)},
-        changes={one: tuple(changes) for one, changes in answers if isinstance(one, Latest)},
-        stops=tuple(map(_stop, await db.fetch(_WITHIN, scopes))) if scopes else (),
+    """The answers."""
+    return (await _look(db, questions)).to(questions)
+
+
+async def _look(db: "Db", questions: Sequence[Question], entering: Sequence[Change] = ()) -> Answers:
+    """What answers questions, also once some of these were entered: in two ways to the server at the most."""
+    wanted = answers.spans(questions, entering, bounded)
+    found: dict[int, list[Change]] = defaultdict(list)
+    if wanted:
+        keys = [(c.run, c.round, bounded(c.target), c.action) for c in entering]
+        spans = [_row(place, span) for place, span in enumerate(wanted)]
+        for place, _, *columns in await db.fetch(_LOOK, *_columns(spans, 8), *_columns(keys, 4)):
+            found[place].append(codec.read_change(columns))
+    scopes = answers.stops_asked_for(questions, bounded)
+    stops = await db.fetch(_WITHIN, scopes) if scopes else ()
+    return Answers(
+        [(span, found[place]) for place, span in enumerate(wanted)],
+        stops=tuple(map(codec.read_stop, stops)),
+        there=[(c.run, c.round, c.target, c.action) for c in found[_THERE]],
+        name=bounded,
     )
 
 
-def _row(place: int, question: Nth | Latest) -> tuple[Any, ...]:
-    which = question.which
-    most, skip = (1, question.n - 1) if isinstance(question, Nth) else (min(question.count, MOST_CHANGES), 0)
-    target = bounded(which.target) if which.target is not None else None
-    return place, _shape(which), which.rule, target, which.action, codec.to_us(question.since), most, skip
+def _row(place: int, span: Span) -> tuple[Any, ...]:
+    names = ("rule", "target", "action")
+    shape = tuple(name for name, value in zip(names, span.kind, strict=True) if value is not None)
+    return place, _PLACES[shape], *span.kind, codec.to_us(span.since), span.most, span.skip
 
 
-def _shape(which: Which) -> int:
-    given = {"rule": which.rule, "target": which.target, "action": which.action}
-    return _PLACES[tuple(name for name, value in given.items() if value is not None)]
-
-
-def _change(row: "Record") -> Change:
-    return Change(
-        run=RunId(row["run"]),
-        round=row["round"],
-        rule=RuleId(row["rule"]),
-        target=row["target"],
-        action=row["action"],
-        alert_at=codec.from_us(row["alert_at"]),
-        at=codec.from_us(row["at"]),
-        counts=row["counts"],
-        ending=Ending(row["ending"]) if row["ending"] is not None else None,
-        ended_at=codec.from_us(row["ended_at"]) if row["ended_at"] is not None else None,
-    )
+def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:
+    return list(map(list, zip(*rows, strict=True))) or [[] for _ in range(count)]
 
 
 async def put_stop(db: "Db", *, stop: Stop) -> None:
     until = codec.to_us(stop.until) if stop.until is not None else None
-    await db.execute(_PUT, stop.kind, bounded(stop.scope), stop.reason, stop.by, codec.to_us(stop.at), until)
+    await db.execute(
+        _PUT, stop.kind, bounded(stop.scope), plain(stop.reason), plain(stop.by), codec.to_us(stop.at), until
+    )
 
 
 async def lift_stop(db: "Db", *, kind: StopKind, scope: str, at: datetime) -> bool:
@@ -140,9 +162,4 @@ async def lift_stop(db: "Db", *, kind: StopKind, scope: str, at: datetime) -> bo
 
 
 async def list_stops(db: "Db", *, at: datetime) -> tuple[Stop, ...]:
-    return tuple(map(_stop, await db.fetch(_LIST, codec.to_us(at))))
-
-
-def _stop(row: "Record") -> Stop:
-    until = codec.from_us(row["until"]) if row["until"] is not None else None
-    return Stop(StopKind(row["kind"]), row["scope"], row["reason"], row["by"], codec.from_us(row["at"]), until)
+    return tuple(map(codec.read_stop, await db.fetch(_LIST, codec.to_us(at))))

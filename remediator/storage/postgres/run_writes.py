@@ -7,7 +7,7 @@ locks them, and nothing of the rest is written for the others.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -20,6 +20,7 @@ from remediator.model.outcome import Reason
 from remediator.model.run import Signal
 from remediator.storage import codec
 from remediator.storage.holding import busy
+from remediator.storage.postgres import journal
 from remediator.storage.postgres.keys import bounded, plain
 from remediator.storage.postgres.outbox import NEWER_VERSION
 from remediator.storage.store import Claim, Entry, Refusal, Reservation
@@ -83,14 +84,18 @@ _NEWS = """
         WHERE kind <> 'joined'
     )
 """
-# All targets of a run or none, and of all runs in the one order in which everybody takes them.
-_LOCK = """
+_WITH_TAKEN = """
     WITH wanted AS (SELECT * FROM unnest($1::text[], $2::text[]) AS one (run, target)),
     taken AS (
         SELECT DISTINCT ON (wanted.run) wanted.run, lock.target, lock.run AS holder, lock.until
         FROM wanted JOIN lock ON lock.target = wanted.target
         WHERE lock.run <> wanted.run AND (lock.until IS NULL OR lock.until > $3) ORDER BY wanted.run, lock.target
-    ), got AS (
+    )
+"""
+_TAKEN = f"{_WITH_TAKEN} SELECT run, target, holder, until FROM taken"  # noqa: S608 - a constant of ours
+# All targets of a run or none, and of all runs in the one order in which everybody takes them.
+_LOCK = f"""
+    {_WITH_TAKEN}, got AS (
         INSERT INTO lock (target, run)
         SELECT target, run FROM wanted WHERE run NOT IN (SELECT run FROM taken) ORDER BY target COLLATE "C"
         ON CONFLICT (target) DO UPDATE SET run = excluded.run, until = NULL
@@ -98,7 +103,7 @@ _LOCK = """
         RETURNING target, run
     )
     SELECT run, target, holder, until FROM taken UNION ALL SELECT run, target, NULL, NULL FROM got
-"""
+"""  # noqa: S608 - a constant of ours
 _SIGNAL = """
     WITH word AS (SELECT * FROM unnest($2::text[], $3::text[], $4::text[]) AS word (run, kind, body)),
     there AS (
@@ -161,12 +166,17 @@ class Start(_OwnersWrite[Refusal | None]):
     """Reserve, and record that a step is about to act; why that was refused, if it was."""
 
     started: Started
-    reservations: Sequence[Reservation]
+    reservation: Reservation
 
     @property
     def targets(self) -> dict[str, str]:
         """What it reserves, by the names under which that is kept."""
-        return {bounded(one.target): one.target for one in self.reservations}
+        return {bounded(target): target for target in self.reservation.locks}
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it takes more than locks; those that do are judged one after another, in all processes."""
+        return self.reservation != Reservation(self.reservation.locks)
 
     @property
     def concerns(self) -> Iterable[str]:
@@ -233,12 +243,16 @@ async def _start(db: "Db", writes: Sequence[Start]) -> list[Fenced | Refusal | N
     unread = _unread(await db.fetch(_FENCE, *_claims(writes), empty, empty, empty))
     mine = [write for write in writes if write.claim.run in unread]
     refused = await _signalled(db, [write for write in mine if unread[write.claim.run]])
-    refused |= await _lock(db, [write for write in mine if write.claim.run not in refused])
+    refused |= await _reserve(db, [write for write in mine if write.claim.run not in refused])
     begun = [write for write in mine if write.claim.run not in refused]
-    entries = [Entry([*write.entry.facts, write.started], write.entry.posts) for write in begun]
     if begun:
-        await learn(db, [Learn(one.now, one.claim, entry) for one, entry in zip(begun, entries, strict=True)])
+        await journal.enter(db, [change for write in begun for change in write.reservation.changes])
+        await learn(db, [Learn(write.now, write.claim, _with_start(write)) for write in begun])
     return [refused.get(write.claim.run) if write.claim.run in unread else _lost(write) for write in writes]
+
+
+def _with_start(write: Start) -> Entry:
+    return replace(write.entry, facts=[*write.entry.facts, write.started])
 
 
 async def _signalled(db: "Db", writes: Sequence[Start]) -> dict[RunId, Refusal]:
@@ -249,24 +263,49 @@ async def _signalled(db: "Db", writes: Sequence[Start]) -> dict[RunId, Refusal]:
     return {RunId(row["run"]): Refusal(Reason.SIGNALLED) for row in rows}
 
 
+async def _reserve(db: "Db", writes: Sequence[Start]) -> dict[RunId, Refusal]:
+    """Take the locks of all that may begin; the others, with the reason. Nothing of those is written."""
+    if not any(write.is_judged for write in writes):
+        return await _lock(db, writes)
+    refused = _busy(await db.fetch(_TAKEN, *_wanted(writes), _latest(writes)), writes)
+    free = [write for write in writes if write.claim.run not in refused]
+    refused |= await journal.judge(db, {write.claim.run: write.reservation for write in free})
+    if await _lock(db, [write for write in free if write.claim.run not in refused]):
+        raise _beaten()
+    return refused
+
+
 async def _lock(db: "Db", writes: Sequence[Start]) -> dict[RunId, Refusal]:
     """Reserve what each start needs; the runs of which something is taken, with who has it."""
-    wanted = {(write.claim.run, kept): name for write in writes for kept, name in write.targets.items()}
-    if not wanted:
+    runs, targets = _wanted(writes)
+    if not runs:
         return {}
-    rows = await db.fetch(_LOCK, [run for run, _ in wanted], [kept for _, kept in wanted], _latest(writes))
-    refused = {
+    rows = await db.fetch(_LOCK, runs, targets, _latest(writes))
+    refused = _busy([row for row in rows if row["holder"] is not None], writes)
+    if len(rows) - len(refused) != sum(run not in refused for run in runs):
+        raise _beaten()
+    return refused
+
+
+def _wanted(writes: Sequence[Start]) -> list[list[Any]]:
+    """Each run and each target that is to be its own."""
+    return _columns([(write.claim.run, kept) for write in writes for kept in write.targets], 2)
+
+
+def _busy(rows: Sequence[Any], writes: Sequence[Start]) -> dict[RunId, Refusal]:
+    names = {write.claim.run: write.targets for write in writes} if rows else {}
+    return {
         RunId(row["run"]): busy(
-            wanted[row["run"], row["target"]],
+            names[row["run"]][row["target"]],
             row["holder"],
             codec.from_us(row["until"]) if row["until"] is not None else None,
         )
         for row in rows
-        if row["holder"] is not None
     }
-    if len(rows) - len(refused) != sum(run not in refused for run, _ in wanted):
-        raise SerializationError("another process has just taken one of the targets")  # so it is tried anew
-    return refused
+
+
+def _beaten() -> SerializationError:
+    return SerializationError("another process has just taken one of the targets")  # so it is tried anew
 
 
 async def _tell(db: "Db", writes: Sequence[Tell]) -> list[bool]:
@@ -308,7 +347,10 @@ async def _add(
     empty = [None] * len(writes)
     claims = (*_claims(writes), at, outcomes or empty, kept or empty)
     columns = (*_columns(facts, 5), *_columns(posts, 3))
-    return _unread(await db.fetch(statement, *claims, _latest(writes), *columns))
+    unread = _unread(await db.fetch(statement, *claims, _latest(writes), *columns))
+    endings = [(run, one) for write in writes if (run := write.claim.run) in unread for one in write.entry.endings]
+    await journal.note_endings(db, endings)
+    return unread
 
 
 def _claims(writes: Sequence[_OwnersWrite[Any]]) -> list[list[Any]]:

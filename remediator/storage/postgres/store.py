@@ -209,6 +209,12 @@ class PostgresStore:
             self._presence.tell([run])
         return stored
 
+    async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.open_alerts_of, run=run, limit=limit))
+
+    async def open_alerts_named(self, names: Collection[str], *, limit: int) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.open_alerts_named, names=names, limit=limit))
+
     async def known(self, questions: Sequence[Question]) -> Known:
         return await self._read(partial(journal.known, questions=questions))
 
@@ -272,8 +278,9 @@ class PostgresStore:
             runs_gone += await self._write(partial(retention.delete_runs, runs=piece, now=now))
         for piece in _pieces(found.occurrences):
             occurrences_gone += await self._write(partial(retention.delete_occurrences, occurrences=piece, now=now))
+        journal_gone = await self._write(partial(retention.delete_journal, old=old, limit=limit, now=now))
         rest = await self._write(partial(retention.delete_rest, old=old, limit=limit))
-        return Forgotten(runs_gone, occurrences_gone) + rest
+        return Forgotten(runs_gone, occurrences_gone) + journal_gone + rest
 
     def on_news(self, tell: News) -> None:
         self._presence.on_news(tell)

@@ -1,4 +1,17 @@
--- Version 3: the journal of changes, and what stands in the way of more of them.
+-- Version 3: the journal of changes, what stands in the way of more of them, and which alerts of a name are open.
+--
+-- `version.oldest` stays at this version: a program of an earlier one would start changes that are not in the journal,
+-- so that no budget counts them, and would ask no stop.
+
+ALTER TABLE occurrence ADD COLUMN alertname text COLLATE "C" NOT NULL DEFAULT '';
+-- PostgreSQL's JSON cannot give out a text that has a NUL, or half of a surrogate pair, in any of its strings: there the
+-- name is cut out as it stands. In no string of JSON is a quotation mark without a backslash before it.
+UPDATE occurrence SET alertname = found.name FROM (
+    SELECT id, CASE WHEN labels ~* '\\u(0000|d[89a-f])' THEN substring(labels FROM '"alertname": ?"([^"\\]*)"')
+        ELSE labels::json ->> 'alertname' END AS name
+    FROM occurrence WHERE closed_at IS NULL
+) AS found WHERE occurrence.id = found.id AND octet_length(found.name) <= 500;
+CREATE INDEX occurrence_named ON occurrence (alertname) WHERE closed_at IS NULL;
 
 -- What was done to which target. It outlives its runs: budgets look back further than a busy store keeps runs.
 CREATE TABLE change (

@@ -23,8 +23,9 @@ from remediator.kit import failpoints
 from remediator.kit.metrics import Metrics
 from remediator.model.occurrence import Accepted
 from remediator.storage.postgres import intake, run_writes
+from remediator.storage.postgres.journal import STARTING
 from remediator.storage.postgres.links import FAILURES, Links, is_outage, is_race
-from remediator.storage.postgres.run_writes import RunWrite
+from remediator.storage.postgres.run_writes import RunWrite, Start
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -176,6 +177,8 @@ class Writer:
         """One transaction. What is raised here has spoilt it for all of the batch."""
         db = await self._connected()
         await db.execute("BEGIN")
+        if any(isinstance(job.work, Start) and job.work.is_judged for job in batch):
+            await db.execute(STARTING)  # before any row is locked: two processes would wait for each other
         self._number = await db.fetchval(_NUMBER)
         await _accept(db, [job for job in batch if isinstance(job.work, intake.Request)])
         rest = [job for job in batch if not isinstance(job.work, intake.Request)]

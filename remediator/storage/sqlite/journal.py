@@ -3,16 +3,17 @@
 Answers are given within the transaction that asks. There is one writer, so no two starts are judged at once.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 
-from remediator.model.change import Change, Ended, Ending
-from remediator.model.history import MOST_CHANGES, Known, Latest, Nth, Question, Standing, Which
-from remediator.model.ids import RuleId, RunId
+from remediator.model.change import Change, Ended
+from remediator.model.history import Known, Question
+from remediator.model.ids import RunId
 from remediator.model.stop import Stop, StopKind
-from remediator.storage import codec
+from remediator.storage import answers, codec
+from remediator.storage.answers import Span
 
 _ENTER = """
     INSERT INTO change (run, round, rule, target, action, counts, alert_at, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -24,6 +25,9 @@ _PUT = """
     ON CONFLICT (kind, scope) DO UPDATE SET reason = excluded.reason, by = excluded.by, at = excluded.at,
         until = excluded.until
 """
+
+_LIST = f"SELECT {codec.STOP} FROM stop WHERE until IS NULL OR until > ? ORDER BY at"  # noqa: S608 - our own
+_WITHIN = f"SELECT {codec.STOP} FROM stop WHERE scope IN ({{places}}) ORDER BY at"  # noqa: S608 - our own
 
 
 def enter(db: sqlite3.Connection, changes: Iterable[Change]) -> None:
@@ -43,54 +47,32 @@ def note_endings(db: sqlite3.Connection, run: RunId, endings: Iterable[Ended]) -
 
 
 def known(db: sqlite3.Connection, questions: Sequence[Question]) -> Known:
-    """The answers."""
-    scopes = {scope for one in questions if isinstance(one, Standing) for scope in one.scopes}
-    return Known(
-        times={one: _nth(db, one) for one in questions if isinstance(one, Nth)},
-        changes={one: _latest(db, one) for one in questions if isinstance(one, Latest)},
-        stops=_stops(db, sorted(scopes)) if scopes else (),
+    """The answers: one look for each kind of change that is asked for, and one for all stops."""
+    if not questions:
+        return Known()
+    looked_up = [(span, map(codec.read_change, db.execute(*_look(span)))) for span in answers.spans(questions)]
+    scopes = answers.stops_asked_for(questions)
+    stops = db.execute(_WITHIN.format(places=", ".join("?" * len(scopes))), scopes) if scopes else ()
+    return answers.Answers(looked_up, stops=tuple(map(codec.read_stop, stops))).to(questions)
+
+
+def _look(span: Span) -> tuple[str, tuple[str | int, ...]]:
+    """The statement, one for each way to name a kind, whose condition an index answers; and its parameters."""
+    values = tuple(value for value in span.kind if value is not None)
+    return _looks(tuple(value is not None for value in span.kind)), (
+        *values,
+        codec.to_us(span.since),
+        span.most,
+        span.skip,
     )
 
 
-def _nth(db: sqlite3.Connection, question: Nth) -> datetime | None:
-    where, parameters = _where(question.which)
-    row = db.execute(
-        f"SELECT at FROM change WHERE {where} AND at > ? ORDER BY at DESC LIMIT 1 OFFSET ?",  # noqa: S608 - our own
-        (*parameters, codec.to_us(question.since), question.n - 1),
-    ).fetchone()
-    return None if row is None else codec.from_us(row["at"])
-
-
-def _latest(db: sqlite3.Connection, question: Latest) -> tuple[Change, ...]:
-    where, parameters = _where(question.which)
-    rows = db.execute(
-        f"SELECT * FROM change WHERE {where} AND at > ? ORDER BY at DESC, seq DESC LIMIT ?",  # noqa: S608 - our own
-        (*parameters, codec.to_us(question.since), min(question.count, MOST_CHANGES)),
-    )
-    return tuple(map(_change, rows))
-
-
-def _where(which: Which) -> tuple[str, tuple[str, ...]]:
-    """The condition, in the columns that an index has."""
-    given = {"rule": which.rule, "target": which.target, "action": which.action}
-    named = {column: value for column, value in given.items() if value is not None}
-    counted = () if which.action is not None else ("counts",)
-    return " AND ".join((*counted, *(f"{column} = ?" for column in named))), tuple(named.values())
-
-
-def _change(row: sqlite3.Row) -> Change:
-    return Change(
-        run=RunId(row["run"]),
-        round=row["round"],
-        rule=RuleId(row["rule"]),
-        target=row["target"],
-        action=row["action"],
-        alert_at=codec.from_us(row["alert_at"]),
-        at=codec.from_us(row["at"]),
-        counts=bool(row["counts"]),
-        ending=Ending(row["ending"]) if row["ending"] is not None else None,
-        ended_at=codec.from_us(row["ended_at"]) if row["ended_at"] is not None else None,
-    )
+@cache
+def _looks(named: tuple[bool, ...]) -> str:
+    columns = [column for column, is_named in zip(("rule", "target", "action"), named, strict=True) if is_named]
+    counted = () if "action" in columns else ("counts",)
+    condition = " AND ".join((*counted, *(f"{column} = ?" for column in columns), "at > ?"))
+    return f"SELECT {codec.CHANGE} FROM change WHERE {condition} ORDER BY at DESC, seq DESC LIMIT ? OFFSET ?"  # noqa: S608
 
 
 def put_stop(db: sqlite3.Connection, *, stop: Stop) -> None:
@@ -109,17 +91,4 @@ def lift_stop(db: sqlite3.Connection, *, kind: StopKind, scope: str, at: datetim
 
 
 def list_stops(db: sqlite3.Connection, *, at: datetime) -> tuple[Stop, ...]:
-    rows = db.execute("SELECT * FROM stop WHERE until IS NULL OR until > ? ORDER BY at", (codec.to_us(at),))
-    return tuple(map(_stop, rows))
-
-
-def _stops(db: sqlite3.Connection, scopes: Sequence[str]) -> tuple[Stop, ...]:
-    rows = db.execute(
-        "SELECT * FROM stop WHERE scope IN (SELECT value FROM json_each(?)) ORDER BY at", (json.dumps(scopes),)
-    )
-    return tuple(map(_stop, rows))
-
-
-def _stop(row: sqlite3.Row) -> Stop:
-    until = codec.from_us(row["until"]) if row["until"] is not None else None
-    return Stop(StopKind(row["kind"]), row["scope"], row["reason"], row["by"], codec.from_us(row["at"]), until)
+    return tuple(map(codec.read_stop, db.execute(_LIST, (codec.to_us(at),))))

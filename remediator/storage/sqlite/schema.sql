@@ -13,9 +13,11 @@ CREATE TABLE occurrence (
     closing     TEXT,
     ends_at     INTEGER,
     doubt       TEXT,
-    doubt_until INTEGER
+    doubt_until INTEGER,
+    alertname   TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE UNIQUE INDEX occurrence_open ON occurrence (fingerprint) WHERE closed_at IS NULL;
+CREATE INDEX occurrence_named ON occurrence (alertname) WHERE closed_at IS NULL;
 CREATE INDEX occurrence_newest ON occurrence (fingerprint);  -- the newest has the highest rowid, whatever the clock did
 CREATE INDEX occurrence_doubt ON occurrence (doubt_until) WHERE doubt_until IS NOT NULL;
 CREATE INDEX occurrence_closed ON occurrence (closed_at, id) WHERE closed_at IS NOT NULL AND doubt_until IS NULL;

@@ -240,6 +240,12 @@ class SqliteStore:
     async def signal(self, run: RunId, signal: Signal) -> bool:
         return await self._write(partial(runs.signal, run=run, signal=signal, now=self._clock.now()))
 
+    async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.open_alerts_of, run=run, limit=limit))
+
+    async def open_alerts_named(self, names: Collection[str], *, limit: int) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.open_alerts_named, names=names, limit=limit))
+
     async def known(self, questions: Sequence[Question]) -> Known:
         return await self._read(partial(journal.known, questions=questions))
 
@@ -305,8 +311,13 @@ class SqliteStore:
         while left:
             count, left = await self._write(partial(retention.delete_occurrences, occurrences=left))
             occurrences_gone += count
-        rest = await self._write(partial(retention.delete_rest, old=old, limit=limit))
-        return Forgotten(runs_gone, occurrences_gone) + rest
+        gone = Forgotten(runs_gone, occurrences_gone)
+        for piece in retention.pieces(limit):
+            done = await self._write(partial(retention.delete_journal, old=old, limit=piece, now=now))
+            gone += done
+            if not done:
+                break
+        return gone + await self._write(partial(retention.delete_rest, old=old, limit=limit))
 
     async def version(self) -> int:
         return await self._read(_version)

@@ -1,4 +1,8 @@
--- Version 5: the journal of changes, and what stands in the way of more of them.
+-- Version 5: the journal of changes, what stands in the way of more of them, and which alerts of a name are open.
+
+ALTER TABLE occurrence ADD COLUMN alertname TEXT NOT NULL DEFAULT '';
+UPDATE occurrence SET alertname = coalesce(json_extract(labels, '$.alertname'), '') WHERE closed_at IS NULL;
+CREATE INDEX occurrence_named ON occurrence (alertname) WHERE closed_at IS NULL;
 
 -- What was done to which target. It outlives its runs: budgets look back further than a busy store keeps runs.
 CREATE TABLE change (

@@ -335,11 +335,11 @@ def test_settings_that_cannot_be_read_are_an_annotation_too(
     assert 1 == len(result.stdout.splitlines())
 
 
-HELD = GOOD + "    limits: {cooldown: 10m}\n    remediate: [{do: [{http.get: {url: a}}]}]\n"
+HELD = GOOD + "    remediate: [{for: 30m, do: [{http.get: {url: a}}]}]\n"
 
 
 def test_what_is_not_carried_out_yet_is_noted_and_no_mistake(tmp_path: Path) -> None:
-    """Nobody is to rely on a limit that is not kept."""
+    """Nobody is to rely on what is not carried out."""
     (tmp_path / "held.yaml").write_text(HELD)
     as_text, as_json, as_github = (call("check", "held.yaml", "-o", form) for form in ("text", "json", "github"))
     ok, note = as_text.stdout.splitlines()
@@ -347,7 +347,7 @@ def test_what_is_not_carried_out_yet_is_noted_and_no_mistake(tmp_path: Path) -> 
 
     assert [0, 0, 0] == [result.exit_code for result in (as_text, as_json, as_github)]
     assert "ok: 1 rule" == ok
-    assert "`cooldown`" in held["what"]
+    assert "putting back is not built yet" in held["what"]
     assert f"note: web/down: {held['what']}" == note
     assert [f"::notice title=web/down::{held['what']}"] == as_github.stdout.splitlines()
 

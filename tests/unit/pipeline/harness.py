@@ -30,16 +30,20 @@ from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.dispatch import HeapDispatcher
 from remediator.pipeline.execution import Execution
 from remediator.pipeline.flow import Flow, Stages
-from remediator.pipeline.guards import Guards, Targets, Unbuilt
+from remediator.pipeline.guards import Guards, Probe
+from remediator.pipeline.guards.effective import limits_by
+from remediator.pipeline.guards.shipped import shipped
 from remediator.pipeline.intake import Intake
+from remediator.pipeline.lessons import Lessons
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.recovery import resume
 from remediator.pipeline.rulebook import Rulebook
+from remediator.pipeline.stops import Stops
 from remediator.pipeline.verification import Watch
 from remediator.pipeline.worker import Worker
 from remediator.plugins import ActionContext, Actions, Effect, Params, Result, Target, action
 from remediator.rules.loading import load_book
-from remediator.settings import Settings
+from remediator.settings import LimitsSettings, Settings
 from remediator.storage.sqlite import SqliteStore
 from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
 from remediator.testing.clock import VirtualClock
@@ -158,6 +162,15 @@ def alert(service: str = "web", *, resolved: bool = False, **labels: str) -> dic
     return {"alertname": "Sick", "service": service, **labels}
 
 
+def wide(**given: Any) -> LimitsSettings:
+    """Limits that are wide, but for those that are given."""
+    often = "100000/1h"
+    figures = {"overall": often, "per_target": often, "per_rule": often, "attempts": often, "flapping": often}
+    return LimitsSettings.model_validate(
+        {**figures, "cooldown": "0s", "failures_in_row": 100_000, "failures_of_ten": 10, **given}
+    )
+
+
 class _Store(SqliteStore):
     """A store that a test can wait for, and that can stop dead at one of its writes."""
 
@@ -169,10 +182,8 @@ class _Store(SqliteStore):
         self.slow_starts = 0
         """So many starts of steps take longer than there is time to begin them."""
 
-    async def start(
-        self, claim: Claim, entry: Entry, started: Started, reservations: Sequence[Reservation]
-    ) -> Refusal | None:
-        refusal = await super().start(claim, entry, started, reservations)
+    async def start(self, claim: Claim, entry: Entry, started: Started, reservation: Reservation) -> Refusal | None:
+        refusal = await super().start(claim, entry, started, reservation)
         if refusal is None and self.slow_starts > 0:
             self.slow_starts -= 1
             await self._clock.sleep(6 * SECOND)
@@ -212,6 +223,8 @@ class Process:
         runs_at_once: int,
         runs_at_once_per_rule: int | None,
         changes_at_once: int | None,
+        limits: LimitsSettings,
+        probes: Sequence[Probe],
     ) -> None:
         self.store = store
         self.clock = clock
@@ -223,7 +236,8 @@ class Process:
         self.dispatcher = HeapDispatcher(clock, at_once_per_rule=runs_at_once_per_rule)
         self.rulebook = Rulebook(load_book([folder], actions), actions, store)
         calls = Calls(Clients(settings), clock, redactor, self.metrics)
-        guards = Guards([Unbuilt(), Targets()])
+        guards = Guards(shipped(settings.calendar, settings.protected), store.known, probes)
+        self.stops = Stops(store, self.rulebook, clock, redactor, channel="#c", on_message=lambda: None)
         self.busy = BusyTargets(self.dispatcher, clock)
         self.flow = Flow(
             store=store,
@@ -234,12 +248,14 @@ class Process:
                 guards,
                 Execution(calls, guards, self.busy, clock, self.metrics),
                 Watch(calls, clock),
+                Lessons(store, self.stops),
             ),
             clock=clock,
             metrics=self.metrics,
             redactor=redactor,
             settings=settings.pipeline,
             ceiling=ceiling,
+            limits=limits_by(limits),
         )
         self.intake = Intake(
             store=store,
@@ -299,8 +315,13 @@ class Harness:
         runs_at_once: int = 10,
         runs_at_once_per_rule: int | None = None,
         changes_at_once: int | None = None,
+        limits: LimitsSettings | None = None,
+        probes: Sequence[Probe] = (),
     ) -> None:
+        """Without `limits` they are so wide that no test comes to them that is about something else."""
         self.folder = folder
+        self.limits = limits or wide()
+        self.probes = probes
         self.ceiling = ceiling
         self.runs_at_once = runs_at_once
         self.runs_at_once_per_rule = runs_at_once_per_rule
@@ -323,6 +344,8 @@ class Harness:
             runs_at_once=self.runs_at_once,
             runs_at_once_per_rule=self.runs_at_once_per_rule,
             changes_at_once=self.changes_at_once,
+            limits=self.limits,
+            probes=self.probes,
         )
 
     async def __aenter__(self) -> Self:

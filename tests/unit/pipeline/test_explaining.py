@@ -112,9 +112,9 @@ def test_a_group_is_told_by_the_labels_that_make_it(tmp_path: Path) -> None:
 
 
 def test_what_this_version_does_not_carry_out_is_told(tmp_path: Path) -> None:
-    """Nobody is to rely on a limit that is not kept."""
-    book = book_of(tmp_path, ("p", [rule("r", limits={"cooldown": "10m"})]))
+    """Nobody is to rely on an escalation that is not carried out."""
+    book = book_of(tmp_path, ("p", [rule("r", escalate=[{"to": "ops", "after": "10m"}])]))
     (view,) = explained(book).rules
 
     assert 1 == len(view.held)
-    assert "`cooldown`" in view.held[0]
+    assert "“ops” is not told" in view.held[0]

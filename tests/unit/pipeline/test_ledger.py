@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from remediator.kit.redaction import MASK, Redactor
+from remediator.model.change import Ended as ChangeEnded
+from remediator.model.change import Ending
 from remediator.model.facts import (
+    Asked,
     Ended,
     Evidence,
     Examined,
@@ -23,7 +26,8 @@ from remediator.model.facts import (
 from remediator.model.ids import StepId
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Effect, Plan, PlannedCheck, PlannedStep, Verification
-from remediator.pipeline.ledger import redacted
+from remediator.pipeline.ledger import endings_of, redacted
+from tests.unit.pipeline.guards.probing import a_case
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -46,6 +50,7 @@ MADE: dict[str, Any] = {
     "evidence": evidence,
     "a planned step": plan,
     "a planned check": lambda said: plan(check=said),
+    "a question": lambda said: Asked(AT, 1, 1, AT, said),
     "a hold": lambda said: Held(AT, 1, 1, Reason.TARGET_BUSY, said, AT),
     "the end of a step": lambda said: Finished(AT, 1, STEP, 1, StepStatus.FAILED, said, "", 1),
     "a proof": lambda said: Verified(AT, 1, Proof.INCONCLUSIVE, 1, said),
@@ -68,3 +73,39 @@ def test_what_holds_no_secret_stays_as_it_is(make: Any) -> None:
     fact: Fact = make("not done: the engine refused it")
 
     assert replace(fact) == redacted(fact, REDACTOR)
+
+
+def finished(status: StepStatus, *, begun: bool = True) -> Finished:
+    return Finished(AT, 1, STEP, 1, status, "", "", 1, begun)
+
+
+def verified(proof: Proof) -> Verified:
+    return Verified(AT, 1, proof, 1, "")
+
+
+ENDINGS: dict[str, tuple[Fact, tuple[ChangeEnded, ...]]] = {
+    "done": (finished(StepStatus.DONE), (ChangeEnded(1, Ending.DONE, AT, "docker.restart"),)),
+    "failed": (finished(StepStatus.FAILED), (ChangeEnded(1, Ending.FAILED, AT),)),
+    "unknown": (finished(StepStatus.UNKNOWN), (ChangeEnded(1, Ending.UNKNOWN, AT),)),
+    "not begun": (finished(StepStatus.FAILED, begun=False), ()),
+    "healed": (verified(Proof.HEALED), (ChangeEnded(1, Ending.HEALED, AT),)),
+    "not healed": (verified(Proof.NOT_HEALED), (ChangeEnded(1, Ending.NOT_HEALED, AT),)),
+    "inconclusive": (verified(Proof.INCONCLUSIVE), (ChangeEnded(1, Ending.INCONCLUSIVE, AT),)),
+    "something else": (Ended(AT, Outcome.CANCELLED, ""), ()),
+}
+
+
+@pytest.mark.parametrize(("fact", "endings"), ENDINGS.values(), ids=ENDINGS)
+def test_the_journal_learns_what_came_of_what_was_begun(fact: Fact, endings: tuple[ChangeEnded, ...]) -> None:
+    """Guards count by it; a step that never began is nobody's failure."""
+    assert endings == endings_of(a_case(facts=[plan(), fact]).run, [fact])
+
+
+def test_a_step_that_only_reads_is_no_change() -> None:
+    """That a look went well says nothing of what was changed."""
+    planned = plan()
+    step = replace(planned.plan.steps[0], effect=Effect.READ)
+    done = finished(StepStatus.DONE)
+    run = a_case(facts=[replace(planned, plan=replace(planned.plan, steps=(step,))), done]).run
+
+    assert () == endings_of(run, [done])

@@ -332,7 +332,7 @@ def test_a_plan_is_held_while_a_guard_says_so(run: Run, is_held: bool) -> None:
 
 def test_the_next_look_at_a_held_plan_is_told_while_it_is_to_come() -> None:
     """Afterwards only how often it is looked at is known."""
-    until = [show_hold(PLANNED, HELD, at=at, timeout=SECOND)["until"] for at in (NOW, HELD.until)]
+    until = [show_hold(NOW, HELD, at=at, timeout=SECOND)["until"] for at in (NOW, HELD.until)]
 
     assert ["2026-01-31T12:00:06Z", None] == until
 

@@ -1,0 +1,122 @@
+"""The API over what stands in the way: who may look, pause and lift, and what is refused."""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from remediator.errors import Mistaken
+from remediator.kit.clock import SystemClock
+from remediator.kit.metrics import Metrics
+from remediator.model.stop import EVERYTHING, Stop, StopKind
+from remediator.settings import Settings
+from remediator.web.server import Parts, build_app
+from tests.unit.web.test_web_breakers import ADMIN, Nothing, _ignore, _ready, token
+
+AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+Client = TestClient[web.Request, web.Application]
+
+
+@dataclass
+class Keeper:
+    """Keeps stops in memory."""
+
+    stops: list[Stop] = field(default_factory=list)
+
+    async def standing(self) -> Sequence[Stop]:
+        return self.stops
+
+    async def pause(self, scope: str, reason: str, by: str, lasts: timedelta | None) -> Stop:
+        if scope != EVERYTHING:
+            raise Mistaken(f"there is no {scope}")
+        self.stops.append(Stop(StopKind.PAUSE, scope, reason, by, AT, AT + lasts if lasts else None))
+        return self.stops[-1]
+
+    async def lift(self, kind: StopKind, scope: str, by: str) -> bool:
+        found = [stop for stop in self.stops if (stop.kind, stop.scope) == (kind, scope)]
+        self.stops = [stop for stop in self.stops if stop not in found]
+        return bool(found)
+
+
+@pytest.fixture
+def keeper() -> Keeper:
+    return Keeper()
+
+
+@pytest.fixture
+async def client(keeper: Keeper) -> AsyncIterator[Client]:
+    parts = Parts(
+        accept=_ignore,
+        runs=Nothing(),
+        alerts=Nothing(),
+        stops=keeper,
+        health=_ready,
+        metrics=Metrics(),
+        settings=Settings(),
+        clock=SystemClock(),
+        admin_token=ADMIN,
+    )
+    async with TestClient(TestServer(build_app(parts))) as running:
+        yield running
+
+
+async def post(client: Client, path: str, said: Any) -> tuple[int, Any]:
+    async with client.post(f"/api/v1/stops/{path}", json=said, headers=token()) as answer:
+        return answer.status, await answer.json()
+
+
+PAUSE = {"scope": EVERYTHING, "by": "ann", "reason": "release", "for": "2h"}
+SHOWN = {
+    "kind": "pause",
+    "scope": EVERYTHING,
+    "reason": "release",
+    "by": "ann",
+    "at": "2026-01-01T12:00:00+00:00",
+    "until": "2026-01-01T14:00:00+00:00",
+}
+
+
+async def test_what_is_paused_is_listed_until_it_is_lifted(client: Client) -> None:
+    """As people at night need it."""
+    paused = await post(client, "pause", PAUSE)
+    async with client.get("/api/v1/stops", headers=token()) as answer:
+        listed = await answer.json()
+    lifted = await post(client, "lift", {"kind": "pause", "scope": EVERYTHING, "by": "ann"})
+    again, _ = await post(client, "lift", {"kind": "pause", "scope": EVERYTHING, "by": "ann"})
+
+    assert (201, SHOWN) == paused
+    assert {"stops": [SHOWN]} == listed
+    assert ((200, {}), 404) == (lifted, again)
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("POST", "/pause"), ("POST", "/lift")])
+async def test_only_admins_may_look_or_say_anything(client: Client, keeper: Keeper, method: str, path: str) -> None:
+    """Who can lift a stop can have everything changed."""
+    async with client.request(method, f"/api/v1/stops{path}", json=PAUSE) as answer:
+        status = answer.status
+
+    assert (401, []) == (status, keeper.stops)
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("pause", {**PAUSE, "scope": "rule:web/nothing"}),
+        ("pause", {**PAUSE, "by": " "}),
+        ("pause", {**PAUSE, "for": "soon"}),
+        ("pause", {**PAUSE, "for": "0s"}),
+        ("pause", {**PAUSE, "more": "x"}),
+        ("pause", ["everything"]),
+        ("lift", {"kind": "nothing", "scope": EVERYTHING, "by": "ann"}),
+        ("lift", {"kind": "pause", "scope": "", "by": "ann"}),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(client: Client, keeper: Keeper, path: str, said: Any) -> None:
+    """Nobody is to believe to have stopped what goes on."""
+    status, _ = await post(client, path, said)
+
+    assert (400, []) == (status, keeper.stops)
