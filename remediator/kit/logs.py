@@ -9,7 +9,7 @@ In the style for people, nothing in a line can forge another one or command the 
 import logging
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any, Literal, TextIO
 
@@ -21,6 +21,7 @@ from remediator.kit.redaction import Redactor
 
 _ROOM = 4_000_000  # characters that may wait to be written
 _LAST_PATIENCE = 2.0  # seconds that what waits may take when the process ends
+_DATA = (str, int, float, Mapping, Sequence, BaseException)
 _TRACES = ("exception", "stack")  # what has lines of its own
 _QUOTED = re.compile("[ \\t=\\r\\n\"']")  # a value with one of these is written in quotes
 _FIRST = ("timestamp", "level", "event")  # what a line begins with
@@ -33,7 +34,7 @@ def configure(*, level: str, style: Literal["text", "json"], redactor: Redactor)
     """
 
     def redact(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        return {key: redactor.value(value) for key, value in event.items()}
+        return {key: redactor.value(_as_data(value)) for key, value in event.items()}
 
     def drop_color_message(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event.pop("color_message", None)
@@ -73,6 +74,11 @@ def configure(*, level: str, style: Literal["text", "json"], redactor: Redactor)
         logger_factory=lambda *_: _Ours(handler),
         cache_logger_on_first_use=False,
     )
+
+
+def _as_data(value: Any) -> Any:
+    """What is rendered for a value: an object is written as its `repr`, so that is what secrets are taken out of."""
+    return value if value is None or isinstance(value, _DATA) else repr(value)
 
 
 class _Unblocked(logging.Handler):

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 _LINGER = 1.0  # seconds that the thread waits for more before it ends
-_AT_ONCE = 65_536  # characters that are written together, if so many wait
+_AT_ONCE = 4096  # characters that are written together: a pipe that several processes share takes these at one go
 
 Written = Callable[[Exception | None], None]
 

@@ -1,5 +1,6 @@
 """A run: one carrying-out of a rule for one occurrence or one group of them, as the list of its facts and signals."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +9,26 @@ from typing import Literal
 from remediator.model.alert import Alert
 from remediator.model.facts import Fact
 from remediator.model.ids import Digest, OccurrenceId, OwnerId, RuleId, RunId, StepId
+
+_MOST_LABELS = 50
+_LONGEST = 1000  # characters of a label
+
+
+def told(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels that tell alerts of a group apart: so many, and so much of each, that they never fill a run.
+
+    Of a value that is longer only its length and its digest stay: half a value could end in the middle of a secret,
+    where nobody would find that any more.
+    """
+    if len(labels) > _MOST_LABELS:
+        labels = {name: labels[name] for name in sorted(labels)[:_MOST_LABELS]}
+    return {name: _short(value) for name, value in labels.items() if len(name) <= _LONGEST}
+
+
+def _short(value: str) -> str:
+    if len(value) <= _LONGEST:
+        return value
+    return f"({len(value)} characters, {hashlib.sha256(value.encode(errors='replace')).hexdigest()[:12]})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +41,11 @@ class Joined:
 
     at: datetime
     count: int
-    labels: tuple[Mapping[str, str], ...] = ()  # of the first few alerts of a run; later ones are only counted
+    labels: tuple[Mapping[str, str], ...] = ()  # of the first few alerts of a run, as told; later ones are only counted
     kind: Literal["joined"] = "joined"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", tuple(map(told, self.labels)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from remediator.model.ids import RuleId, RunId
 from remediator.model.message import PARENT, Excerpt, Fields, Message, Part, Post, Text, Tone
 from remediator.model.outcome import Outcome
 from remediator.model.plan import Plan
-from remediator.model.run import Run
+from remediator.model.run import Run, told
 from remediator.model.stage import (
     Acted,
     Diagnosed,
@@ -135,7 +135,7 @@ def _alerts(run: Run, redactor: Redactor) -> str:
     if not words:
         return ""
     count = 1 + sum(word.count for word in words)
-    known = [run.alert.labels, *(labels for word in words for labels in word.labels)]
+    known = [told(run.alert.labels), *(labels for word in words for labels in word.labels)]
     differing = sorted(name for name in set().union(*known) if len({labels.get(name) for labels in known}) > 1)
     names = dict.fromkeys(
         ", ".join(f"{name}={labels[name]}" for name in differing if name in labels)[:_NAME_SOURCE] for labels in known

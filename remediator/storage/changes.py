@@ -2,20 +2,26 @@
 
 Used by both stores for all deliveries of a commit together, set by set: read the newest occurrences of the alerts, have
 the alerts judged one after the other, read the runs that occurrences may leave or join, apply, write the rows. A judge
-that fails spoils its own delivery alone. It is pure, and knows nothing of any database.
+that fails spoils its own delivery alone. A large delivery goes through all of that piece by piece, so that it needs the
+room of one piece; each piece reads from the tables what those before it have changed. It is pure, and knows nothing of
+any database.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from remediator.model.alert import Alert, CutGroup, Delivery
 from remediator.model.ids import OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.message import PARENT
-from remediator.model.occurrence import Accepted, Closing, Judge, NewRun, Occurrence, Opening, Verdict
+from remediator.model.occurrence import Accepted, Closing, Judge, NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.run import Joined, Resolved, Signal
 from remediator.storage import codec
+
+T = TypeVar("T")
+
+PIECE = 2000  # alerts that are judged, applied and written together; no less than what the writers let share a commit
 
 _TOLD_BY_NAME = 5  # alerts of one signal that joins carry their labels, and so many signals of one run
 
@@ -31,6 +37,64 @@ class Request:
     delivery: Delivery
     judge: Judge
     owner: OwnerId
+
+
+def shares(requests: Iterable[Request]) -> Iterator[list[Request]]:
+    """The deliveries that are written together, in their order; one that is too large for that is by itself."""
+    together: list[Request] = []
+    alerts = 0
+    for request in requests:
+        alerts += len(request.delivery.alerts)
+        if together and alerts > PIECE:
+            yield together
+            together, alerts = [], len(request.delivery.alerts)
+        together.append(request)
+    if together:
+        yield together
+
+
+def is_large(request: Request) -> bool:
+    """Whether a delivery is to be written piece by piece."""
+    return len(request.delivery.alerts) > PIECE
+
+
+def in_pieces(many: Sequence[T]) -> Iterator[Sequence[T]]:
+    """So many at a time."""
+    for start in range(0, len(many), PIECE):
+        yield many[start : start + PIECE]
+
+
+def pieces(request: Request) -> Iterator[Request]:
+    """A large delivery, some of its alerts at a time."""
+    for alerts in in_pieces(request.delivery.alerts):
+        yield replace(request, delivery=replace(request.delivery, alerts=tuple(alerts)))
+
+
+@dataclass(slots=True)
+class _Joiners:
+    """Alerts that have joined a run."""
+
+    count: int = 0
+    labels: list[Mapping[str, str]] = field(default_factory=list)  # of the first ones
+
+    def add(self, alert: Alert) -> None:
+        self.count += 1
+        if len(self.labels) < _TOLD_BY_NAME:
+            self.labels.append(alert.labels)
+
+
+@dataclass(slots=True)
+class SoFar:
+    """What a delivery has led to so far: all that is kept from one of its pieces to the next."""
+
+    rulings: list[Ruling] = field(default_factory=list)
+    created: list[tuple[RunId, RuleId]] = field(default_factory=list)
+    resolved: list[RunId] = field(default_factory=list)
+    joined: dict[RunId, _Joiners] = field(default_factory=dict)
+
+    @property
+    def accepted(self) -> Accepted:
+        return Accepted(tuple(self.rulings), tuple(self.created), (*self.resolved, *self.joined))
 
 
 class Judged(NamedTuple):
@@ -174,28 +238,34 @@ class Changes:
             self._groups[group] = RunId(run)
 
     def apply(self, request: Request, judged: Sequence[Judged]) -> Accepted:
-        """Work out what a delivery changes."""
-        at = request.delivery.received_at
+        """Work out what a delivery changes, all of it at once."""
         if (cut_group := request.delivery.cut_group) is not None:
             self.cut_groups.append(cut_group)
-        created: list[tuple[RunId, RuleId]] = []
-        resolved: list[RunId] = []
-        joined: dict[RunId, list[Alert]] = {}
+        so_far = SoFar()
+        self.go_on(request, judged, so_far)
+        self.tell_joined(so_far.joined, request.delivery.received_at, so_far)
+        return so_far.accepted
+
+    def go_on(self, request: Request, judged: Iterable[Judged], so_far: SoFar) -> None:
+        """Work out what some alerts of a delivery change. Runs that were joined are to be told when all are done."""
+        at = request.delivery.received_at
         for one in judged:
+            so_far.rulings.append(one.verdict.ruling)
             if one.known is not None:
-                resolved += self._change(one.known, one, at)
+                so_far.resolved += self._change(one.known, one, at)
             if one.opened is None or one.verdict.open is None:
                 continue
             self._occurrences[one.opened.id] = _Row(one.opened, receiver=request.delivery.receiver)
             if one.verdict.open.runs:
-                self._start_runs(one.opened.id, one.verdict.open.runs, one.alert, request, created, joined)
-        for run, alerts in joined.items():
+                self._start_runs(one.opened.id, one.verdict.open.runs, one.alert, request, so_far)
+
+    def tell_joined(self, runs: Iterable[RunId], at: datetime, so_far: SoFar) -> None:
+        """Leave word for runs that a delivery has joined: one for all of its alerts. The runs are known."""
+        for run in runs:
+            joiners = so_far.joined[run]
             # Only so many labels as are told: a storm must not fill the run.
-            by_name = self._runs[run].signals < _TOLD_BY_NAME
-            labels = tuple(alert.labels for alert in alerts[:_TOLD_BY_NAME]) if by_name else ()
-            self._signal(run, Joined(at, len(alerts), labels), at)
-        rulings = tuple([one.verdict.ruling for one in judged])
-        return Accepted(rulings, tuple(created), (*resolved, *joined))
+            labels = tuple(joiners.labels) if self._runs[run].signals < _TOLD_BY_NAME else ()
+            self._signal(run, Joined(at, joiners.count, labels), at)
 
     def _change(self, known: Occurrence, one: Judged, at: datetime) -> list[RunId]:
         """Runs that have resolved with it."""
@@ -231,13 +301,7 @@ class Changes:
         self.signals.append((run, signal.kind, codec.write_signal(signal)))
 
     def _start_runs(
-        self,
-        occurrence: OccurrenceId,
-        runs: Iterable[NewRun],
-        alert: Alert,
-        request: Request,
-        created: list[tuple[RunId, RuleId]],
-        joined: dict[RunId, list[Alert]],
+        self, occurrence: OccurrenceId, runs: Iterable[NewRun], alert: Alert, request: Request, so_far: SoFar
     ) -> None:
         """Create what an alert starts, or have it join what its group has already."""
         body = codec.write_alert(alert)
@@ -247,10 +311,12 @@ class Changes:
             if run is None:
                 run = new.id
                 self._create(new, group, alert, body, occurrence, request)
-                created.append((run, new.rule))
+                so_far.created.append((run, new.rule))
             else:
                 self._runs[run].open_alerts += 1
-                joined.setdefault(run, []).append(alert)
+                if (joiners := so_far.joined.get(run)) is None:
+                    joiners = so_far.joined[run] = _Joiners()
+                joiners.add(alert)
             self.members.append((occurrence, new.rule, run))
             self._runs_of.setdefault(occurrence, []).append(run)
 

@@ -14,6 +14,7 @@ from remediator.model.message import Message, Tone
 from remediator.model.occurrence import Accepted, Closing, NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.run import Joined, Resolved
 from remediator.settings import StoreSettings
+from remediator.storage import changes
 from remediator.storage.postgres import PostgresStore
 from remediator.storage.sqlite import SqliteStore
 from remediator.storage.store import Store
@@ -39,11 +40,19 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     await made.close()
 
 
-def delivery(*names: str, resolved: bool = False) -> Delivery:
+def alert(name: str, *, resolved: bool = False) -> Alert:
     status = AlertStatus.RESOLVED if resolved else AlertStatus.FIRING
-    return Delivery(
-        tuple(Alert(Fingerprint(name), status, {"alertname": name}, {}, T0) for name in names), received_at=T0
-    )
+    return Alert(Fingerprint(name), status, {"alertname": name}, {}, T0)
+
+
+def delivery(*names: str, resolved: bool = False) -> Delivery:
+    return Delivery(tuple(alert(name, resolved=resolved) for name in names), received_at=T0)
+
+
+def mixed(names: str) -> Delivery:
+    """A delivery of a group of which some alerts were left out; those with a minus before them are resolved."""
+    alerts = tuple(alert(name.lstrip("-"), resolved=name.startswith("-")) for name in names.split())
+    return Delivery(alerts, received_at=T0, receiver="us", group_key="k", truncated=3)
 
 
 def judge(alert: Alert, known: Occurrence | None) -> Verdict:
@@ -116,3 +125,52 @@ async def test_alerts_of_one_group_join_the_run_that_a_delivery_before_them_has_
     run = await store.read_run(RunId("g-of-0-0"))
     assert run is not None
     assert [Joined, Joined, Joined, Resolved] == [type(word) for word in run.signals]
+
+
+LARGE = "a g-of-1 a -h-of-0 b -a g-of-2 a -old h-of-1 -b g-of-3 h-of-2 g-of-4 -h-of-1 g-of-5 g-of-6 -h-of-2"
+RULINGS = "opened opened repeated resolved opened resolved opened opened resolved opened resolved opened opened opened"
+THE_LAST = "resolved opened opened resolved"
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 5, 100])
+async def test_a_large_delivery_leads_to_the_same_whatever_its_pieces(
+    store: Store, monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    """It is written piece by piece, and where one ends is chance: repeats, joins and ends go across."""
+    monkeypatch.setattr(changes, "PIECE", piece)
+    await take(store, mixed("old g-of-0 h-of-0"))
+    (large,) = await take(store, mixed(LARGE))
+
+    created = ["a-0", "b-0", "a-o-a-0", "h-of-1-0"]
+    told = ["h-of-0-0", "a-0", "old-0", "b-0", "h-of-1-0", "g-of-0-0", "h-of-1-0"]
+    assert isinstance(large, Accepted)
+    assert f"{RULINGS} {THE_LAST}".split() == list(large.rulings)
+    assert created == [run for run, _ in large.new_runs]
+    assert told == list(large.signalled_runs)
+    words = {run: await words_of(store, run) for run in ("g-of-0-0", "h-of-0-0", "h-of-1-0", "a-0", "a-o-a-0")}
+    joined = Joined(T0, 6, tuple({"alertname": f"g-of-{number}"} for number in range(1, 6)))
+    over = Resolved(T0, None, missed=False)
+    second = Joined(T0, 1, ({"alertname": "h-of-2"},))
+    assert {"g-of-0-0": [joined], "h-of-0-0": [over], "h-of-1-0": [over, second], "a-0": [over], "a-o-a-0": []} == words
+    still_open = {one.fingerprint for one in await store.list_occurrences(limit=100, only_open=True)}
+    assert {"a", *(f"g-of-{number}" for number in range(7))} == still_open
+    assert [("k", 3)] == [(group.group_key, group.missing) for group in await store.due_cut_groups(at=T0, limit=9)]
+
+
+async def test_a_large_delivery_that_fails_has_written_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its first pieces were written before its last one was judged. Sent again, it begins anew."""
+    monkeypatch.setattr(changes, "PIECE", 2)
+    results = await take(store, delivery("x"), delivery("a", "b", "c", "d", "raises"), delivery("y"))
+
+    assert isinstance(results[1], ValueError)
+    assert ["x-0", "y-0"] == sorted([wake.run for wake in await store.wakes()])
+    assert ["x", "y"] == sorted([one.fingerprint for one in await store.list_occurrences(limit=9, only_open=False)])
+    (again,) = await take(store, delivery("a", "b", "c", "d"))
+    assert isinstance(again, Accepted)
+    assert [Ruling.OPENED] * 4 == list(again.rulings)
+
+
+async def words_of(store: Store, run: str) -> list[object]:
+    found = await store.read_run(RunId(run))
+    assert found is not None
+    return list(found.signals)

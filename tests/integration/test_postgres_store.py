@@ -4,7 +4,7 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -91,6 +91,16 @@ def opener(owner: str = "me", group: str = "") -> Judge:
 async def fire(store: PostgresStore, *names: str, owner: str = "me", group: str = "") -> Accepted:
     delivery = Delivery(tuple(map(alert, names)), received_at=T0)
     return await store.accept(delivery, opener(owner, group), OwnerId(owner))
+
+
+async def fire_all(store: PostgresStore, alerts: Sequence[tuple[str, str]], owner: str) -> Accepted:
+    """A delivery of alerts, each of its own group."""
+    groups = dict(alerts)
+
+    def judge(one: Alert, known: Occurrence | None) -> Verdict:
+        return opener(owner, groups[one.name])(one, known)
+
+    return await store.accept(Delivery(tuple(map(alert, groups)), received_at=T0), judge, OwnerId(owner))
 
 
 # -- outages --
@@ -435,6 +445,87 @@ async def test_two_processes_that_race_make_one_run_of_a_group(new_database: str
     assert 3 == len(runs) == sum(len(delivery.new_runs) for delivery in accepted)
     assert 120 == len(listed)
     assert 120 - 3 == sum(getattr(signal, "count", 0) for signal in signals)
+
+
+async def deadlocks(db: "asyncpg.Connection") -> int:
+    """How many there were in this database; a session that has ended has told of all its own."""
+    others = (
+        "SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid())"
+    )
+    async with asyncio.timeout(30):
+        while await db.fetchval(others):
+            await asyncio.sleep(0.01)
+    return int(await db.fetchval("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"))
+
+
+async def test_two_processes_that_write_to_the_same_runs_never_stand_still(new_database: str) -> None:
+    """Each commit changes many runs, in whatever order they came: waiting for each other costs a second each time."""
+    order, groups = random.Random(11), 30
+    async with opened(new_database) as one, opened(new_database) as two:
+        stores = (one, two)
+        first = await asyncio.gather(*(fire(one, f"first{group}", group=f"g{group}") for group in range(groups)))
+        claims = [Claim(run, ME, 1, 0) for accepted in first for run, _ in accepted.new_runs]
+
+        async def deliver(store: PostgresStore, number: int) -> None:
+            many = [(f"a{number}-{group}", f"g{group}") for group in order.sample(range(2 * groups), 12)]
+            await fire_all(store, many, owner=f"o{stores.index(store)}")
+
+        async def write(store: PostgresStore, number: int) -> None:
+            claim = order.choice(claims)
+            await store.learn(claim, Entry([Examined(T0, number, {})]))
+            await store.signal(order.choice(claims).run, Cancel(T0, "me"))
+
+        async def carry_on(store: PostgresStore, part: int) -> None:
+            for number in range(15):
+                act = deliver if part % 2 else write
+                await act(store, number + 100 * part + 10_000 * stores.index(store))
+
+        await asyncio.gather(*(carry_on(store, part) for store in stores for part in range(10)))
+        open_groups = await one.list_runs(limit=1000)
+
+    async with plain(new_database) as db:
+        assert 0 == await deadlocks(db)
+    assert 2 * groups == len(open_groups)
+
+
+@pytest.mark.parametrize("is_delivery", [True, False], ids=["delivery", "word"])
+async def test_what_waits_for_a_run_holds_none_that_comes_after_it(new_database: str, is_delivery: bool) -> None:
+    """Another process that has the first and wants the second would wait for us as we wait for it."""
+    lock = "SELECT 1 FROM run WHERE id = $1 FOR NO KEY UPDATE"
+    async with opened(new_database, timeout="20s") as store, plain(new_database) as db:
+        await fire(store, "a")
+        await fire(store, "b", group="g")
+        claim = Claim(RunId("a-me"), ME, 1, 0)
+        other: Awaitable[Any] = (
+            fire(store, "c", group="g") if is_delivery else store.signal(RunId("b-me"), Cancel(T0, "me"))
+        )
+        async with db.transaction():
+            await db.execute(lock, claim.run)
+            both = asyncio.gather(other, store.learn(claim, Entry([Examined(T0, 1, {})])))
+            await until_somebody_waits(db)
+            await db.execute(lock, "b-me")
+        await both
+        found = [await store.read_run(run) for run in (claim.run, RunId("b-me"))]
+    async with plain(new_database) as db:
+        assert 0 == await deadlocks(db)
+
+    assert [(1, 0), (0, 1)] == [(len(run.facts), len(run.signals)) for run in found if run is not None]
+
+
+async def test_a_delivery_and_a_write_of_one_batch_are_each_answered_for_their_own_commit(new_database: str) -> None:
+    """The first commit is lost, and the second one is not even tried before it is known what became of that."""
+    async with Proxy(new_database) as proxy, opened(proxy.url) as store:
+        await fire(store, "a")
+        claim = Claim(RunId("a-me"), ME, 1, 0)
+        proxy.breaks = "after"
+        accepted, learned = await asyncio.gather(
+            fire(store, "b"), store.learn(claim, Entry([Examined(T0, 1, {})])), return_exceptions=True
+        )
+        found = [await store.read_run(RunId(name)) for name in ("a-me", "b-me")]
+
+    assert isinstance(accepted, Accepted)
+    assert learned is None
+    assert [1, 0] == [len(run.facts) for run in found if run is not None]
 
 
 async def test_two_processes_that_race_for_a_target_get_it_once(new_database: str) -> None:

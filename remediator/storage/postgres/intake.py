@@ -1,16 +1,20 @@
 """The writes of intake: alerts become occurrences, and occurrences become runs.
 
 All deliveries of a commit are written together, set by set, so that ten thousand alerts take as many statements as one:
-lock and read what the alerts may touch, work out what they change (`storage/changes.py`), write that. Called by the
-writer, inside its transaction.
+lock and read what the alerts may touch, work out what they change (`storage/changes.py`), write that. A large
+delivery goes piece by piece: the server must never take the transaction for idle, nor the others this process for dead.
+Called by the writer, inside its transaction.
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from remediator.model.alert import AlertStatus
+from remediator.model.ids import RunId
 from remediator.model.occurrence import Accepted
 from remediator.storage import changes
-from remediator.storage.changes import Changes, Judged, Newest, Request
+from remediator.storage.changes import Changes, Judged, Newest, Request, SoFar
 from remediator.storage.postgres import cut_groups, reading
 from remediator.storage.postgres.keys import bounded, buckets, plain
 
@@ -23,6 +27,14 @@ _BREATH = 100  # alerts that are judged at a stretch
 
 # In a session nobody else uses such a pair of numbers for anything: the first one says what the second one is of.
 _LOCK = "SELECT count(pg_advisory_xact_lock(7101, bucket)) FROM unnest($1::int[]) AS wanted (bucket)"
+_RUNS_OF_OPEN = """
+    SELECT m.run FROM unnest($1::text[]) AS asked (fingerprint)
+    JOIN occurrence AS o ON o.fingerprint = asked.fingerprint AND o.closed_at IS NULL
+    JOIN member AS m ON m.occurrence = o.id
+"""
+_LOCK_RUNS = """
+    SELECT count(*) FROM (SELECT 1 FROM run WHERE id = ANY ($1::text[]) ORDER BY id FOR NO KEY UPDATE) AS locked
+"""
 _MEMBERS = "SELECT occurrence, run FROM member WHERE occurrence = ANY ($1::text[])"
 _RUNS = """
     SELECT id, rule, open_group, open_alerts, signals FROM run WHERE id IN (
@@ -59,6 +71,7 @@ _CREATE_RUNS = """
         priority, signals, wake_at, open_group, open_alerts)
     SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::text[], $10::int[], $11::bigint[], $12::smallint[], $13::int[], $14::bigint[], $15::text[], $16::int[])
+    ORDER BY 2, 15 -- others wait for a group that is new: in any other order they could wait for each other
 """
 _ADD_MEMBERS = "INSERT INTO member (occurrence, rule, run) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])"
 _ADD_SIGNALS = "INSERT INTO signal (run, kind, body) SELECT * FROM unnest($1::text[], $2::text[], $3::text[])"
@@ -70,8 +83,28 @@ _ADD_POSTS = """
 
 async def accept_all(db: "Db", requests: Sequence[Request]) -> list[Accepted | Exception]:
     """What each delivery has led to; or what its judge raised, and then nothing of that delivery is written."""
+    await db.execute(_LOCK, await _buckets(requests))
+    results: list[Accepted | Exception] = []
+    for share in changes.shares(requests):
+        if changes.is_large(share[0]):
+            results.append(await _accept_in_pieces(db, share[0]))
+        else:
+            results += await _accept_together(db, share)
+    return results
+
+
+async def _buckets(requests: Iterable[Request]) -> list[int]:
+    """The locks of all alerts, to be taken before anything else, in their order."""
+    found: set[int] = set()
+    for request in requests:
+        for alerts in changes.in_pieces(request.delivery.alerts):
+            found.update(buckets(alert.fingerprint for alert in alerts))
+            await asyncio.sleep(0)
+    return sorted(found)
+
+
+async def _accept_together(db: "Db", requests: Sequence[Request]) -> list[Accepted | Exception]:
     fingerprints = {alert.fingerprint for request in requests for alert in request.delivery.alerts}
-    await db.execute(_LOCK, buckets(fingerprints))
     newest = await reading.newest_occurrences(db, fingerprints)
     judged = [await _judge(db, request, newest) for request in requests]
     made = await _load_runs(db, [one for alerts in judged if not isinstance(alerts, Exception) for one in alerts])
@@ -81,6 +114,58 @@ async def accept_all(db: "Db", requests: Sequence[Request]) -> list[Accepted | E
     ]
     await _write(db, made)
     return results
+
+
+async def _accept_in_pieces(db: "Db", request: Request) -> Accepted | Exception:
+    so_far = SoFar()
+    await db.execute("SAVEPOINT pieces")
+    await _lock_runs(db, request)
+    for piece in changes.pieces(request):
+        if (error := await _accept_piece(db, piece, so_far)) is not None:
+            await db.execute("ROLLBACK TO pieces")
+            await db.execute("RELEASE pieces")
+            return error
+    for runs in changes.in_pieces(list(so_far.joined)):
+        await _tell_joined(db, runs, request, so_far)
+    if (cut_group := request.delivery.cut_group) is not None:
+        await cut_groups.note(db, [cut_group])
+    await db.execute("RELEASE pieces")
+    return so_far.accepted
+
+
+async def _lock_runs(db: "Db", request: Request) -> None:
+    """Lock the runs that a delivery may end, of all its pieces, in the one order in which everybody locks them.
+
+    Piece by piece, it and another replica's writes would wait for each other.
+    """
+    runs: set[str] = set()
+    for alerts in changes.in_pieces(request.delivery.alerts):
+        gone = [alert.fingerprint for alert in alerts if alert.status is AlertStatus.RESOLVED]
+        if gone:
+            runs.update(row["run"] for row in await db.fetch(_RUNS_OF_OPEN, list(map(plain, gone))))
+        await asyncio.sleep(0)
+    for some in changes.in_pieces(sorted(runs)):
+        await db.execute(_LOCK_RUNS, some)
+
+
+async def _accept_piece(db: "Db", piece: Request, so_far: SoFar) -> Exception | None:
+    """Write some alerts of a delivery, after what was written of it before; or what its judge raised."""
+    newest = await reading.newest_occurrences(db, {alert.fingerprint for alert in piece.delivery.alerts})
+    judged = await _judge(db, piece, newest)
+    if isinstance(judged, Exception):
+        return judged
+    made = await _load_runs(db, judged)
+    made.go_on(piece, judged, so_far)
+    await _write(db, made)
+    return None
+
+
+async def _tell_joined(db: "Db", runs: Sequence[RunId], request: Request, so_far: SoFar) -> None:
+    made = Changes(name_group=bounded)
+    for row in await db.fetch(_RUNS, runs, [], []):
+        made.know_run(*row)
+    made.tell_joined(runs, request.delivery.received_at, so_far)
+    await _write(db, made)
 
 
 async def _judge(db: "Db", request: Request, newest: Newest) -> list[Judged] | Exception:

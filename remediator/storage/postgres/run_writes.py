@@ -1,9 +1,10 @@
 """The writes to runs, as data and set by set: all of a commit that are of one kind take as many statements as one.
 
 The writer hands in what has come, in its order, inside its transaction. Writes that concern the same run, or reserve
-the same target, are made one after the other, all others together. The writes of a run's owner are fenced on owner and
-epoch: the first part of each statement locks the rows of the claims that hold, in the one order in which everybody
-locks them, and nothing of the rest is written for the others.
+the same target, are made one after the other, all others together. The rows of all their runs are locked by then, in
+the one order in which everybody locks them: no statement here waits for one. The writes of a run's owner are fenced on
+owner and epoch: the first part of each statement finds the claims that hold, and nothing of the rest is written for the
+others.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -124,9 +125,14 @@ class RunWrite(Generic[T]):
     now: datetime
 
     @property
+    def run_id(self) -> RunId:
+        """The run that it is to."""
+        raise NotImplementedError
+
+    @property
     def concerns(self) -> Iterable[str]:
         """What no other write that is made together with this one may concern."""
-        raise NotImplementedError
+        return (self.run_id,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +143,8 @@ class _OwnersWrite(RunWrite[T]):
     entry: Entry
 
     @property
-    def concerns(self) -> Iterable[str]:
-        return (self.claim.run,)
+    def run_id(self) -> RunId:
+        return self.claim.run
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +197,8 @@ class Tell(RunWrite[bool]):
     signal: Signal
 
     @property
-    def concerns(self) -> Iterable[str]:
-        return (self.run,)
+    def run_id(self) -> RunId:
+        return self.run
 
 
 async def make_all(db: "Db", writes: Sequence[RunWrite[Any]]) -> list[Any]:

@@ -110,8 +110,8 @@ class PostgresStore:
             raise StoreUnavailable("the store is not open")
         return self._writer
 
-    async def _write(self, write: "Callable[[Db], Awaitable[T]]") -> T:
-        return await self._open_writer().run(write)
+    async def _write(self, write: "Callable[[Db], Awaitable[T]]", *runs: RunId) -> T:
+        return await self._open_writer().run(write, *runs)
 
     async def _make(self, write: RunWrite[T]) -> T:
         return await self._open_writer().make(write)
@@ -183,7 +183,7 @@ class PostgresStore:
         found = await self.read_run(run)
         if found is None or found.owner == owner:
             return found
-        return await self._write(partial(runs.claim, run=run, owner=owner, before=found.owner))
+        return await self._write(partial(runs.claim, run=run, owner=owner, before=found.owner), run)
 
     async def read_signals(self, run: RunId) -> tuple[Signal, ...]:
         return reading.signals_of(await self._signals.get(run) or ())
@@ -201,7 +201,7 @@ class PostgresStore:
         return await self._make(End(self._clock.now(), claim, entry, ended, keep_locks_until))
 
     async def settle_late(self, run: RunId, fact: LateFinished, posts: Sequence[Post]) -> None:
-        await self._write(partial(runs.settle_late, run=run, fact=fact, posts=posts, now=self._clock.now()))
+        await self._write(partial(runs.settle_late, run=run, fact=fact, posts=posts, now=self._clock.now()), run)
 
     async def signal(self, run: RunId, signal: Signal) -> bool:
         stored = await self._make(Tell(self._clock.now(), run, signal))
@@ -274,10 +274,10 @@ class PostgresStore:
         now = self._clock.now()
         found = await self._read(partial(retention.find, old=old, limit=limit, now=now))
         runs_gone = occurrences_gone = 0
-        for piece in _pieces(found.runs):
-            runs_gone += await self._write(partial(retention.delete_runs, runs=piece, now=now))
-        for piece in _pieces(found.occurrences):
-            occurrences_gone += await self._write(partial(retention.delete_occurrences, occurrences=piece, now=now))
+        for piece in _pieces(list(map(RunId, found.runs))):
+            runs_gone += await self._write(partial(retention.delete_runs, runs=piece, now=now), *piece)
+        for some in _pieces(found.occurrences):
+            occurrences_gone += await self._write(partial(retention.delete_occurrences, occurrences=some, now=now))
         journal_gone = await self._write(partial(retention.delete_journal, old=old, limit=limit, now=now))
         rest = await self._write(partial(retention.delete_rest, old=old, limit=limit))
         return Forgotten(runs_gone, occurrences_gone) + journal_gone + rest
@@ -334,5 +334,5 @@ class PostgresStore:
         return await self._read(read)
 
 
-def _pieces(ids: Sequence[str]) -> list[Sequence[str]]:
+def _pieces(ids: Sequence[T]) -> list[Sequence[T]]:
     return [ids[start : start + retention.PIECE] for start in range(0, len(ids), retention.PIECE)]

@@ -1,16 +1,21 @@
 """One connection that writes, and lets everything that has arrived share a commit (group commit).
 
 A write is a function of the connection; or data, where it is one to a run: those that follow each other are made
-together. All of a batch share one transaction, and are answered after its commit. Where the server refuses one of them,
-the transaction is taken back and each is made again by itself, so that one that fails spoils nobody else's. A
-connection that is lost is made anew for the next writes.
+together. The deliveries of a batch share one transaction, all others the next one, and each is answered after its own
+commit. Where the server refuses one of them, the transaction is taken back and each is made again by itself, so that
+one that fails spoils nobody else's. A connection that is lost is made anew for the next writes.
+
+No transaction waits for the row of a run while it holds one that another waits for first, or two processes would stand
+still until the server ends one of them. So each locks its runs in one statement, in the order of their ids: that of the
+deliveries when they have been judged, as nobody knows before which runs they touch, which is why they are by
+themselves; the other one where it begins.
 
 A connection can also be lost while a commit is under way, and then nobody knows whether it was carried out. Those who
 wait are answered when the server can be asked, by the number of the transaction.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,9 +26,11 @@ from asyncpg import InFailedSQLTransactionError, PostgresError
 from remediator.errors import StoreUnavailable
 from remediator.kit import failpoints
 from remediator.kit.metrics import Metrics
+from remediator.model.ids import RunId
 from remediator.model.occurrence import Accepted
 from remediator.storage.postgres import intake, run_writes
 from remediator.storage.postgres.journal import STARTING
+from remediator.storage.postgres.keys import plain
 from remediator.storage.postgres.links import FAILURES, Links, is_outage, is_race
 from remediator.storage.postgres.run_writes import RunWrite, Start
 
@@ -43,6 +50,11 @@ _TRIES = 4  # of a write that somebody else in the database was faster with
 _ASK_AGAIN = 1.0  # seconds until the server is asked again what became of a commit
 _CLOSING = 2.0  # seconds
 _NUMBER = "SELECT pg_current_xact_id()::text"
+# The number with the locks: they cost no way to the server of their own.
+_NUMBER_AND_LOCKS = """
+    WITH locked AS MATERIALIZED (SELECT id FROM run WHERE id = ANY ($1::text[]) ORDER BY id FOR NO KEY UPDATE)
+    SELECT pg_current_xact_id()::text FROM (SELECT count(*) FROM locked) AS all_of_them
+"""
 _FATE = "SELECT pg_xact_status($1::text::xid8)"
 
 
@@ -55,9 +67,14 @@ class _Job:
     """A write or a delivery, and who waits for it."""
 
     work: "Write[Any] | RunWrite[Any] | intake.Request"
+    runs: Sequence[RunId] = ()  # those that it writes to, unless it is a delivery
     future: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     result: Any = None
     error: BaseException | None = None
+
+    @property
+    def is_delivery(self) -> bool:
+        return isinstance(self.work, intake.Request)
 
     @property
     def alerts(self) -> int:
@@ -85,14 +102,14 @@ class Writer:
         self._unsure: tuple[str, list[_Job]] | None = None
         self._task = asyncio.create_task(self._work(), name="postgres-writer")
 
-    async def run(self, write: Write[T]) -> T:
-        """Have `write` committed; its result, or its error, once that is on disk."""
-        result: T = await self._hand_in(_Job(write))
+    async def run(self, write: Write[T], *runs: RunId) -> T:
+        """Have `write` committed, which may wait for these runs only; its result, or its error, once it is on disk."""
+        result: T = await self._hand_in(_Job(write, runs))
         return result
 
     async def make(self, write: RunWrite[T]) -> T:
         """Have a write to a run committed, together with others that have come; its result, or its error."""
-        result: T = await self._hand_in(_Job(write))
+        result: T = await self._hand_in(_Job(write, (write.run_id,)))
         return result
 
     async def accept(self, request: intake.Request) -> Accepted:
@@ -120,7 +137,8 @@ class Writer:
     async def _work(self) -> None:
         while (batch := await self._next_batch()) is not None:
             if batch:
-                await self._commit(batch)
+                for part in _parts(batch):
+                    await self._commit(part)
             elif self._unsure is not None:
                 await self._ask()
 
@@ -179,11 +197,10 @@ class Writer:
         await db.execute("BEGIN")
         if any(isinstance(job.work, Start) and job.work.is_judged for job in batch):
             await db.execute(STARTING)  # before any row is locked: two processes would wait for each other
-        self._number = await db.fetchval(_NUMBER)
-        await _accept(db, [job for job in batch if isinstance(job.work, intake.Request)])
-        rest = [job for job in batch if not isinstance(job.work, intake.Request)]
-        for are_to_runs, jobs in groupby(rest, lambda job: isinstance(job.work, RunWrite)):
-            await (_make_together if are_to_runs else _make_one_by_one)(db, list(jobs))
+        runs = {plain(run) for job in batch for run in job.runs}
+        self._number = await (db.fetchval(_NUMBER_AND_LOCKS, list(runs)) if len(runs) > 1 else db.fetchval(_NUMBER))
+        for make, jobs in groupby(batch, _maker):
+            await make(db, list(jobs))
         failpoints.hit("store.commit.before")
         try:
             done = await db.execute("COMMIT")
@@ -255,10 +272,20 @@ class Writer:
             db.terminate()
 
 
+def _parts(batch: Sequence[_Job]) -> Iterable[list[_Job]]:
+    """What is committed together: the deliveries, then all others."""
+    deliveries = [job for job in batch if job.is_delivery]
+    return filter(None, (deliveries, [job for job in batch if not job.is_delivery]))
+
+
+def _maker(job: _Job) -> "Callable[[Connection, Sequence[_Job]], Awaitable[None]]":
+    if job.is_delivery:
+        return _accept
+    return _make_together if isinstance(job.work, RunWrite) else _make_one_by_one
+
+
 async def _accept(db: "Connection", jobs: Sequence[_Job]) -> None:
-    requests = [job.work for job in jobs if isinstance(job.work, intake.Request)]
-    if requests:
-        _note(jobs, await intake.accept_all(db, requests))
+    _note(jobs, await intake.accept_all(db, [job.work for job in jobs if isinstance(job.work, intake.Request)]))
 
 
 async def _make_together(db: "Connection", jobs: Sequence[_Job]) -> None:

@@ -1,17 +1,18 @@
 """The writes of intake: alerts become occurrences, and occurrences become runs.
 
-All deliveries of a commit are written together, set by set: what they change is worked out in `storage/changes.py`.
-Called by the writer, inside its transaction.
+All deliveries of a commit are written together, set by set: what they change is worked out in `storage/changes.py`. One
+that is large is written piece by piece: all of it at once would fill the memory, and keep the event loop waiting for
+this thread. Called by the writer, inside its transaction.
 """
 
 import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from remediator.model.ids import OccurrenceId
+from remediator.model.ids import OccurrenceId, RunId
 from remediator.model.occurrence import Accepted
 from remediator.storage import changes
-from remediator.storage.changes import Changes, Judged, Request
+from remediator.storage.changes import Changes, Judged, Request, SoFar
 from remediator.storage.sqlite import cut_groups, reading
 
 _MEMBERS = "SELECT occurrence, run FROM member WHERE occurrence IN (SELECT value FROM json_each(?))"
@@ -47,6 +48,16 @@ _ADD_POSTS = "INSERT INTO post (run, key, channel, message, queued_at) VALUES (?
 
 def accept_all(db: sqlite3.Connection, requests: Sequence[Request]) -> list[Accepted | Exception]:
     """What each delivery has led to; or what its judge raised, and then nothing of that delivery is written."""
+    results: list[Accepted | Exception] = []
+    for share in changes.shares(requests):
+        if changes.is_large(share[0]):
+            results.append(_accept_in_pieces(db, share[0]))
+        else:
+            results += _accept_together(db, share)
+    return results
+
+
+def _accept_together(db: sqlite3.Connection, requests: Sequence[Request]) -> list[Accepted | Exception]:
     newest = reading.newest_occurrences(db, (a.fingerprint for request in requests for a in request.delivery.alerts))
     judged = [changes.judge_all(request, newest) for request in requests]
     made = _load_runs(db, [one for alerts in judged if not isinstance(alerts, Exception) for one in alerts])
@@ -56,6 +67,42 @@ def accept_all(db: sqlite3.Connection, requests: Sequence[Request]) -> list[Acce
     ]
     _write(db, made)
     return results
+
+
+def _accept_in_pieces(db: sqlite3.Connection, request: Request) -> Accepted | Exception:
+    so_far = SoFar()
+    db.execute("SAVEPOINT pieces")
+    for piece in changes.pieces(request):
+        if (error := _accept_piece(db, piece, so_far)) is not None:
+            db.execute("ROLLBACK TO pieces")
+            db.execute("RELEASE pieces")
+            return error
+    for runs in changes.in_pieces(list(so_far.joined)):
+        _tell_joined(db, runs, request, so_far)
+    if (cut_group := request.delivery.cut_group) is not None:
+        cut_groups.note(db, cut_group)
+    db.execute("RELEASE pieces")
+    return so_far.accepted
+
+
+def _accept_piece(db: sqlite3.Connection, piece: Request, so_far: SoFar) -> Exception | None:
+    """Write some alerts of a delivery, after what was written of it before; or what its judge raised."""
+    newest = reading.newest_occurrences(db, (alert.fingerprint for alert in piece.delivery.alerts))
+    judged = changes.judge_all(piece, newest)
+    if isinstance(judged, Exception):
+        return judged
+    made = _load_runs(db, judged)
+    made.go_on(piece, judged, so_far)
+    _write(db, made)
+    return None
+
+
+def _tell_joined(db: sqlite3.Connection, runs: Sequence[RunId], request: Request, so_far: SoFar) -> None:
+    made = Changes()
+    for row in db.execute(_RUNS, (json.dumps(runs),)):
+        made.know_run(*row)
+    made.tell_joined(runs, request.delivery.received_at, so_far)
+    _write(db, made)
 
 
 def _load_runs(db: sqlite3.Connection, judged: Iterable[Judged]) -> Changes:

@@ -60,6 +60,22 @@ def test_no_value_forges_a_line_or_commands_the_terminal(monkeypatch: pytest.Mon
     assert "\\x1b[1A\\x1b[2K2026\\xa0[info]" in lines[0]
 
 
+@pytest.mark.parametrize("style", ["text", "json"])
+def test_a_secret_in_an_object_is_masked(monkeypatch: pytest.MonkeyPatch, style: Literal["text", "json"]) -> None:
+    """Whatever has no form of its own is written as its repr."""
+
+    class Door:
+        def __repr__(self) -> str:
+            return "Door(password=hunter22)"
+
+    stream = logged(monkeypatch, style)
+    structlog.get_logger("x").info("door_opened", door=Door())
+    flush()
+
+    assert "hunter22" not in stream.getvalue()
+    assert "Door(password=[redacted]" in stream.getvalue()
+
+
 def test_no_exception_forges_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its text may be an answer from outside; its own lines are set in."""
     stream = logged(monkeypatch, "text")

@@ -8,9 +8,10 @@ import pytest
 from remediator.model.alert import Alert, AlertStatus, Delivery
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.message import Message, Tone
-from remediator.model.occurrence import Closing, NewRun, Occurrence, Opening, Ruling, Verdict
+from remediator.model.occurrence import Accepted, Closing, NewRun, Occurrence, Opening, Ruling, Verdict
+from remediator.model.run import Joined
 from remediator.storage import changes, codec
-from remediator.storage.changes import Changes, Judged, Request
+from remediator.storage.changes import Changes, Judged, Request, SoFar
 
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LATER = T0 + timedelta(minutes=1)
@@ -104,3 +105,49 @@ def test_what_a_judge_raises_leaves_the_others_view_as_it_was() -> None:
     assert {} == newest
     pieces: Iterator[Judged] = changes.judge(asked, newest)
     assert isinstance(changes.judge_some(pieces, 5), ValueError)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([], []),
+        ([1], [[1]]),
+        ([2, 1], [[2, 1]]),
+        ([2, 1, 1], [[2, 1], [1]]),
+        ([3, 3], [[3], [3]]),
+        ([1, 4, 0, 2], [[1], [4], [0, 2]]),
+        ([4, 4, 1], [[4], [4], [1]]),
+        ([0, 4], [[0], [4]]),
+    ],
+)
+def test_small_deliveries_are_written_together_and_a_large_one_by_itself(
+    monkeypatch: pytest.MonkeyPatch, sizes: list[int], expected: list[list[int]]
+) -> None:
+    """Small ones are cheap together. A large one shares with nobody: its pieces are taken back where it fails."""
+    monkeypatch.setattr(changes, "PIECE", 3)
+    asked = [request(*[alert()] * size, verdict=Verdict(Ruling.NOT_OPEN)) for size in sizes]
+    found = list(changes.shares(asked))
+
+    assert expected == [[len(one.delivery.alerts) for one in share] for share in found]
+    assert [4] * sizes.count(4) == [len(one.delivery.alerts) for one in asked if changes.is_large(one)]
+
+
+def test_runs_hear_once_of_all_pieces_who_has_joined(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line in the thread for every piece would tell how the store works, and only the first alerts by name."""
+    monkeypatch.setattr(changes, "PIECE", 2)
+    large = request(*(alert(str(number)) for number in range(7)), verdict=opened(group="g"))
+    so_far = SoFar()
+    for piece in changes.pieces(large):
+        made = Changes()
+        made.know_run("first", "p/r", "g", 1, 0)
+        judged = changes.judge_all(piece, {})
+        assert isinstance(judged, list)
+        made.go_on(piece, judged, so_far)
+        assert [] == made.signals
+    made = Changes()
+    made.know_run("first", "p/r", "g", 8, 0)
+    made.tell_joined([RunId("first")], LATER, so_far)
+
+    joined = Joined(LATER, 7, tuple({"alertname": str(number)} for number in range(5)))
+    assert [("first", "joined", codec.write_signal(joined))] == made.signals
+    assert Accepted((Ruling.OPENED,) * 7, (), (RunId("first"),)) == so_far.accepted
