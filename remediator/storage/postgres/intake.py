@@ -161,7 +161,7 @@ async def _accept_piece(db: "Db", piece: Request, so_far: SoFar) -> Exception | 
 
 
 async def _tell_joined(db: "Db", runs: Sequence[RunId], request: Request, so_far: SoFar) -> None:
-    made = Changes(name_group=bounded)
+    made = Changes(name=bounded)
     for row in await db.fetch(_RUNS, runs, [], []):
         made.know_run(*row)
     made.tell_joined(runs, request.delivery.received_at, so_far)
