@@ -39,6 +39,7 @@ from remediator.pipeline.execution import Execution
 from remediator.pipeline.flow import Flow, Stages
 from remediator.pipeline.guards import Guards
 from remediator.pipeline.guards.asking import Asking
+from remediator.pipeline.guards.dead_man import DeadMan
 from remediator.pipeline.guards.dependencies import Dependencies
 from remediator.pipeline.guards.effective import limits_by
 from remediator.pipeline.guards.health_floor import HealthFloor
@@ -286,8 +287,12 @@ class App:
             StillTrue(self.store, asking),
             Dependencies(self.store, asking),
             HealthFloor(calls),
+            DeadMan(self.store, self._ping_prometheus if settings.prometheus.url is not None else None),
         )
         return Guards(shipped(settings.calendar, settings.protected), self.store.known, probes)
+
+    async def _ping_prometheus(self) -> None:
+        await self.clients.prometheus.ping()
 
     def _join_others(self) -> Alone | Replicas:
         if self.shared is None:

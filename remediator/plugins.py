@@ -26,6 +26,17 @@ What a change takes out of service often has others beside it that carry on mean
 the act, so that enough of them stay healthy. It is asked with the plan's targets in `ctx.targets`, and answers None
 where the step takes nothing out of service. A change without it is not held to any floor; a rule may destroy something
 without it only where it says `min_healthy: 0`.
+
+A change that can be put back declares its `inverse`. `capture` reads what is there before the change; it is kept with
+the step, as JSON, until the change is put back, which may be weeks later and in another process. So it holds what
+putting back takes and nothing else, and never a secret. `remains` looks how it is now, and `restore` puts it back: it
+looks once more right before, raises Conflicted where somebody has changed it since, and does nothing where it is as
+before already. All three get the step's parameters, and its targets in `ctx.targets`:
+
+    class LimitBefore(Before):
+        limit: int
+
+    @action("example.limit", effect=Effect.CHANGE, targets=..., inverse=Inverse(capture, remains, restore))
 """
 
 import inspect
@@ -34,7 +45,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict
 
@@ -45,6 +56,7 @@ from remediator.kit.clock import Clock
 from remediator.model.ids import StepId
 from remediator.model.plan import Effect
 from remediator.model.pool import Member, Pool
+from remediator.model.remains import Now, Remains
 from remediator.model.system import System
 from remediator.model.target import SKIP, Target, opts_out
 
@@ -53,12 +65,17 @@ __all__ = [
     "Action",
     "ActionContext",
     "Actions",
+    "Before",
     "Effect",
+    "Inverse",
     "Member",
     "Nature",
+    "Now",
     "Params",
     "Permission",
     "Pool",
+    "Remains",
+    "Restored",
     "Result",
     "System",
     "Target",
@@ -115,6 +132,24 @@ class Result(Described):
         return ""
 
 
+class Before(Described):
+    """What was there before a change: all that it takes to put that back. It is stored as JSON, and holds no secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Restored(Result):
+    """What came of putting something back."""
+
+    said: str
+    """What is as before now, in words."""
+    changed: bool
+    """Whether anything was done; it may have been as before already."""
+
+    def brief(self) -> str:
+        return self.said
+
+
 @dataclass(frozen=True, slots=True)
 class ActionContext:
     """What an action may use, and what it must heed."""
@@ -152,6 +187,32 @@ Say = Callable[[Any], str]
 Where = Callable[[Clients, Any], str]
 
 
+P = TypeVar("P", bound=Params)
+R = TypeVar("R", bound=Result)
+B = TypeVar("B", bound=Before)
+
+
+@dataclass(frozen=True, slots=True)
+class Inverse(Generic[P, B]):
+    """How a change is put back. None of the three may do anything else."""
+
+    capture: Callable[[ActionContext, P], Awaitable[B]]
+    """Reads what is there before the change. Raises what an action raises; then the change is not made."""
+    remains: Callable[[ActionContext, P, B], Awaitable[Remains]]
+    """Looks how it is now. Raises Unavailable where that cannot be told, never a guess."""
+    restore: Callable[[ActionContext, P, B], Awaitable[Restored]]
+    """Puts it back. Raises Conflicted where somebody has changed it since, and TargetGone where it is not there any
+    more; OutcomeUnknown as any change does."""
+    stays: Callable[[Clients, P], str] | None = None
+    """Why a step with these parameters cannot be put back all the same, as the settings are; empty where it can."""
+
+    @property
+    def before(self) -> type[Before]:
+        """The model of what is captured."""
+        found: type[Before] = typing.get_type_hints(self.capture)["return"]
+        return found
+
+
 @dataclass(frozen=True, slots=True)
 class Action:
     """A registered kind of step."""
@@ -179,6 +240,8 @@ class Action:
     carried out, or answered with what was just found, while the system's breaker is open."""
     pool: CountPool | None = None
     """Counts what does the same work as the targets."""
+    inverse: Inverse[Any, Any] | None = None
+    """How it is put back; None where it cannot be."""
 
     def system_of(self, params: Params) -> System:
         """What a step with these parameters talks to. Raises Failed where they name nothing that could be."""
@@ -188,6 +251,11 @@ class Action:
     def changes(self) -> bool:
         """Whether every step of it changes something."""
         return self.effect is not Effect.READ and not self.may_only_read
+
+    @property
+    def stays_always(self) -> bool:
+        """Whether it may change something that can never be put back."""
+        return self.effect is not Effect.READ and self.inverse is None
 
     def nature_of(self, clients: Clients, params: Params) -> Nature:
         """What a step with these parameters does. Raises Failed where the parameters name something unknown."""
@@ -199,16 +267,23 @@ class Action:
         """The address that a step with these parameters asks, without secrets; nothing where it names none."""
         return "" if self.where is None else self.where(clients, params)
 
+    def stays(self, clients: Clients, params: Params) -> str:
+        """Why a step with these parameters cannot be put back; empty where it can, and where it changes nothing.
+
+        Raises Failed where the parameters name something unknown.
+        """
+        if self.nature_of(clients, params).effect is Effect.READ:
+            return ""
+        if self.inverse is None:
+            return f"{self.name} has no inverse"
+        return "" if self.inverse.stays is None else self.inverse.stays(clients, params)
+
     def describe(self, params: Params) -> str:
         """What a step with these parameters would do, in one sentence for people."""
         if self.say is not None:
             return self.say(params)
         given = ", ".join(f"{k}={v!r}" for k, v in params.model_dump(mode="json", exclude_defaults=True).items())
         return f"{self.name} {given}".strip()
-
-
-P = TypeVar("P", bound=Params)
-R = TypeVar("R", bound=Result)
 
 
 def action(
@@ -226,6 +301,7 @@ def action(
     system: Callable[[P], System] | None = None,
     away: Callable[[Any], bool] | None = None,  # with R, checkers could infer neither type where it is left out
     pool: Callable[[ActionContext, P], Awaitable[Pool | None]] | None = None,
+    inverse: Inverse[P, Any] | None = None,
 ) -> Callable[[Callable[[ActionContext, P], Awaitable[R]]], Action]:
     """Declare an action. A changing one must say how its `targets` are found; reading is always idempotent.
 
@@ -237,6 +313,8 @@ def action(
     def declare(perform: Callable[[ActionContext, P], Awaitable[R]]) -> Action:
         if effect is not Effect.READ and targets is None:
             raise TypeError(f"action {name}: a {effect} must say how its targets are found")
+        if effect is not Effect.CHANGE and inverse is not None and nature is None:
+            raise TypeError(f"action {name}: only a {Effect.CHANGE} has an inverse, and it is a {effect}")
         if not inspect.getdoc(perform):
             raise TypeError(f"action {name}: it needs a docstring, the sentence that is shown for it")
         hints = typing.get_type_hints(perform)
@@ -258,6 +336,7 @@ def action(
             system=system,
             away=away,
             pool=pool,
+            inverse=inverse,
         )
 
     return declare

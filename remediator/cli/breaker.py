@@ -1,4 +1,4 @@
-"""`remediator breaker`: which systems do not answer and are left alone, and asking one again at once."""
+"""`remediator breaker`: which systems do not answer and are left alone, and closing a breaker at once."""
 
 import json
 from typing import Any
@@ -15,7 +15,7 @@ _url = click.option("--url", help=URL_HELP)
 
 @click.group(cls=Suggesting)
 def breaker() -> None:
-    """List the systems that steps talk to, or have one asked again that is left alone."""
+    """List the systems that steps talk to, or close the breaker of a system, a rule or an action."""
 
 
 @breaker.command("list")
@@ -47,6 +47,14 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
 @_url
 @click.pass_context
 def reset(ctx: click.Context, system: str, url: str | None) -> None:
-    """Close the breaker of SYSTEM at once, as `breaker list` names it; the next call to it goes through."""
+    """Close the breaker of SYSTEM at once, as `breaker list` names it; the next call to it goes through.
+
+    rule:PACK/NAME and action:NAME instead close the breaker of a rule or of an action, as `remediator stops` names it:
+    what has failed before does not count any more.
+    """
+    if system.startswith(("rule:", "action:")):
+        Service.of(ctx, url).post("/api/v1/stops/lift", {"kind": "breaker", "scope": system, "by": who()})
+        click.echo(f"closed: the breaker of {plain(system)} (see: remediator stops)")
+        return
     Service.of(ctx, url).post("/api/v1/breakers/reset", {"system": system, "by": who()})
     click.echo(f"closed: the breaker of {plain(system)} (see: remediator breaker list)")

@@ -8,7 +8,7 @@ from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
@@ -18,6 +18,9 @@ from remediator.documents import fields_of
 from remediator.model.budget import Budget, Share
 from remediator.model.duration import say_duration
 from remediator.settings import CommandParameter, CommandSettings, Network, Secret
+
+if TYPE_CHECKING:
+    from remediator.plugins import Action
 
 _WORDS: dict[Any, str] = {
     str: "text",
@@ -130,3 +133,10 @@ def _bare(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_bare, value)) + "]"
     return str(value.value) if isinstance(value, Enum) else str(value)
+
+
+def say_inverse(action: "Action") -> str:
+    """Whether what an action does can be put back."""
+    if action.inverse is None:
+        return "no"
+    return "yes" if action.inverse.stays is None else "where its settings say how"

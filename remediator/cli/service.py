@@ -119,6 +119,8 @@ def _where_to_look(path: str, *, is_there: bool) -> str:
     kind, _, name = path.removeprefix("/api/v1/").partition("?")[0].partition("/")
     if kind == "breakers" and name:
         return "see: remediator breaker list"
+    if kind == "stops" and name == "lift":
+        return "see: remediator stops"
     if kind not in ("runs", "alerts") or not name:
         return "is it remediator, and as new as this program? Set `listen`, or give --url"
     if kind == "alerts":

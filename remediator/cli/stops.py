@@ -60,11 +60,15 @@ def pause(ctx: click.Context, scope: str, lasts: str, reason: str, url: str | No
 
 @click.command("resume")
 @click.argument("scope", default="everything")
+@click.option("--storm", is_flag=True, help="Lift the storm of SCOPE (everything, or rule:PACK/NAME), and no pause.")
 @_url
 @click.pass_context
-def resume(ctx: click.Context, scope: str, url: str | None) -> None:
-    """Lift the pause of SCOPE; what was held by it goes on within a minute, if there is still reason to."""
-    _lift(ctx, url, "pause", scope)
+def resume(ctx: click.Context, scope: str, url: str | None, *, storm: bool) -> None:
+    """Lift the pause of SCOPE; what was held by it goes on within a minute, if there is still reason to.
+
+    What was held by a storm goes on within two; the alerts that made it count no more.
+    """
+    _lift(ctx, url, "storm" if storm else "pause", scope)
     click.echo(f"resumed: {plain(scope)}")
 
 
@@ -78,7 +82,10 @@ def quarantine() -> None:
 @_url
 @click.pass_context
 def clear(ctx: click.Context, target: str, url: str | None) -> None:
-    """Lift the quarantine of TARGET, as `remediator stops` names it; its attempts are counted anew."""
+    """Lift the quarantine of TARGET, as `remediator stops` names it, also that it comes back again and again.
+
+    Its attempts and its returns are counted anew.
+    """
     scope = target if target.startswith("target:") else f"target:{target}"
     _lift(ctx, url, "quarantine", scope)
     click.echo(f"cleared: {plain(scope)}")

@@ -1,11 +1,13 @@
-"""Which alerts the configured Alertmanager has firing now, and what mutes them. `Clients` makes it; it only reads.
+"""Which alerts the configured Alertmanager has firing now, and what mutes them; makes and ends silences of ours.
+
+Made by `Clients`. It changes nothing but these silences.
 
 What it answers is checked like a webhook's body: an alert that cannot be used is left out, and costs no other.
 """
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -13,8 +15,9 @@ from typing import Any
 import structlog
 
 from remediator.clients.json_api import JsonApi, refuses_the_question, said_in, told
-from remediator.errors import Failed, Unavailable
+from remediator.errors import Failed, OutcomeUnknown, Unavailable
 from remediator.model.alert import Alert, AlertStatus, fingerprint_of
+from remediator.model.matchers import Matcher
 from remediator.settings import AlertmanagerSettings
 
 log = structlog.get_logger(__name__)
@@ -51,6 +54,17 @@ class Silence:
     created_by: str
     comment: str
     ends_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnSilence:
+    """A silence that we have made, and that is not over."""
+
+    id: str
+    starts_at: datetime
+    ends_at: datetime
+    updated_at: datetime
+    comment: str
 
 
 class AlertmanagerClient:
@@ -117,6 +131,49 @@ class AlertmanagerClient:
             ends_at = None
         return Silence(silence_id, _word(by), _word(comment), ends_at)
 
+    async def own_silences(self, matchers: Collection[Matcher]) -> tuple[OwnSilence, ...]:
+        """Our silences with exactly these matchers that are not over, the longest first. Raises Failed, Unavailable."""
+        exact = [matcher for matcher in matchers if not matcher.is_regex and not matcher.negated]
+        found = await self._get("/api/v2/silences", [("filter", str(matcher)) for matcher in exact])
+        if not isinstance(found, list) or not all(isinstance(raw, dict) for raw in found):
+            raise _strange(found)
+        wanted = _told_as(matchers)
+        ours = [_own(raw) for raw in found if _is_own(raw, wanted)]
+        return tuple(sorted(ours, key=lambda one: (one.ends_at, one.id), reverse=True))
+
+    async def make_silence(
+        self,
+        matchers: Collection[Matcher],
+        *,
+        starts_at: datetime,
+        ends_at: datetime,
+        comment: str,
+        instead_of: str | None = None,
+    ) -> str:
+        """Make a silence of ours, or change the one with the id `instead_of`; its id, which may be a new one.
+
+        Raises Failed, Unavailable, OutcomeUnknown.
+        """
+        body = {
+            "matchers": _told_as(matchers),
+            "startsAt": starts_at.isoformat(),
+            "endsAt": ends_at.isoformat(),
+            "createdBy": CREATED_BY,
+            "comment": comment,
+            **({"id": instead_of} if instead_of else {}),
+        }
+        answer = await self._tell("POST", "/api/v2/silences", body)
+        made = answer.get("silenceID") if isinstance(answer, dict) else None
+        if not isinstance(made, str) or not _ID.fullmatch(made):
+            raise OutcomeUnknown(f"{_strange(answer)}; a silence may have been made")
+        return made
+
+    async def end_silence(self, silence_id: str) -> None:
+        """End a silence now; one that is over stays as it is. Raises Failed, Unavailable, OutcomeUnknown."""
+        if not _ID.fullmatch(silence_id):
+            raise _strange(silence_id)
+        await self._tell("DELETE", f"/api/v2/silence/{silence_id}")
+
     async def firing(self, receiver: str, group_labels: Mapping[str, str]) -> tuple[Alert, ...]:
         """The alerts that a delivery to this group would hold now: firing, neither silenced nor inhibited.
 
@@ -148,12 +205,49 @@ class AlertmanagerClient:
             raise _strange(found)
         return found
 
+    async def _tell(self, method: str, path: str, body: Any = None) -> Any:
+        status, answer = await self._api.tell(method, path, body)
+        if status != 200:  # noqa: PLR2004 - the one status of success
+            raise Failed(f"Alertmanager answered {status} to {method} {path}: {told(said_in(answer))}")
+        return answer
+
     async def _get(self, path: str, query: list[tuple[str, str]]) -> Any:
         status, answer = await self._api.ask("GET", path, query=query)
         if status != 200:  # noqa: PLR2004 - the one status of success
             kind = Failed if refuses_the_question(status) else Unavailable
             raise kind(f"Alertmanager answered {status} to GET {path}: {told(said_in(answer))}")
         return answer
+
+
+def _told_as(matchers: Collection[Matcher]) -> list[dict[str, Any]]:
+    """The matchers of a silence as its API tells them, each once, sorted."""
+    told = {
+        str(one): {"name": one.label, "value": one.value, "isRegex": one.is_regex, "isEqual": not one.negated}
+        for one in matchers
+    }
+    return [told[key] for key in sorted(told)]
+
+
+def _is_own(raw: Mapping[str, Any], wanted: list[dict[str, Any]]) -> bool:
+    """Whether it is a silence of ours with these matchers that is not over. One before 0.22 tells no `isEqual`."""
+    status, matchers = raw.get("status"), raw.get("matchers")
+    if not isinstance(status, dict) or not isinstance(matchers, list):
+        raise _strange(raw)
+    if status.get("state") not in ("active", "pending") or raw.get("createdBy") != CREATED_BY:
+        return False
+    told = [{"isEqual": True, **one} for one in matchers if isinstance(one, dict)]
+    return len(told) == len(wanted) and all(one in told for one in wanted)
+
+
+def _own(raw: Mapping[str, Any]) -> OwnSilence:
+    silence_id, comment = raw.get("id"), raw.get("comment")
+    if not isinstance(silence_id, str) or not _ID.fullmatch(silence_id):
+        raise _strange(raw)
+    try:
+        starts, ends, updated = (_time(raw.get(name)) for name in ("startsAt", "endsAt", "updatedAt"))
+    except ValueError as error:
+        raise _strange(raw) from error
+    return OwnSilence(silence_id, starts, ends, updated, _word(comment))
 
 
 def _said(labels: Mapping[str, str]) -> dict[str, str]:

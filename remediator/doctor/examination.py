@@ -37,6 +37,7 @@ async def examine(settings: Settings, actions: Actions) -> list[Finding]:
     needs = Needs() if book is None else needs_of(book)
     findings = [local.rules(settings, mistakes, book)]
     findings += local.held_rules(book)
+    findings += local.nobody(settings, book, actions)
     findings += await asyncio.to_thread(local.examine, settings, needs)
     clients = Clients(settings)
     redactor = Redactor(settings.secrets())

@@ -9,6 +9,7 @@ from remediator.doctor.finding import Finding, ok, problem, warning
 from remediator.doctor.needs import Needs
 from remediator.documents import Mistake
 from remediator.kit.wording import counted
+from remediator.pipeline.guards.names import unknown_names as unknown_to_rules
 from remediator.rules.book import Book
 from remediator.rules.held import held
 from remediator.settings import Settings
@@ -32,6 +33,13 @@ def held_rules(book: Book | None) -> Iterator[Finding]:
     for rule in book or ():
         for sentence in held(rule):
             yield warning(f"rule {rule.id}", sentence, "leave it out, or do that part by hand")
+
+
+def nobody(settings: Settings, book: Book | None, actions: Collection[str]) -> Iterator[Finding]:
+    """What the settings name and is not there."""
+    for one in () if book is None else unknown_to_rules(settings, book, actions):
+        where = ".".join(str(part + 1) if isinstance(part, int) else part for part in one.path)
+        yield warning("settings", f"{where}: {one.what}", "correct the name, or take it out")
 
 
 def examine(settings: Settings, needs: Needs) -> list[Finding]:

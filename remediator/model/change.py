@@ -56,3 +56,5 @@ class Ended:
     ending: Ending
     at: datetime
     action: str | None = None
+    settles: bool = False
+    """Whether it tells of a change that was unknown; one of which something else is known stays as it is."""

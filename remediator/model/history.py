@@ -14,6 +14,8 @@ from remediator.model.stop import Stop
 
 MOST_CHANGES = 50
 """How many changes one `Latest` may ask for."""
+MOST_RUNS = 10_000
+"""How many runs one `Recent` may count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +58,21 @@ class Standing:
     scopes: tuple[str, ...]
 
 
-Question = Nth | Latest | Standing
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """When the newest runs began that began after `since`: those of a rule, or all; `most` at the most.
+
+    Where all are meant, no more than `each` of one rule count, so that a rule of which very many begin hides no other.
+    The answer may leave out some rules where far more have begun than `most`.
+    """
+
+    since: datetime
+    most: int
+    rule: RuleId | None = None
+    each: int | None = None
+
+
+Question = Nth | Latest | Standing | Recent
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +83,13 @@ class Known:
     changes: Mapping[Latest, Sequence[Change]] = field(default_factory=dict)
     stops: Sequence[Stop] = ()
     """For every `Standing` that was asked, the oldest first. One whose time is over tells when it was lifted."""
+    begun: Mapping[Recent, Sequence[datetime]] = field(default_factory=dict)
 
     def nth(self, question: Nth) -> datetime | None:
         return self.times[question]
 
     def latest(self, question: Latest) -> Sequence[Change]:
         return self.changes[question]
+
+    def recent(self, question: Recent) -> Sequence[datetime]:
+        return self.begun[question]

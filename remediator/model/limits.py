@@ -7,6 +7,7 @@ from remediator.model.budget import Budget, Share
 
 _HOUR = timedelta(hours=1)
 _THREE_AN_HOUR = Budget(3, _HOUR)
+_FIVE, _FIFTY = Budget(5, timedelta(minutes=5)), Budget(50, timedelta(minutes=5))
 _ONE = Share(count=1)
 _MOST = Share(percent=51.0)
 
@@ -39,3 +40,11 @@ class Limits:
     """So many bad endings among the last ten do so as well."""
     trial_after: timedelta = timedelta(minutes=30)
     """How long an open breaker waits until it lets one change try."""
+    storm: Budget = _FIVE
+    """So many alerts of one rule within the time are a storm: new changes by it wait."""
+    storm_overall: Budget = _FIFTY
+    """So many alerts of all rules, five of each at the most, are one: all new changes wait. Ten rules have one then."""
+    storm_quiet: timedelta = timedelta(minutes=10)
+    """When no more has come for so long, a storm is over."""
+    tell_within: timedelta = timedelta(minutes=15)
+    """While what chat is to be told has waited for longer, nothing is changed without a person."""

@@ -50,4 +50,5 @@ class Reason(StrEnum):
     DEPENDENCY_DOWN = "something that it depends on is down"
     DEPENDENCY_UNCERTAIN = "whether what it depends on is up could not be found out"
     CANNOT_TELL = "nobody could be told of it"
+    CANNOT_VERIFY = "whether it helps could not be found out"
     SIGNALLED = "something about the run has changed"

@@ -20,6 +20,13 @@ class StopKind(StrEnum):
     STORM = "storm"  # too much at once
 
 
+LIFTED_WITH = {
+    StopKind.QUARANTINE: (StopKind.QUARANTINE, StopKind.FLAPPING),
+    StopKind.FLAPPING: (StopKind.QUARANTINE, StopKind.FLAPPING),
+}
+"""What is lifted by one word: a person who has looked at a target lets it be changed again, whatever kept it back."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stop:
     """One reason to change nothing within a scope. There is one at the most of each kind and scope."""

@@ -30,5 +30,8 @@ class Target:
 
 
 def opts_out(marks: Mapping[str, str]) -> bool:
-    """Whether labels or annotations say that their bearer is not to be touched: any value but `false` and nothing."""
-    return marks.get(SKIP, "") not in ("", "false")
+    """Whether labels or annotations say that their bearer is not to be touched: any value but `false`.
+
+    No value does, too: `docker run --label remediator.dev/skip` gives none.
+    """
+    return marks.get(SKIP, "false") != "false"

@@ -5,7 +5,7 @@ that it goes on the same way here, elsewhere, or after a restart.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol, assert_never
 
@@ -59,6 +59,7 @@ from remediator.pipeline.guards.effective import LimitsOf
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.lessons import Lessons
 from remediator.pipeline.planning import CannotPlan, NoRung, Planner
+from remediator.pipeline.promotion import suggestion
 from remediator.pipeline.rounds import survive
 from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.verification import Resting, Watch
@@ -70,7 +71,8 @@ log = structlog.get_logger(__name__)
 
 _RESTLESS = 2  # a target that is another at each look is looked at with a pause
 _LOOK_AGAIN = timedelta(seconds=5)  # how soon a plan whose target is busy is tried again, if nobody wakes it before
-_PAUSED = timedelta(seconds=30)  # how soon one is looked at again that is paused: that may be lifted at any time
+# How soon one is looked at again that a person may let go at any time; in a storm there may be thousands.
+_LOOKS = {Reason.PAUSED: timedelta(seconds=30), Reason.STORM: timedelta(minutes=2)}
 _A_MOMENT = timedelta(seconds=1)
 
 
@@ -220,7 +222,7 @@ class Flow:
             case Proven() as stage:
                 self._note_settlement(ledger)
                 await self._conclude_well(ledger, rule, stage.planned)
-                return outcome.proven(self._clock.now(), stage, found_out(ledger.run))
+                return await self._proven(ledger, rule, stage)
             case Over() as stage:
                 return await self._epilogue(ledger, stage)
             case other:
@@ -333,6 +335,7 @@ class Flow:
             await self._stages.lessons.learn(case)
             return self._refuse(case, review.reason, review.detail)
         if isinstance(review, Hold):
+            await self._stages.lessons.watch_storms(case)
             return self._hold(ledger, stage.planned, review)
         mode = self._mode(rule).capped(Mode.GATED) if isinstance(review, Ask) else self._mode(rule)
         match approval.stand(plan, mode, stage.asked, stage.decision, now):
@@ -441,6 +444,8 @@ class Flow:
     def _heed(self, ledger: Ledger, planned: Planned, case: Case, refusal: Refusal) -> Parked | Ended:
         """What follows where the store refused a start."""
         now = self._clock.now()
+        if refusal.reason is Reason.STORM:
+            return Parked(now + _A_MOMENT)  # the review says the same, and sees to it that people hear of it
         if refusal.until is not None and refusal.until <= now:  # it is no matter of time
             if case.begun:
                 return self._refuse(case, refusal.reason, refusal.detail)
@@ -460,7 +465,7 @@ class Flow:
         A plan that was begun expires where its next step is looked at.
         """
         now, run = self._clock.now(), ledger.run
-        until = min(hold.until, now + _PAUSED) if hold.reason is Reason.PAUSED else hold.until
+        until = min(hold.until, now + _LOOKS[hold.reason]) if hold.reason in _LOOKS else hold.until
         if not _has_begun(run, planned):
             expires = planned.at + self._settings.hold_timeout
             if now > expires:
@@ -525,6 +530,14 @@ class Flow:
         ledger.note(await self._stages.diagnosis.examine(ledger.run, rule, planned.round + 1))
         await ledger.read_signals()
         return None
+
+    async def _proven(self, ledger: Ledger, rule: Rule, stage: Proven) -> Ended:
+        """The end that verification has spoken for, with what is worth considering after it."""
+        ended = outcome.proven(self._clock.now(), stage, found_out(ledger.run))
+        if ended.outcome is not Outcome.HEALED:
+            return ended
+        word = await suggestion(self._store, self._case(ledger, rule, stage.planned))
+        return replace(ended, brief=f"{ended.brief}; {word}") if word else ended
 
     async def _epilogue(self, ledger: Ledger, stage: Over) -> Parked | Left | None:
         """News of a run that has ended: the alert's own end is told once, and so is what a person has settled."""

@@ -95,7 +95,8 @@ class Ledger:
     async def settle_late(self, finished: Finished) -> None:
         """Record the end of a call of ours although the run is somebody else's now: it settles what happened."""
         late = LateFinished(finished.at, finished.step, finished.attempt, finished.status, finished.brief)
-        await self._store.settle_late(self.run.id, late, story.tell_late(self.run, late, self._redactor))
+        posts = story.tell_late(self.run, late, self._redactor)
+        await self._store.settle_late(self.run.id, late, posts, endings_of(self.run, [late]))
 
 
 _OF_PROOF = {
@@ -108,7 +109,8 @@ _OF_PROOF = {
 def endings_of(run: Run, noted: Iterable[Fact]) -> tuple[ChangeEnded, ...]:
     """What facts of a run say of the changes that it has begun, in their order. A step that never began says nothing.
 
-    That a step is done is said of its action alone; all else is said of the whole round.
+    That a step is done is said of its action alone; all else is said of the whole round, also what became of it where
+    that was unknown.
     """
     return tuple(ending for fact in noted if (ending := _ending_of(run, fact)) is not None)
 
@@ -123,8 +125,21 @@ def _ending_of(run: Run, fact: Fact) -> ChangeEnded | None:
             return ChangeEnded(fact.round, bad, fact.at)
         case Verified():
             return ChangeEnded(fact.round, _OF_PROOF[fact.proof], fact.at)
+        case LateFinished(status=StepStatus.DONE | StepStatus.FAILED):
+            return _settled(run, fact, is_done=fact.status is StepStatus.DONE)
+        case Settled():
+            return _settled(run, fact, is_done=fact.done)
         case _:
             return None
+
+
+def _settled(run: Run, fact: LateFinished | Settled, *, is_done: bool) -> ChangeEnded | None:
+    """What became of a round whose step was unknown, unless its proof has said more already."""
+    rounds = (one.round for one in run.facts if isinstance(one, Started) and one.key == fact.key)
+    round_ = next(rounds, None)
+    if round_ is None or any(isinstance(one, Verified) and one.round == round_ for one in run.facts):
+        return None
+    return ChangeEnded(round_, Ending.DONE if is_done else Ending.FAILED, fact.at, settles=True)
 
 
 def _step_of(run: Run, finished: Finished) -> PlannedStep:

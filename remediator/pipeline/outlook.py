@@ -319,6 +319,7 @@ def _said(limits: Limits) -> dict[str, str]:
         **{name: None if windows is None else ", ".join(map(str, windows)) for name, windows in budgets.items()},
         "attempts": None if limits.attempts is None else str(limits.attempts),
         "flapping": None if limits.flapping is None else str(limits.flapping),
+        "storm": None if limits.storm is None else str(limits.storm),
         "max_targets": None if limits.max_targets is None else str(limits.max_targets),
         "min_healthy": None if limits.min_healthy is None else str(limits.min_healthy),
     }

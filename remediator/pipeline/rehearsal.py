@@ -10,7 +10,7 @@ from typing import assert_never
 
 from remediator.model.alert import Alert
 from remediator.model.facts import Evidence
-from remediator.model.history import Known, Latest, Nth, Question
+from remediator.model.history import Known, Latest, Nth, Question, Recent
 from remediator.model.ids import OccurrenceId, OwnerId, RunId
 from remediator.model.plan import Effect, Mode, Plan
 from remediator.model.run import Run
@@ -32,6 +32,7 @@ async def nothing_known(questions: Sequence[Question]) -> Known:
     return Known(
         times={one: None for one in questions if isinstance(one, Nth)},
         changes={one: () for one in questions if isinstance(one, Latest)},
+        begun={one: () for one in questions if isinstance(one, Recent)},
     )
 
 

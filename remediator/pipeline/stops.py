@@ -15,7 +15,7 @@ from remediator.kit.clock import Clock
 from remediator.kit.redaction import Redactor
 from remediator.kit.wording import say_time
 from remediator.model.message import Message, Text, Tone
-from remediator.model.stop import EVERYTHING, Stop, StopKind
+from remediator.model.stop import EVERYTHING, LIFTED_WITH, Stop, StopKind
 from remediator.pipeline.rulebook import Rulebook
 from remediator.storage.store import Store
 
@@ -69,11 +69,24 @@ class Stops:
         for stop in stops:
             before = there.get((stop.kind, stop.scope))
             if before is not None and stop.kind is not StopKind.PAUSE:  # it was found again
-                if not await self._store.has_notice(self._channel, _key(before)):
-                    await self._tell(before, tell_put(before))
+                await self.see_told(before)
                 continue
             await self._store.put_stop(stop)
             log.warning("stop_put", kind=stop.kind, scope=stop.scope, by=stop.by, reason=stop.reason)
+            await self._tell(stop, tell_put(stop))
+
+    async def prolong(self, stop: Stop) -> None:
+        """Have one with an end stand, or stand until that end; one message tells both. Raises StoreUnavailable."""
+        stands = await self._store.prolong_stop(stop)
+        if stands is None:  # it was lifted meanwhile
+            return
+        if stands.at == stop.at:
+            log.warning("stop_put", kind=stop.kind, scope=stop.scope, by=stop.by, reason=stop.reason)
+        await self._tell(stands, tell_put(stands))
+
+    async def see_told(self, stop: Stop) -> None:
+        """Tell of one that stands, if nobody has."""
+        if not await self._store.has_notice(self._channel, _key(stop)):
             await self._tell(stop, tell_put(stop))
 
     async def lapse(self, stop: Stop) -> None:
@@ -84,14 +97,14 @@ class Stops:
         await self._tell(stop, tell_lapsed(stop))
 
     async def lift(self, kind: StopKind, scope: str, by: str) -> bool:
-        """Whether there was such a stop; it stands no more."""
-        by = self._words(by)
-        found = next((s for s in await self.standing() if (s.kind, s.scope) == (kind, scope)), None)
-        if found is None or not await self._store.lift_stop(kind, scope, self._clock.now()):
-            return False
-        log.warning("stop_lifted", kind=kind, scope=scope, by=by)
-        await self._tell(found, tell_lifted(found, by))
-        return True
+        """Whether there was such a stop; it stands no more. A target's quarantine and its flapping end as one."""
+        kinds, by = LIFTED_WITH.get(kind, (kind,)), self._words(by)
+        found = [stop for stop in await self.standing() if stop.kind in kinds and stop.scope == scope]
+        lifted = [stop for stop in found if await self._store.lift_stop(stop.kind, scope, self._clock.now())]
+        for stop in lifted:
+            log.warning("stop_lifted", kind=stop.kind, scope=scope, by=by)
+            await self._tell(stop, tell_lifted(stop, by))
+        return bool(lifted)
 
     async def _tell(self, stop: Stop, message: Message) -> None:
         """One message for each time that it stands, edited when it is lifted."""

@@ -6,7 +6,7 @@ started with. It evaluates nothing but expressions that read `vars` alone.
 
 import copy
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from remediator.errors import BadExpression, BadRules
 from remediator.model.digest import digest_of
 from remediator.model.ids import RuleId
 from remediator.model.matchers import Matcher, parse_matcher
-from remediator.plugins import Actions
+from remediator.plugins import Actions, Effect
 from remediator.rules import ordering
 from remediator.rules.computing import COMPUTE, compile_compute, model_of
 from remediator.rules.expressions import Expression, Names, Template, parse_expression, parse_template
@@ -259,6 +259,8 @@ class RuleCompiler:
             step = self._steps.compile(f"remediate.{index}.{number}", raw, (*path, "do", number), names)
             if step is not None:
                 steps.append(step)
+        if shape.for_ is not None:
+            self._refuse_to_last(steps, (*path, "for"))
         return Rung(
             index,
             shape.name or ", ".join(dict.fromkeys(step.action.name for step in steps)) or "tell",
@@ -270,6 +272,15 @@ class RuleCompiler:
             limits=_limits(shape.limits),
             verify=self._verify_of_rung(index, shape, names),
         )
+
+    def _refuse_to_last(self, steps: Sequence[Step], path: Path) -> None:
+        """What cannot be put back cannot be for a while."""
+        for name in dict.fromkeys(step.action.name for step in steps if step.action.stays_always):
+            self._report.wrong(
+                path, f"what `{name}` does cannot be put back, so it cannot be for a while; leave this out"
+            )
+        if steps and all(step.action.effect is Effect.READ for step in steps):
+            self._report.wrong(path, "this remedy changes nothing, so there is nothing to put back; leave this out")
 
     def _verify_of_rung(self, index: int, shape: RungShape, names: Names) -> Verify | None:
         if shape.verify is None:

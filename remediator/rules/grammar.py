@@ -197,8 +197,10 @@ class LimitsShape(Shape):
     """So many changes that did not help put the target into quarantine, until a person clears it."""
     flapping: Repeated | None = None
     """So many returns of what had just been healed end the work on a target for that time."""
+    storm: Repeated | None = None
+    """So many alerts of the rule within that time are a storm: its new changes wait until no more come for a while."""
     max_targets: Some | None = None
-    """How many targets one plan may touch."""
+    """How many targets one plan may touch: a number, or a share of the members of their pools."""
     min_healthy: Much | None = None
     """How many members of a pool must stay healthy meanwhile."""
 

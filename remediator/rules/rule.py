@@ -106,6 +106,7 @@ class Limits:
     per_rule: tuple[Budget, ...] | None = None
     attempts: Budget | None = None
     flapping: Budget | None = None
+    storm: Budget | None = None
     max_targets: Share | None = None
     min_healthy: Share | None = None
 

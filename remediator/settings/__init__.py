@@ -6,7 +6,7 @@ Relative paths are taken from the folder of the settings file they stand in; els
 """
 
 from remediator.settings.addresses import Network
-from remediator.settings.loading import MistakenSettings, load_settings
+from remediator.settings.loading import MistakenSettings, load_settings, place_in_settings
 from remediator.settings.sections import (
     AlertmanagerSettings,
     CalendarSettings,
@@ -25,6 +25,8 @@ from remediator.settings.sections import (
     PressureSettings,
     PrometheusSettings,
     ProtectedSettings,
+    PutBackSettings,
+    RedisParameter,
     RedisSettings,
     Secret,
     Section,
@@ -56,6 +58,8 @@ __all__ = [
     "PressureSettings",
     "PrometheusSettings",
     "ProtectedSettings",
+    "PutBackSettings",
+    "RedisParameter",
     "RedisSettings",
     "Secret",
     "Section",
@@ -66,4 +70,5 @@ __all__ = [
     "TcpSettings",
     "WebhookSettings",
     "load_settings",
+    "place_in_settings",
 ]

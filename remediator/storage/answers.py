@@ -6,18 +6,22 @@ journal for all of them.
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 
 from remediator.model.change import Change
-from remediator.model.history import MOST_CHANGES, Known, Latest, Nth, Question, Standing, Which
+from remediator.model.history import MOST_CHANGES, MOST_RUNS, Known, Latest, Nth, Question, Recent, Standing, Which
 from remediator.model.stop import Stop
+from remediator.storage import codec
 
 Kind = tuple[str | None, str | None, str | None]
 """Rule, target (as the store keeps it) and action of the changes that are meant, as in `Which`."""
 Key = tuple[str, int, str, str]
 """Run, round, target (as the store keeps it) and action: there is one entry of each."""
+Begun = tuple[str, int]
+"""A run's rule, and when it began, as stores keep it."""
 Name = Callable[[str], str]
 """How a store keeps the name of a target or a scope."""
 
@@ -41,7 +45,7 @@ def spans(questions: Iterable[Question], entering: Iterable[Change] = (), name: 
     more = Counter(kind for change in entering for kind in _kinds_of(change, name))
     found: dict[Kind, Span] = {}
     for one in questions:
-        if isinstance(one, Standing):
+        if isinstance(one, Standing | Recent):
             continue
         kind = _kind(one.which, name)
         # As many of the n newest may come to be entered ones, so the n-th may be one of as many that are newer now.
@@ -65,12 +69,17 @@ class Answers:
         *,
         stops: Sequence[Stop] = (),
         there: Collection[Key] = (),
+        begun: Mapping[Recent, Iterable[Begun]] = MappingProxyType({}),
         name: Name = as_it_is,
     ) -> None:
-        """`looked_up`: the newest first. `there`: those of the entries to come that the journal has already."""
+        """`looked_up`: the newest first. `there`: those of the entries to come that the journal has already.
+
+        `begun`: the newest runs, `rows_for` of each question.
+        """
         self._found = {span.kind: (span.skip, list(changes)) for span, changes in looked_up}
         self._stops = stops
         self._there = set(there)
+        self._begun = {question: _recent(question, rows) for question, rows in begun.items()}
         self._name = name
 
     def enter(self, changes: Iterable[Change]) -> None:
@@ -90,16 +99,19 @@ class Answers:
         """The answers to these, which were asked for in the look."""
         times: dict[Nth, datetime | None] = {}
         changes: dict[Latest, Sequence[Change]] = {}
+        begun: dict[Recent, Sequence[datetime]] = {}
         scopes: dict[str, str] = {}  # as it is kept, and as it was asked for
         for one in questions:
             if isinstance(one, Nth):
                 times[one] = self._nth(one)
             elif isinstance(one, Latest):
                 changes[one] = self._latest(one)
+            elif isinstance(one, Recent):
+                begun[one] = self._begun[one]
             else:
                 scopes.update((self._name(scope), scope) for scope in one.scopes)
         stops = [_named(stop, scopes[stop.scope]) for stop in self._stops if stop.scope in scopes]
-        return Known(times, changes, tuple(stops))
+        return Known(times, changes, tuple(stops), begun)
 
     def _nth(self, question: Nth) -> datetime | None:
         skipped, changes = self._found[_kind(question.which, self._name)]
@@ -149,3 +161,27 @@ def _since(since: datetime, changes: Iterable[Change]) -> list[Change]:
 def stops_asked_for(questions: Iterable[Question], name: Name = as_it_is) -> list[str]:
     """The scopes, as the store keeps them, whose stops are asked for."""
     return sorted({name(scope) for one in questions if isinstance(one, Standing) for scope in one.scopes})
+
+
+_ROWS = 10
+
+
+def runs_asked_for(questions: Iterable[Question]) -> list[Recent]:
+    """The questions about runs, each once."""
+    return list(dict.fromkeys(one for one in questions if isinstance(one, Recent)))
+
+
+def rows_for(question: Recent) -> int:
+    """How many of the newest runs are looked through: more than are asked for where some may not count."""
+    most = min(question.most, MOST_RUNS)
+    return most if question.each is None else min(_ROWS * most, MOST_RUNS)
+
+
+def _recent(question: Recent, rows: Iterable[Begun]) -> tuple[datetime, ...]:
+    counted: Counter[str] = Counter()
+    found = []
+    for rule, at in rows:
+        counted[rule] += 1
+        if question.each is None or counted[rule] <= question.each:
+            found.append(at)
+    return tuple(map(codec.from_us, found[: question.most]))

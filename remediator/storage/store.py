@@ -235,7 +235,9 @@ class Store(Protocol):
         """
         ...
 
-    async def settle_late(self, run: RunId, fact: LateFinished, posts: Sequence[Post]) -> None:
+    async def settle_late(
+        self, run: RunId, fact: LateFinished, posts: Sequence[Post], endings: Sequence[ChangeEnded] = ()
+    ) -> None:
         """Record the late end of a call, whoever owns the run now; nothing where the run was forgotten."""
         ...
 
@@ -259,6 +261,14 @@ class Store(Protocol):
 
     async def put_stop(self, stop: Stop) -> None:
         """Have it stand in the way, in the place of an earlier one of its kind and scope."""
+        ...
+
+    async def prolong_stop(self, stop: Stop) -> Stop | None:
+        """Have one with an end stand; where one of its kind and scope stands, that one stays, until the later end.
+
+        The stop that stands then. None, and nothing is written, where one was lifted after this one's `at`: whoever has
+        lifted it knew more; or where one stands that has no end.
+        """
         ...
 
     async def lift_stop(self, kind: StopKind, scope: str, at: datetime) -> bool:

@@ -11,12 +11,14 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from remediator.model.duration import parse_duration
-from remediator.model.stop import Stop, StopKind
+from remediator.model.stop import LIFTED_WITH, Stop, StopKind
 from remediator.web.body import Bodies
 from remediator.web.webhook import read_json
 
 _MAX_BODY = 16 * 1024
 _MAX_TEXT = 1000
+_SHOWN = 100  # characters of a scope in an error
+_MANY = 5  # stops in an error
 
 
 class StopKeeper(Protocol):
@@ -62,8 +64,18 @@ class StopPages:
         if given["kind"] not in kinds:
             raise web.HTTPBadRequest(text=f"kind is one of {', '.join(kinds)}")
         if not await self._stops.lift(kinds[given["kind"]], given["scope"], given["by"]):
-            raise web.HTTPNotFound(text=f"there is no {given['kind']} of {given['scope'][:100]}")
+            raise web.HTTPNotFound(text=await self._say_others(kinds[given["kind"]], given["scope"]))
         return web.json_response({})
+
+    async def _say_others(self, kind: StopKind, scope: str) -> str:
+        """That there is none of it, and what there is: whoever has misspelt it sees how it is written."""
+        kinds = LIFTED_WITH.get(kind, (kind,))
+        there = [
+            f"the {stop.kind} of {stop.scope}"[:_SHOWN] for stop in await self._stops.standing() if stop.kind in kinds
+        ]
+        more = f", and {len(there) - _MANY} more" if len(there) > _MANY else ""
+        others = f"there is {', '.join(there[:_MANY])}{more}" if there else "there is none at all"
+        return f"there is no {' or '.join(kinds)} of {scope[:_SHOWN]}; {others}"
 
     async def _read(self, request: web.Request, *names: str) -> dict[str, str]:
         """The body's texts by these names; scope, kind and by must be there."""

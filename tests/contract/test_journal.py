@@ -12,7 +12,7 @@ from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
 from remediator.model.change import Change, Ended, Ending
 from remediator.model.facts import Ended as RunEnded
-from remediator.model.facts import Started
+from remediator.model.facts import LateFinished, Started, StepStatus
 from remediator.model.history import Known, Latest, Nth, Standing, Which
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
 from remediator.model.message import Message, Tone
@@ -120,6 +120,21 @@ async def test_the_latest_changes_come_with_what_became_of_them(store: Store) ->
     assert [(Ending.FAILED, failed.at)] == [(c.ending, c.ended_at) for c in first.latest(of_limit)]
     assert [None, Ending.NOT_HEALED] == [c.ending for c in last.latest(of_target)]
     assert [Ending.NOT_HEALED] == [c.ending for c in last.latest(of_limit)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(Ending.UNKNOWN, Ending.DONE), (Ending.HEALED, Ending.HEALED), (Ending.NOT_HEALED, Ending.NOT_HEALED)],
+)
+async def test_late_news_settle_what_is_unknown_and_nothing_else(store: Store, before: Ending, after: Ending) -> None:
+    """Whoever brings them may not know what was found out meanwhile."""
+    claim = await enter(store, change("r1"))
+    await store.learn(claim, Entry(endings=[Ended(1, before, T0)]))
+    late = LateFinished(T0, StepId("remediate.0.0"), 1, StepStatus.DONE, "done after all")
+    await store.settle_late(claim.run, late, (), [Ended(1, Ending.DONE, T0 + SECOND, settles=True)])
+    of_target = Latest(Which(target=WEB), 5, T0 - SECOND)
+
+    assert [after] == [one.ending for one in (await store.known((of_target,))).latest(of_target)]
 
 
 async def test_only_so_many_are_told(store: Store) -> None:

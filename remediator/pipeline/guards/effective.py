@@ -3,7 +3,7 @@
 Called wherever a plan is brought before the guards. Pure.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -77,11 +77,6 @@ _STRICTEST: dict[str, Callable[[Sequence[Any]], Any]] = {
     "failures_in_row": min,
     "failures_of_ten": min,
     "trial_after": max,
+    "storm": _fewest,
+    "storm_quiet": max,
 }
-
-
-def unknown_names(settings: LimitsSettings, packs: Collection[str], actions: Collection[str]) -> Iterator[str]:
-    """Limits for packs and actions that there are not, a sentence each: somebody believes that they hold."""
-    for kind, given, known in (("pack", settings.packs, packs), ("action", settings.actions, actions)):
-        for name in sorted(set(given) - set(known)):
-            yield f"limits.{kind}s.{name}: there is no such {kind}, so these limits hold for nothing"

@@ -13,6 +13,7 @@ from remediator.pipeline.guards.flapping import Flapping
 from remediator.pipeline.guards.guard import Guard
 from remediator.pipeline.guards.pauses import Pauses
 from remediator.pipeline.guards.protected import Protected
+from remediator.pipeline.guards.storm import Storm
 from remediator.pipeline.guards.targets import Targets
 from remediator.pipeline.guards.unbuilt import Unbuilt
 from remediator.settings import CalendarSettings, ProtectedSettings
@@ -25,6 +26,7 @@ def shipped(calendar: CalendarSettings, protected: ProtectedSettings) -> tuple[G
         Targets(),
         Protected(protected),
         Pauses(),
+        Storm(),
         Calendar(calendar),
         Attempts(),
         Flapping(),

@@ -1,8 +1,8 @@
 """The sections of the settings, each setting documented under its field: what it does, its unit, why this default."""
 
 from remediator.settings.sections.calendar import CalendarSettings
-from remediator.settings.sections.commands import CommandParameter, CommandSettings
-from remediator.settings.sections.databases import PostgresSettings, RedisSettings
+from remediator.settings.sections.commands import CommandParameter, CommandSettings, PutBackSettings
+from remediator.settings.sections.databases import PostgresSettings, RedisParameter, RedisSettings
 from remediator.settings.sections.docker import DockerSettings
 from remediator.settings.sections.files import FileSettings
 from remediator.settings.sections.intake import HeartbeatSettings, OccurrenceSettings, PressureSettings, WebhookSettings
@@ -34,6 +34,8 @@ __all__ = [
     "PressureSettings",
     "PrometheusSettings",
     "ProtectedSettings",
+    "PutBackSettings",
+    "RedisParameter",
     "RedisSettings",
     "Secret",
     "Section",

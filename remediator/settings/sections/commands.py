@@ -20,6 +20,16 @@ class CommandParameter(Section):
     option or a path."""
 
 
+class PutBackSettings(Section):
+    """How what a command sets is put back: by the same command, with the value that was there before."""
+
+    parameter: str
+    """The parameter that takes the value."""
+    shown_by: str
+    """The command that prints the value as it is now, and nothing else; its effect is `read`. It gets those of the
+    other parameters that it declares as well."""
+
+
 class CommandSettings(Section):
     """A command that rules may run. Only what is named here runs, never a shell."""
 
@@ -41,9 +51,21 @@ class CommandSettings(Section):
     """Its working directory."""
     timeout: Duration = timedelta(seconds=30)
     """After this its whole process group is ended."""
+    put_back: PutBackSettings | None = None
+    """How what it sets is put back, so that rules may set it for a while (`for`). Without it, it cannot be."""
 
     @model_validator(mode="after")
     def _name_a_target(self) -> Self:
         if self.effect is not Effect.READ and not self.target:
             raise ValueError("a command that changes something needs a target: what is it that it acts on?")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_put_back(self) -> Self:
+        if self.put_back is None:
+            return self
+        if self.effect is not Effect.CHANGE:
+            raise ValueError(f"only what a `change` does can be put back, and its effect is `{self.effect}`")
+        if self.put_back.parameter not in self.parameters:
+            raise ValueError(f"put_back.parameter: it has no parameter {self.put_back.parameter!r}")
         return self

@@ -9,19 +9,24 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
-from remediator.model.budget import Budgets, Part, Share, Window
+from remediator.model.budget import Budget, Budgets, Part, Share, Window
 from remediator.model.duration import Duration
+from remediator.model.history import MOST_RUNS
 from remediator.model.limits import Limits
 from remediator.settings.sections.section import Section
 
 _SHIPPED = Limits()
 
 
-def _countable(value: Share | None) -> Share | None:
-    if value is not None and value.percent is not None:
-        raise ValueError(f"{value}: a share of the targets cannot be kept yet; give a number, such as 2")
-    if value is not None and not value.count:
+def _some(value: Share | None) -> Share | None:
+    if value is not None and not (value.count or value.percent):
         raise ValueError("with none, every plan would be refused; set `mode_ceiling: observe` instead")
+    return value
+
+
+def _boundable(value: Budget | None) -> Budget | None:
+    if value is not None and value.count > MOST_RUNS:
+        raise ValueError(f"{value}: no more than {MOST_RUNS} are counted; to have no storms set `storm_quiet: 0s`")
     return value
 
 
@@ -34,7 +39,8 @@ def _of_variable(value: Any) -> Any:
 Often = Annotated[Budgets, NoDecode]
 Repeated = Annotated[Window, NoDecode]
 Much = Annotated[Part, BeforeValidator(_of_variable), NoDecode]
-Many = Annotated[Part, BeforeValidator(_of_variable), AfterValidator(_countable), NoDecode]
+Many = Annotated[Part, BeforeValidator(_of_variable), AfterValidator(_some), NoDecode]
+Flood = Annotated[Window, AfterValidator(_boundable), NoDecode]
 Span = Annotated[Duration, Field(ge=timedelta(0))]
 Count = Annotated[int, Field(ge=1)]
 
@@ -55,7 +61,7 @@ class PartialLimits(Section):
     flapping_within: Span | None = None
     """An alert that comes so soon after its target was healed counts as the same problem again."""
     max_targets: Many | None = None
-    """How many targets one plan may touch."""
+    """How many targets one plan may touch: a number, or a share of their pools."""
     min_healthy: Much | None = None
     """How many members of a pool have to stay healthy during a step."""
     failures_in_row: Count | None = None
@@ -64,6 +70,10 @@ class PartialLimits(Section):
     """So many bad endings among the last ten do so as well."""
     trial_after: Annotated[Duration, Field(gt=timedelta(0))] | None = None
     """How long an open breaker waits until it lets one change try."""
+    storm: Flood | None = None
+    """So many alerts of one rule within the time are a storm: new changes by it wait."""
+    storm_quiet: Span | None = None
+    """When no more alerts of the rule have come for so long, its storm is over."""
 
 
 class LimitsSettings(Section):
@@ -90,8 +100,8 @@ class LimitsSettings(Section):
     flapping_within: Span = _SHIPPED.flapping_within
     """An alert that comes so soon after its target was healed counts as the same problem again."""
     max_targets: Many = _SHIPPED.max_targets
-    """How many targets one plan may touch. One, because a rule that matches more than its author thought is the usual
-    way in which automation becomes the outage."""
+    """How many targets one plan may touch: a number, or a share of their pools (`25%`; one is always allowed). One,
+    because a rule that matches more than its author thought is the usual way in which automation becomes the outage."""
     min_healthy: Much = _SHIPPED.min_healthy
     """How many members of a pool have to stay healthy during a step: a number, or a share of them."""
     failures_in_row: Count = _SHIPPED.failures_in_row
@@ -100,6 +110,18 @@ class LimitsSettings(Section):
     """So many bad endings among the last ten do so as well."""
     trial_after: Annotated[Duration, Field(gt=timedelta(0))] = _SHIPPED.trial_after
     """How long an open breaker waits until it lets one change try; it closes when that one goes well."""
+    storm: Flood = _SHIPPED.storm
+    """So many alerts of one rule within that time are a storm: what the rule has begun is ended, and its new changes
+    wait. What falls ill all at once has a cause in common, and each remedy by itself may make that worse."""
+    storm_overall: Flood = _SHIPPED.storm_overall
+    """So many alerts of all rules together are one as well: then all new changes wait. Of one rule five count at the
+    most, so that a storm of one rule leaves the others alone: the figure stands for ten rules that have one at once."""
+    storm_quiet: Span = _SHIPPED.storm_quiet
+    """When no more alerts have come for so long, a storm is over; people can end it before. With `0s` there are no
+    storms."""
+    tell_within: Annotated[Duration, Field(gt=timedelta(0))] = _SHIPPED.tell_within
+    """While the oldest message that chat was not told yet has waited for longer, nothing is begun without a person's
+    approval: nobody would hear of it."""
     packs: dict[str, PartialLimits] = {}
     """Limits for all rules of a pack, by its name; each counts instead of the one above. The limits in the pack's own
     file count before these."""
@@ -109,7 +131,8 @@ class LimitsSettings(Section):
 
     @model_validator(mode="after")
     def _can_be_compared(self) -> Self:
-        given = [limits.min_healthy for limits in self.actions.values() if limits.min_healthy is not None]
-        if len({share.percent is None for share in given}) > 1:
-            raise ValueError("actions: give `min_healthy` either always as a number or always as a share of the pool")
+        for name in ("min_healthy", "max_targets"):
+            given = [share for limits in self.actions.values() if (share := getattr(limits, name)) is not None]
+            if len({share.percent is None for share in given}) > 1:
+                raise ValueError(f"actions: give `{name}` either always as a number or always as a share of the pool")
         return self

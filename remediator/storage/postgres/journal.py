@@ -6,6 +6,7 @@ anything else, so that no two processes judge starts at once, and none waits for
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from remediator.model.history import Known, Question
 from remediator.model.ids import RunId
 from remediator.model.stop import Stop, StopKind
 from remediator.storage import answers, codec
-from remediator.storage.answers import Answers, Span
+from remediator.storage.answers import Answers, Begun, Span
 from remediator.storage.postgres.keys import bounded, plain
 from remediator.storage.store import Refusal, Reservation
 
@@ -34,9 +35,10 @@ _ENTER = """
 _END = """
     UPDATE change SET ending = last.ending, ended_at = last.at FROM (
         SELECT DISTINCT ON (c.seq) c.seq, e.ending, e.at
-        FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::bigint[])
-            WITH ORDINALITY AS e (run, round, action, ending, at, place)
+        FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::bigint[], $6::bool[])
+            WITH ORDINALITY AS e (run, round, action, ending, at, settles, place)
         JOIN change AS c ON c.run = e.run AND c.round = e.round AND (e.action IS NULL OR c.action = e.action)
+            AND (NOT e.settles OR c.ending = 'unknown')
         ORDER BY c.seq, e.place DESC
     ) AS last WHERE change.seq = last.seq
 """
@@ -51,6 +53,8 @@ _SHAPES = {
 """What a kind of change may name, and the condition that an index answers."""
 _PLACES = {names: place for place, names in enumerate(_SHAPES)}
 _THERE = -1  # where the entries are that were to be entered, and are there already
+_RUNS = -2  # where the runs are of the first question about them; those of the others are below
+_RULE, _AT = (codec.CHANGE.split(", ").index(column) for column in ("rule", "at"))
 _FIND = " UNION ALL ".join(
     f"""
     SELECT q.place, found.seq, {_COLUMNS} FROM q CROSS JOIN LATERAL (
@@ -60,7 +64,19 @@ _FIND = " UNION ALL ".join(
     for names, condition in _SHAPES.items()
 )
 _LOOK = f"""
-    WITH q AS (
+    WITH wanted AS (
+        SELECT * FROM unnest($13::int[], $14::text[], $15::bigint[], $16::int[]) AS one (place, rule, since, most)
+    ), begun AS (
+        SELECT wanted.place, found.* FROM wanted CROSS JOIN LATERAL (
+            SELECT run.rule, run.created_at FROM run WHERE run.rule = wanted.rule AND run.created_at > wanted.since
+            ORDER BY run.created_at DESC LIMIT wanted.most
+        ) AS found WHERE wanted.rule IS NOT NULL
+        UNION ALL
+        SELECT wanted.place, found.* FROM wanted CROSS JOIN LATERAL (
+            SELECT run.rule, run.created_at FROM run WHERE run.created_at > wanted.since
+            ORDER BY run.created_at DESC LIMIT wanted.most
+        ) AS found WHERE wanted.rule IS NULL
+    ), q AS (
         SELECT * FROM unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[],
             $8::int[]) AS one (place, shape, rule, target, action, since, most, skip)
     )
@@ -68,6 +84,8 @@ _LOOK = f"""
         SELECT {_THERE}, found.seq, {_COLUMNS} FROM unnest($9::text[], $10::int[], $11::text[], $12::text[])
             AS e (run, round, target, action)
         JOIN change AS found USING (run, round, target, action)
+        UNION ALL
+        SELECT place, 0, NULL, NULL, rule, NULL, NULL, NULL, created_at, NULL, NULL, NULL FROM begun
     ) AS answer ORDER BY place, at DESC, seq DESC
 """  # noqa: S608 - constants of ours
 _PUT = """
@@ -75,6 +93,16 @@ _PUT = """
     ON CONFLICT (kind, scope) DO UPDATE SET reason = excluded.reason, by = excluded.by, at = excluded.at,
         until = excluded.until
 """
+_PROLONG = f"""
+    INSERT INTO stop AS s (kind, scope, reason, by, at, until) VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (kind, scope) DO UPDATE SET
+        reason = CASE WHEN s.until > $7 THEN s.reason ELSE excluded.reason END,
+        by = CASE WHEN s.until > $7 THEN s.by ELSE excluded.by END,
+        at = CASE WHEN s.until > $7 THEN s.at ELSE excluded.at END,
+        until = CASE WHEN s.until > $7 THEN greatest(s.until, excluded.until) ELSE excluded.until END
+    WHERE s.until > $7 OR s.until <= excluded.at
+    RETURNING {codec.STOP}
+"""  # noqa: S608 - our own
 _LIFT = """
     UPDATE stop SET until = $3 WHERE kind = $1 AND scope = $2 AND (until IS NULL OR until > $3) RETURNING kind
 """
@@ -94,7 +122,7 @@ async def enter(db: "Db", changes: Sequence[Change]) -> None:
 
 async def note_endings(db: "Db", endings: Iterable[tuple[RunId, Ended]]) -> None:
     """Note what came of changes, each of a run."""
-    rows = [(run, e.round, e.action, e.ending, codec.to_us(e.at)) for run, e in endings]
+    rows = [(run, e.round, e.action, e.ending, codec.to_us(e.at), e.settles) for run, e in endings]
     if rows:
         await db.execute(_END, *map(list, zip(*rows, strict=True)))
 
@@ -124,18 +152,26 @@ async def known(db: "Db", questions: Sequence[Question]) -> Known:
 async def _look(db: "Db", questions: Sequence[Question], entering: Sequence[Change] = ()) -> Answers:
     """What answers questions, also once some of these were entered: in two ways to the server at the most."""
     wanted = answers.spans(questions, entering, bounded)
+    recent = answers.runs_asked_for(questions)
     found: dict[int, list[Change]] = defaultdict(list)
-    if wanted:
+    begun: dict[int, list[Begun]] = defaultdict(list)
+    if wanted or recent:
         keys = [(c.run, c.round, bounded(c.target), c.action) for c in entering]
         spans = [_row(place, span) for place, span in enumerate(wanted)]
-        for place, _, *columns in await db.fetch(_LOOK, *_columns(spans, 8), *_columns(keys, 4)):
-            found[place].append(codec.read_change(columns))
+        runs = [(_RUNS - n, one.rule, codec.to_us(one.since), answers.rows_for(one)) for n, one in enumerate(recent)]
+        looks = (*_columns(spans, 8), *_columns(keys, 4), *_columns(runs, 4))
+        for place, _, *columns in await db.fetch(_LOOK, *looks):
+            if place <= _RUNS:
+                begun[place].append((columns[_RULE], columns[_AT]))
+            else:
+                found[place].append(codec.read_change(columns))
     scopes = answers.stops_asked_for(questions, bounded)
     stops = await db.fetch(_WITHIN, scopes) if scopes else ()
     return Answers(
         [(span, found[place]) for place, span in enumerate(wanted)],
         stops=tuple(map(codec.read_stop, stops)),
         there=[(c.run, c.round, c.target, c.action) for c in found[_THERE]],
+        begun={one: begun[_RUNS - n] for n, one in enumerate(recent)},
         name=bounded,
     )
 
@@ -155,6 +191,14 @@ async def put_stop(db: "Db", *, stop: Stop) -> None:
     await db.execute(
         _PUT, stop.kind, bounded(stop.scope), plain(stop.reason), plain(stop.by), codec.to_us(stop.at), until
     )
+
+
+async def prolong_stop(db: "Db", *, stop: Stop, now: datetime) -> Stop | None:
+    """What stands then; None where nothing was written."""
+    until = codec.to_us(stop.until) if stop.until is not None else None
+    words = (bounded(stop.scope), plain(stop.reason), plain(stop.by))
+    row = await db.fetchrow(_PROLONG, stop.kind, *words, codec.to_us(stop.at), until, codec.to_us(now))
+    return replace(codec.read_stop(row), scope=stop.scope) if row is not None else None
 
 
 async def lift_stop(db: "Db", *, kind: StopKind, scope: str, at: datetime) -> bool:

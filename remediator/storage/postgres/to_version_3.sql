@@ -13,6 +13,8 @@ UPDATE occurrence SET alertname = found.name FROM (
 ) AS found WHERE occurrence.id = found.id AND octet_length(found.name) <= 500;
 CREATE INDEX occurrence_named ON occurrence (alertname) WHERE closed_at IS NULL;
 
+CREATE INDEX run_newest_of_rule ON run (rule, created_at);  -- whether there is a storm
+
 -- What was done to which target. It outlives its runs: budgets look back further than a busy store keeps runs.
 CREATE TABLE change (
     seq      bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from remediator.errors import Fenced
+from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, Fact, LateFinished, Started
 from remediator.model.ids import OwnerId, RunId
 from remediator.model.message import Post
@@ -99,11 +100,17 @@ def end(
 
 
 def settle_late(
-    db: sqlite3.Connection, *, run: RunId, fact: LateFinished, posts: Sequence[Post], now: datetime
+    db: sqlite3.Connection,
+    *,
+    run: RunId,
+    fact: LateFinished,
+    posts: Sequence[Post],
+    endings: Sequence[ChangeEnded],
+    now: datetime,
 ) -> None:
     row = db.execute("SELECT channel FROM run WHERE id = ?", (run,)).fetchone()
     if row is not None:
-        _add(db, run, row["channel"], Entry([fact], posts), now)
+        _add(db, run, row["channel"], Entry([fact], posts, endings), now)
 
 
 def signal(db: sqlite3.Connection, *, run: RunId, signal: Signal, now: datetime) -> bool:

@@ -55,6 +55,7 @@ CREATE UNIQUE INDEX run_open_group ON run (rule, open_group) WHERE open_group IS
 -- What may be forgotten, and what keeps a rule or an occurrence from that (and makes its removal cheap).
 CREATE INDEX run_finished ON run (ended_at) WHERE ended_at IS NOT NULL AND wake_at IS NULL AND open_alerts = 0;
 CREATE INDEX run_of_rule ON run (rule_digest);
+CREATE INDEX run_newest_of_rule ON run (rule, created_at);  -- whether there is a storm
 CREATE INDEX run_of_occurrence ON run (occurrence);
 
 -- Whose run is which: an occurrence is in at most one run of a rule. `run.occurrence` is the one that it began with.

@@ -14,6 +14,7 @@ from remediator.errors import BadSettings, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import CutGroup, Delivery
+from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, LateFinished, Started
 from remediator.model.history import Known, Question
 from remediator.model.ids import Digest, OwnerId, RunId
@@ -234,8 +235,12 @@ class SqliteStore:
             )
         )
 
-    async def settle_late(self, run: RunId, fact: LateFinished, posts: Sequence[Post]) -> None:
-        await self._write(partial(runs.settle_late, run=run, fact=fact, posts=posts, now=self._clock.now()))
+    async def settle_late(
+        self, run: RunId, fact: LateFinished, posts: Sequence[Post], endings: Sequence[ChangeEnded] = ()
+    ) -> None:
+        now = self._clock.now()
+        late = partial(runs.settle_late, run=run, fact=fact, posts=posts, endings=endings, now=now)
+        await self._write(late)
 
     async def signal(self, run: RunId, signal: Signal) -> bool:
         return await self._write(partial(runs.signal, run=run, signal=signal, now=self._clock.now()))
@@ -251,6 +256,9 @@ class SqliteStore:
 
     async def put_stop(self, stop: Stop) -> None:
         await self._write(partial(journal.put_stop, stop=stop))
+
+    async def prolong_stop(self, stop: Stop) -> Stop | None:
+        return await self._write(partial(journal.prolong_stop, stop=stop, now=self._clock.now()))
 
     async def lift_stop(self, kind: StopKind, scope: str, at: datetime) -> bool:
         return await self._write(partial(journal.lift_stop, kind=kind, scope=scope, at=at))

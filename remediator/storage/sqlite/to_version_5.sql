@@ -4,6 +4,8 @@ ALTER TABLE occurrence ADD COLUMN alertname TEXT NOT NULL DEFAULT '';
 UPDATE occurrence SET alertname = coalesce(json_extract(labels, '$.alertname'), '') WHERE closed_at IS NULL;
 CREATE INDEX occurrence_named ON occurrence (alertname) WHERE closed_at IS NULL;
 
+CREATE INDEX run_newest_of_rule ON run (rule, created_at);  -- whether there is a storm
+
 -- What was done to which target. It outlives its runs: budgets look back further than a busy store keeps runs.
 CREATE TABLE change (
     seq      INTEGER PRIMARY KEY,

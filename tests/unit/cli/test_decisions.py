@@ -147,7 +147,8 @@ def test_a_decision_is_refused_where_nothing_waits_for_it(running: Running) -> N
 def holding(served: Served) -> Iterator[Running]:
     """A service whose one rule asks for what is not built yet, so its plans are held."""
     rules = served.folder / "rules.yaml"
-    rules.write_text(rules.read_text().replace("      - name: mend\n", "      - name: mend\n        for: 30m\n"))
+    asks_two = "      - name: mend\n        gate: {quorum: 2}\n"
+    rules.write_text(rules.read_text().replace("      - name: mend\n", asks_two))
     served.start()
     yield Running(served)
     served.end()

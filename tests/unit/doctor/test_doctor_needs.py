@@ -60,7 +60,8 @@ def test_what_one_action_can_do_without_and_another_cannot_is_needed(tmp_path: P
     one = {wanted.name: wanted.without for wanted in needs(tmp_path, without_stats).permissions("docker", "local")}
 
     assert "" == both[STATS]
-    assert "the limit of a container that runs cannot be lowered" == one[STATS]
+    lost = "what was raised cannot be put back, and the limit of a container that runs cannot be lowered"
+    assert lost == one[STATS]
     assert "" == one[UPDATE]
 
 

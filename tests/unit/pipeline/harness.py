@@ -13,7 +13,7 @@ from typing import Any, Self, TypeVar
 import yaml
 
 from remediator.clients import Clients
-from remediator.errors import RemediatorError
+from remediator.errors import Conflicted, RemediatorError
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor
 from remediator.model.alert import Alert, AlertStatus, Delivery, fingerprint_of
@@ -41,7 +41,20 @@ from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.stops import Stops
 from remediator.pipeline.verification import Watch
 from remediator.pipeline.worker import Worker
-from remediator.plugins import ActionContext, Actions, Effect, Params, Result, Target, action
+from remediator.plugins import (
+    ActionContext,
+    Actions,
+    Before,
+    Effect,
+    Inverse,
+    Now,
+    Params,
+    Remains,
+    Restored,
+    Result,
+    Target,
+    action,
+)
 from remediator.rules.loading import load_book
 from remediator.settings import LimitsSettings, Settings
 from remediator.storage.sqlite import SqliteStore
@@ -68,6 +81,8 @@ class World:
     """Called with the name of what is acted on, after the effect; it may raise, or heal."""
     pause: asyncio.Event | None = None
     """While set and not fired, acting takes for ever."""
+    setting: str = "as shipped"
+    """What `test.set` sets: the way in which it was done last."""
 
     def heal(self, _name: str) -> None:
         self.sick = False
@@ -78,6 +93,10 @@ class What(Params):
     way: str = "gently"
 
 
+class SettingBefore(Before):
+    value: str
+
+
 class Seen(Result):
     sick: bool
     looks: int
@@ -85,6 +104,26 @@ class Seen(Result):
 
 class Done(Result):
     what: str
+
+
+def _inverse(world: World) -> Inverse[What, SettingBefore]:
+    """Of `test.set`."""
+
+    async def capture(ctx: ActionContext, params: What) -> SettingBefore:
+        return SettingBefore(value=world.setting)
+
+    async def remains(ctx: ActionContext, params: What, before: SettingBefore) -> Remains:
+        now = Now.AS_SET if world.setting == params.way else Now.CHANGED
+        return Remains(Now.AS_BEFORE if world.setting == before.value else now, f"it is set {world.setting}")
+
+    async def restore(ctx: ActionContext, params: What, before: SettingBefore) -> Restored:
+        found = await remains(ctx, params, before)
+        if found.now is Now.CHANGED:
+            raise Conflicted(found.found)
+        is_set, world.setting = found.now is Now.AS_SET, before.value
+        return Restored(said=f"it is set {before.value} again", changed=is_set)
+
+    return Inverse(capture, remains, restore)
 
 
 def actions_of(world: World) -> Actions:
@@ -124,10 +163,14 @@ def actions_of(world: World) -> Actions:
         """Acts on a thing."""
         return await act_on(params)
 
-    @action("test.set", effect=Effect.CHANGE, targets=targets, idempotent=True, timeout=30 * SECOND)
+    @action(
+        "test.set", effect=Effect.CHANGE, targets=targets, idempotent=True, timeout=30 * SECOND, inverse=_inverse(world)
+    )
     async def set_(ctx: ActionContext, params: What) -> Done:
         """Sets a thing."""
-        return await act_on(params)
+        done = await act_on(params)
+        world.setting = params.way
+        return done
 
     @action("test.destroy", effect=Effect.DESTROY, targets=targets, timeout=30 * SECOND)
     async def destroy(ctx: ActionContext, params: What) -> Done:
@@ -167,7 +210,7 @@ def wide(**given: Any) -> LimitsSettings:
     often = "100000/1h"
     figures = {"overall": often, "per_target": often, "per_rule": often, "attempts": often, "flapping": often}
     return LimitsSettings.model_validate(
-        {**figures, "cooldown": "0s", "failures_in_row": 100_000, "failures_of_ten": 10, **given}
+        {**figures, "storm_quiet": "0s", "cooldown": "0s", "failures_in_row": 100_000, "failures_of_ten": 10, **given}
     )
 
 

@@ -17,9 +17,11 @@ from remediator.model.facts import (
     Fact,
     Finished,
     Held,
+    LateFinished,
     Planned,
     Proof,
     Settled,
+    Started,
     StepStatus,
     Verified,
 )
@@ -93,6 +95,38 @@ ENDINGS: dict[str, tuple[Fact, tuple[ChangeEnded, ...]]] = {
     "inconclusive": (verified(Proof.INCONCLUSIVE), (ChangeEnded(1, Ending.INCONCLUSIVE, AT),)),
     "something else": (Ended(AT, Outcome.CANCELLED, ""), ()),
 }
+
+
+STARTED = Started(AT, 1, STEP, 1, 1, AT + MINUTE)
+LATE = {
+    "a person says that it was done": (Settled(AT, STEP, 1, True, "ann", ""), Ending.DONE),
+    "a person says that it was not": (Settled(AT, STEP, 1, False, "ann", ""), Ending.FAILED),
+    "it ended late, and well": (LateFinished(AT, STEP, 1, StepStatus.DONE, ""), Ending.DONE),
+    "it ended late, and badly": (LateFinished(AT, STEP, 1, StepStatus.FAILED, ""), Ending.FAILED),
+}
+
+
+@pytest.mark.parametrize(("fact", "ending"), LATE.values(), ids=LATE)
+def test_late_news_of_an_unknown_step_reach_the_journal(fact: Fact, ending: Ending) -> None:
+    """What is known by now is no reason to trust the rule less."""
+    run = a_case(facts=[plan(), STARTED, finished(StepStatus.UNKNOWN), fact]).run
+
+    assert (ChangeEnded(1, ending, AT, settles=True),) == endings_of(run, [fact])
+
+
+@pytest.mark.parametrize("fact", [fact for fact, _ in LATE.values()], ids=LATE)
+def test_late_news_do_not_take_back_a_proof(fact: Fact) -> None:
+    """That it has healed says more than that it was done."""
+    run = a_case(facts=[plan(), STARTED, finished(StepStatus.UNKNOWN), verified(Proof.HEALED), fact]).run
+
+    assert () == endings_of(run, [fact])
+
+
+def test_a_late_end_that_is_unknown_itself_is_no_news() -> None:
+    """It says nothing more."""
+    late = LateFinished(AT, STEP, 1, StepStatus.UNKNOWN, "")
+
+    assert () == endings_of(a_case(facts=[plan(), STARTED, finished(StepStatus.UNKNOWN), late]).run, [late])
 
 
 @pytest.mark.parametrize(("fact", "endings"), ENDINGS.values(), ids=ENDINGS)

@@ -26,6 +26,7 @@ from tests.unit.pipeline.harness import Harness, alert, last, rule
 
 NAME = "{{ labels.service }}"
 ACT = {"test.act": {"name": NAME}}
+SET = {"test.set": {"name": NAME}}
 
 
 def rehearsal_of(harness: Harness) -> Rehearsal:
@@ -64,7 +65,7 @@ LADDERS: dict[str, dict[str, Any]] = {
         "remediate": [{"do": [{"test.act": {"name": "{{ labels.service }}-{{ steps.twice.let.more }}"}}]}],
     },
     "with its own limits": {"limits": {"max_targets": 1}},
-    "to be put back": {"remediate": [{"do": [ACT], "for": "30m"}]},
+    "to be put back": {"remediate": [{"do": [SET], "for": "30m"}]},
     "with its own proof": {
         "remediate": [{"do": [ACT], "verify": {"settle": "1s", "sustain": "1s", "within": "1m", "every": "1s"}}]
     },
@@ -117,7 +118,7 @@ FATES = {
     "suggest": ({"mode": "suggest"}, "it would be suggested, and not done: the mode is suggest"),
     "observe": ({"mode": "observe"}, "it would not even be suggested: the mode is observe"),
     "held": (
-        {"mode": "auto", "remediate": [{"do": [ACT], "for": "30m"}]},
+        {"mode": "auto", "remediate": [{"do": [SET], "for": "30m"}]},
         "it would be held: the rule asks for what this version cannot do yet: ",
     ),
     "no rung": (

@@ -97,6 +97,19 @@ async def test_lifting_says_so_in_the_same_message(stops: Stops, store: SqliteSt
     assert ["Lifted: changes are paused: everything"] == await titles(store)
 
 
+@pytest.mark.parametrize("kind", [StopKind.QUARANTINE, StopKind.FLAPPING])
+async def test_whoever_clears_a_target_lifts_all_that_was_found_there(stops: Stops, kind: StopKind) -> None:
+    """`quarantine clear` is what people are told to do about either; a pause of it is another matter."""
+    both = [Stop(one, "target:x:y", "", "remediator", T0) for one in (StopKind.QUARANTINE, StopKind.FLAPPING)]
+    other = Stop(StopKind.FLAPPING, "target:x:z", "", "remediator", T0)
+    await stops.put([*both, other])
+    pause = await stops.pause("target:x:y", "", "anna", None)
+    lifted = await stops.lift(kind, "target:x:y", "ben")
+
+    assert lifted
+    assert {other, pause} == set(await stops.standing())
+
+
 async def test_what_is_found_again_is_told_once(stops: Stops, store: SqliteStore) -> None:
     """The flow finds the same quarantine after each restart in the middle of it."""
     first = Stop(StopKind.QUARANTINE, "target:x:y", "three attempts", "remediator", T0)

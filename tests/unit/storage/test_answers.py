@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from remediator.model.change import Change
-from remediator.model.history import MOST_CHANGES, Known, Latest, Nth, Question, Standing, Which
+from remediator.model.history import MOST_CHANGES, Known, Latest, Nth, Question, Recent, Standing, Which
 from remediator.model.ids import RuleId, RunId
 from remediator.model.stop import Stop, StopKind
 from remediator.storage.answers import Answers, Span, spans, stops_asked_for
@@ -71,7 +71,7 @@ def look(journal: Sequence[Change], span: Span) -> list[Change]:
 
 def answer(journal: Sequence[Change], question: Question) -> object:
     """The plainest way to answer a question."""
-    assert not isinstance(question, Standing)
+    assert not isinstance(question, Standing | Recent)
     newest = [c for c in newest_first(journal) if question.which.is_met_by(c) and c.at > question.since]
     if isinstance(question, Nth):
         return newest[question.n - 1].at if len(newest) >= question.n else None
@@ -79,7 +79,7 @@ def answer(journal: Sequence[Change], question: Question) -> object:
 
 
 def told(known: Known, question: Question) -> object:
-    assert not isinstance(question, Standing)
+    assert not isinstance(question, Standing | Recent)
     if isinstance(question, Nth):
         return known.nth(question)
     return [(c.run, c.action, c.at) for c in known.latest(question)]

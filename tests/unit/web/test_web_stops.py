@@ -93,6 +93,22 @@ async def test_what_is_paused_is_listed_until_it_is_lifted(client: Client) -> No
     assert ((200, {}), 404) == (lifted, again)
 
 
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        ([], "there is no breaker of rule:web/dwon; there is none at all"),
+        (["rule:web/down"], "there is no breaker of rule:web/dwon; there is the breaker of rule:web/down"),
+    ],
+)
+async def test_what_is_not_there_says_what_is(client: Client, keeper: Keeper, there: list[str], said: str) -> None:
+    """Whoever has misspelt it sees how it is written."""
+    keeper.stops = [Stop(StopKind.BREAKER, scope, "", "remediator", AT) for scope in there]
+    keeper.stops.append(Stop(StopKind.PAUSE, EVERYTHING, "", "ann", AT))
+    status, answer = await post(client, "lift", {"kind": "breaker", "scope": "rule:web/dwon", "by": "ann"})
+
+    assert (404, {"error": said}) == (status, answer)
+
+
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("POST", "/pause"), ("POST", "/lift")])
 async def test_only_admins_may_look_or_say_anything(client: Client, keeper: Keeper, method: str, path: str) -> None:
     """Who can lift a stop can have everything changed."""

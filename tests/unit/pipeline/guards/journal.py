@@ -1,12 +1,13 @@
 """A journal of changes in memory that answers as a store does, and cases to be judged by it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from remediator.model.alert import Alert, AlertStatus
 from remediator.model.change import Change, Ended, Ending
-from remediator.model.history import MOST_CHANGES, Known, Latest, Nth, Question, Standing, Which
+from remediator.model.history import MOST_CHANGES, Known, Latest, Nth, Question, Recent, Standing, Which
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
 from remediator.model.limits import Limits
 from remediator.model.outcome import Reason
@@ -25,7 +26,7 @@ SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hou
 WEB, DB = "thing:web", "thing:db"
 KICK, PUSH = "thing.kick", "thing.push"
 DOWN, SLOW = "web/down", "web/slow"
-UNLIMITED = Limits(per_target=(), per_rule=(), overall=(), cooldown=timedelta(0))
+UNLIMITED = Limits(per_target=(), per_rule=(), overall=(), cooldown=timedelta(0), storm_quiet=timedelta(0))
 """Only the other guards have something to say."""
 
 _WRITTEN = {"name": "down", "match": ['alertname="Down"'], "remediate": [{"do": [{"thing.kick": {"name": "web"}}]}]}
@@ -81,6 +82,7 @@ class Journal:
         self.changes: list[Change] = []  # in the order in which they were entered
         self.stops: dict[tuple[StopKind, str], Stop] = {}
         self.locks: dict[str, RunId] = {}
+        self.runs: list[tuple[str, datetime]] = []  # the rule of each that began, and when
 
     def known(self, questions: Sequence[Question]) -> Known:
         """The answers. Stops that are over are told as well, for they tell when they were lifted."""
@@ -90,7 +92,19 @@ class Journal:
             times={one: self._nth(one) for one in questions if isinstance(one, Nth)},
             changes={one: self._latest(one) for one in questions if isinstance(one, Latest)},
             stops=stops,
+            begun={one: self._recent(one) for one in questions if isinstance(one, Recent)},
         )
+
+    def _recent(self, question: Recent) -> tuple[datetime, ...]:
+        counted: Counter[str] = Counter()
+        found = []
+        for rule, at in sorted(self.runs, key=lambda run: run[1], reverse=True):
+            if at <= question.since or question.rule not in (None, rule):
+                continue
+            counted[rule] += 1
+            if question.each is None or counted[rule] <= question.each:
+                found.append(at)
+        return tuple(found[: question.most])
 
     def _nth(self, question: Nth) -> datetime | None:
         found = self._newest(question.which, question.since)

@@ -8,7 +8,7 @@ import pytest
 
 from remediator.model.budget import Budget, Share
 from remediator.model.limits import Limits
-from remediator.pipeline.guards.effective import limits_of, unknown_names
+from remediator.pipeline.guards.effective import limits_of
 from remediator.rules.compiling import compile_rule
 from remediator.settings import LimitsSettings, PartialLimits
 from tests.unit.pipeline.guards.journal import HOUR, KICK, MINUTE, PUSH
@@ -81,16 +81,4 @@ def test_every_figure_can_be_set_everywhere_in_the_settings() -> None:
     figures = {field.name for field in fields(Limits)}
 
     assert figures == set(LimitsSettings.model_fields) - {"packs", "actions"}
-    assert figures - {"overall"} == set(PartialLimits.model_fields)
-
-
-def test_limits_for_what_there_is_not_are_told() -> None:
-    """A name that is misspelt is a limit that does not hold."""
-    given = LimitsSettings(
-        packs={"web": PartialLimits(), "wbe": PartialLimits()}, actions={"thing.kik": PartialLimits()}
-    )
-
-    assert [
-        "limits.packs.wbe: there is no such pack, so these limits hold for nothing",
-        "limits.actions.thing.kik: there is no such action, so these limits hold for nothing",
-    ] == list(unknown_names(given, {"web"}, {KICK}))
+    assert figures - {"overall", "storm_overall", "tell_within"} == set(PartialLimits.model_fields)

@@ -33,6 +33,7 @@ def test_every_guard_is_shipped_and_the_plainest_refusals_come_first() -> None:
         "Targets",
         "Protected",
         "Pauses",
+        "Storm",
         "Calendar",
         "Attempts",
         "Flapping",
@@ -53,5 +54,7 @@ def test_the_service_runs_with_every_guard_and_every_probe(tmp_path: Path) -> No
     made = app.guards(calls)
 
     assert len(shipped(CalendarSettings(), ProtectedSettings())) == len(made.guards)
-    assert ["PauseFile", "StillTrue", "Dependencies", "HealthFloor"] == [type(one).__name__ for one in made.probes]
+    assert ["PauseFile", "StillTrue", "Dependencies", "HealthFloor", "DeadMan"] == [
+        type(one).__name__ for one in made.probes
+    ]
     assert classes_with("look") == {type(one).__name__ for one in made.probes}
