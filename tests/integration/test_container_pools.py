@@ -27,7 +27,7 @@ from tests import services
 from tests.unit.pipeline.guards.probing import a_case, review
 
 _NUMBERS = count(1)
-_FOREVER = "trap 'exit 0' TERM; while true; do sleep 0.1; done"
+_FOREVER = "trap 'exit 0' TERM; sleep 1000 & wait"
 _SECOND = 1_000_000_000  # nanoseconds, as the engine counts
 ACTIONS = Actions({action.name: action for action in (docker.restart, docker.set_memory)})
 

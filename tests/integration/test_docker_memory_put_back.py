@@ -20,7 +20,7 @@ from remediator.settings import DockerSettings, Settings
 from tests import services
 
 _NUMBERS = count(1)
-_FOREVER = "trap 'exit 0' TERM; while true; do sleep 0.1; done"
+_FOREVER = "trap 'exit 0' TERM; sleep 1000 & wait"
 _MIB = 1024 * 1024
 
 
@@ -177,7 +177,7 @@ async def test_a_new_container_of_the_same_name_is_not_touched(clients: Clients,
 
 async def test_a_limit_below_what_is_used_is_not_put_back(clients: Clients, docker_engine: str, name: str) -> None:
     """The kernel would end the container that was helped, at once."""
-    hungry = "x=$(head -c 24000000 /dev/zero | /bin/busybox tr '\\000' x); while true; do sleep 0.1; done"
+    hungry = "x=$(head -c 24000000 /dev/zero | /bin/busybox tr '\\000' x); sleep 1000 & wait"
     services.run_container(docker_engine, name, _FOREVER, mem_limit="16m", memswap_limit="16m")
     step = await set_memory(clients, name, "256m")
     with services.docker_api(docker_engine) as api:
