@@ -116,6 +116,7 @@ _LABELS = {
     ("remediator_calls_not_made", "family"): _FAMILY,
     ("remediator_calls_not_made", "reason"): "`away` (the breaker is open), `busy` (no place in time)",
     ("remediator_plans_held", "reason"): "a [reason](glossary.md#reasons), as the name in code: `needs_approval`, …",
+    ("remediator_escalations", "level"): "the level, as rules name it",
     ("remediator_posts", "result"): (
         "`sent`, `delayed` (the chat could not take it now), `uncertain` (it may have landed), `failed`, "
         "`given_up` (an edit of a message that is gone)"

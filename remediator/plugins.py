@@ -37,6 +37,20 @@ before already. All three get the step's parameters, and its targets in `ctx.tar
         limit: int
 
     @action("example.limit", effect=Effect.CHANGE, targets=..., inverse=Inverse(capture, remains, restore))
+
+A step of several targets is carried out in waves of 1, 2, 4, 8 … of them, each a call of its own that acts on no
+others. `for_targets` gives the parameters of such a call: those of the step, narrowed to these targets. `targets` must
+find exactly these with them, which is looked up for each wave when the plan is made. An action without it is never
+called for more than one target; a plan that would is refused:
+
+    class Machines(Params):
+        service: str
+        only: tuple[str, ...] = ()
+
+    def narrow(params: Machines, targets: tuple[Target, ...]) -> Machines:
+        return params.model_copy(update={"only": tuple(target.parts[0] for target in targets)})
+
+    @action("example.reboot", effect=Effect.CHANGE, targets=..., for_targets=narrow)
 """
 
 import inspect
@@ -185,6 +199,7 @@ CountPool = Callable[[ActionContext, Any], Awaitable[Pool | None]]
 NatureOf = Callable[[Clients, Any], Nature]
 Say = Callable[[Any], str]
 Where = Callable[[Clients, Any], str]
+Narrow = Callable[[Any, tuple[Target, ...]], Params]
 
 
 P = TypeVar("P", bound=Params)
@@ -242,6 +257,8 @@ class Action:
     """Counts what does the same work as the targets."""
     inverse: Inverse[Any, Any] | None = None
     """How it is put back; None where it cannot be."""
+    for_targets: Narrow | None = None
+    """Narrows parameters to some of the targets that they lead to; None where it acts on all of them or none."""
 
     def system_of(self, params: Params) -> System:
         """What a step with these parameters talks to. Raises Failed where they name nothing that could be."""
@@ -302,6 +319,7 @@ def action(
     away: Callable[[Any], bool] | None = None,  # with R, checkers could infer neither type where it is left out
     pool: Callable[[ActionContext, P], Awaitable[Pool | None]] | None = None,
     inverse: Inverse[P, Any] | None = None,
+    for_targets: Callable[[P, tuple[Target, ...]], P] | None = None,
 ) -> Callable[[Callable[[ActionContext, P], Awaitable[R]]], Action]:
     """Declare an action. A changing one must say how its `targets` are found; reading is always idempotent.
 
@@ -315,6 +333,8 @@ def action(
             raise TypeError(f"action {name}: a {effect} must say how its targets are found")
         if effect is not Effect.CHANGE and inverse is not None and nature is None:
             raise TypeError(f"action {name}: only a {Effect.CHANGE} has an inverse, and it is a {effect}")
+        if effect is Effect.READ and for_targets is not None:
+            raise TypeError(f"action {name}: a {effect} has no targets, so it cannot be narrowed to some of them")
         if not inspect.getdoc(perform):
             raise TypeError(f"action {name}: it needs a docstring, the sentence that is shown for it")
         hints = typing.get_type_hints(perform)
@@ -337,6 +357,7 @@ def action(
             away=away,
             pool=pool,
             inverse=inverse,
+            for_targets=for_targets,
         )
 
     return declare

@@ -49,7 +49,8 @@ WIDE = {
     "cooldown": "0s",
     "storm_quiet": "100ms",
     "failures_in_row": 10_000,
-    "failures_of_ten": 10,
+    "failures_of_ten": 11,
+    **dict.fromkeys(("gated_after_failures", "gated_after_not_healed"), 10_000),
 }
 """Limits for tests that change the same targets again and again. Every guard is asked all the same."""
 

@@ -21,6 +21,8 @@ _COMMANDS = {
     "approve": "Approve the plan that a run waits with.",
     "deny": "Say no to the plan that a run waits with.",
     "cancel": "Stop a run.",
+    "undo": "Put back what a run has changed, as far as that can be.",
+    "escalation": "List problems that somebody else is told of, or take one on.",
     "pause": "Change nothing, or nothing of a pack, a rule, an action, a target.",
     "resume": "Lift a pause.",
     "stops": "List what stands in the way of changes.",

@@ -38,9 +38,9 @@ def check(ctx: click.Context, paths: tuple[Path, ...], output: str) -> None:
     """Check the settings, and the rule files PATHS (those of the settings, if none are named).
 
     Mistakes of both are told in one go, and end with 1. Where all is well, notes tell what of the rules is not carried
-    out yet, which names they use that the settings do not have, and, if no PATHS are named, which packs, rules and
-    actions the settings name (in `limits` and `calendar`) that there are not. A note is no mistake: with notes alone it
-    ends with 0.
+    out yet, which names they use that the settings do not have, which `silence` those do not allow, and, if no PATHS
+    are named, which packs, rules and actions the settings name (in `limits` and `calendar`) that there are not. A note
+    is no mistake: with notes alone it ends with 0.
     """
     gc.set_threshold(10_000)  # what is read and compiled is kept to the end: there is little garbage to look for
     found = _look(ctx.find_root().obj, paths)
@@ -113,21 +113,27 @@ def _held(book: "Book | None") -> Notes:
 
 
 def _notes(settings: "Settings | None", book: "Book | None") -> Notes:
-    """What rules ask for by a name that the settings do not have: the service starts, and these steps would fail."""
+    """What rules ask for and the settings do not have: the service starts, and is without that."""
     from remediator.doctor.local import unknown_names
     from remediator.doctor.needs import needs_of
+    from remediator.pipeline.guards.names import endless_in_rules
+    from remediator.pipeline.silencing.silences import unsilenced_rules
 
-    return () if book is None or settings is None else sorted(unknown_names(settings, needs_of(book)))
+    if book is None or settings is None:
+        return ()
+    silences = unsilenced_rules(book, settings.alertmanager)
+    return sorted([*unknown_names(settings, needs_of(book)), *silences, *endless_in_rules(book)])
 
 
 def _nobody(
     file: Path | None, settings: "Settings | None", book: "Book | None", actions: "Actions"
 ) -> "Sequence[Mistake]":
-    """What the settings name and is not there: limits and freezes that hold for nothing."""
-    from remediator.pipeline.guards.names import unknown_names
+    """Limits and freezes in the settings that hold for nothing, as what they name is not there, or out of reach."""
+    from remediator.pipeline.guards.names import endless_limits, unknown_names
     from remediator.settings import place_in_settings
 
-    found = () if book is None or settings is None else unknown_names(settings, book, actions)
+    found = () if settings is None else endless_limits(settings)
+    found += () if book is None or settings is None else unknown_names(settings, book, actions)
     return place_in_settings(file, [(one.path, one.what) for one in found]) if found else ()
 
 

@@ -131,6 +131,24 @@ class AlertmanagerClient:
             ends_at = None
         return Silence(silence_id, _word(by), _word(comment), ends_at)
 
+    async def find_silence(self, silence_id: str) -> Silence | None:
+        """A silence by its id; None where Alertmanager has none of it any more. Raises Failed, Unavailable."""
+        try:
+            return await self.silence(silence_id)
+        except Unavailable:  # of one that there is not, it answers without a word
+            known = await self._get("/api/v2/silences", [])
+            if isinstance(known, list) and all(isinstance(raw, dict) and raw.get("id") != silence_id for raw in known):
+                return None
+            raise
+
+    async def up_since(self) -> datetime:
+        """Since when it has been running, by its own clock. Raises Failed, Unavailable."""
+        answer = await self._get("/api/v2/status", [])
+        try:
+            return _time(answer.get("uptime") if isinstance(answer, dict) else None)
+        except ValueError as error:
+            raise _strange(answer) from error
+
     async def own_silences(self, matchers: Collection[Matcher]) -> tuple[OwnSilence, ...]:
         """Our silences with exactly these matchers that are not over, the longest first. Raises Failed, Unavailable."""
         exact = [matcher for matcher in matchers if not matcher.is_regex and not matcher.negated]

@@ -151,6 +151,8 @@ def _say(detail: ErrorDetails, path: Path, model: type[BaseModel], data: Any) ->
             return _say_unknown(str(path[-1]), model, path[:-1])
         case "value_error":
             return str(context.get("error", detail["msg"]))
+        case "greater_than" if str(context.get("gt")) == "datetime.timedelta(0)":  # as pydantic writes it
+            return f"{name} is longer than nothing; write it like 30s"
         case "too_short":
             return f"{name} is empty; it needs {context.get('min_length', 1)} at the least"
         case "enum" | "literal_error":

@@ -20,6 +20,7 @@ class Ending(StrEnum):
     INCONCLUSIVE = "inconclusive"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    NOT_BEGUN = "not begun"  # it is certain that nothing was done: no question finds it, as if it had not been entered
 
     @property
     def is_bad(self) -> bool:

@@ -62,8 +62,7 @@ class Standing:
 class Recent:
     """When the newest runs began that began after `since`: those of a rule, or all; `most` at the most.
 
-    Where all are meant, no more than `each` of one rule count, so that a rule of which very many begin hides no other.
-    The answer may leave out some rules where far more have begun than `most`.
+    Where all are meant, no more than `each` of one rule count: a rule of which very many begin hides no other.
     """
 
     since: datetime

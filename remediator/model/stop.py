@@ -46,6 +46,20 @@ class Stop:
         return self.until is not None and self.until <= at
 
 
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What stands in the way, too, but is no stop: no command lifts it."""
+
+    kind: str
+    """`pause file`, `freeze`, `window`."""
+    scope: str
+    """As a stop's, or a pattern of targets."""
+    reason: str
+    """What it is, and how it ends."""
+    at: datetime | None = None
+    until: datetime | None = None
+
+
 def scopes_of(rule: RuleId, *, targets: tuple[str, ...] = (), actions: tuple[str, ...] = ()) -> tuple[str, ...]:
     """Every scope that a plan of a rule is in."""
     pack, _, _ = rule.partition("/")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from remediator.model.ids import StepId
 
 _PREFIX = "undo."
+_OF_ACTION = "undo:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,26 @@ class Undoing:
     by: str = ""
     """Who has asked for it."""
     reason: str = ""
+    answers: int = 0
+    """How many requests of people it answers; they may ask again before it has begun."""
     kind: Literal["undoing"] = "undoing"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return "", self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """The undoing of that count is over: what could be put back is, or a person has to look."""
+
+    at: datetime
+    count: int
+    asks: bool
+    """Whether something is left that a person has to look at."""
+    brief: str
+    """What became of each change."""
+    kind: Literal["undone"] = "undone"
 
     @property
     def key(self) -> tuple[str, int]:
@@ -73,3 +93,13 @@ def undone_by(step: StepId) -> StepId | None:
     if not step.startswith(_PREFIX):
         return None
     return StepId(step.removeprefix(_PREFIX).partition(".")[2])
+
+
+def undo_action(action: str) -> str:
+    """The name under which the journal of changes has what puts back what this action does."""
+    return f"{_OF_ACTION}{action}"
+
+
+def is_undo_action(name: str) -> bool:
+    """Whether the journal has something under this name that was put back."""
+    return name.startswith(_OF_ACTION)

@@ -1,8 +1,8 @@
 """Who waits for a target that another run holds: whoever has waited longest is woken as soon as it is free.
 
-Execution lines a run up before it tries to take its targets, and the flow says when a run has ended. It is a hint for
-this process alone and decides nothing: the store does. A run that nobody wakes looks again by itself after some
-seconds, which is how it hears of what another process has freed.
+Execution lines a run up before it tries to take its targets, and says when a run has given its targets back: at its
+end, or where it begins anew. It is a hint for this process alone and decides nothing: the store does. A run that nobody
+wakes looks again by itself after some seconds, which is how it hears of what another process has freed.
 """
 
 from dataclasses import dataclass
@@ -57,7 +57,7 @@ class BusyTargets:
                 del self._lines[target]
 
     def free(self, run: Run) -> None:
-        """The run has ended: for each target that it may have had, the one that has waited longest tries now."""
+        """The run has its targets no more: for each that it may have had, the one that has waited longest tries now."""
         self.leave(run.id)
         if not self._lines:
             return

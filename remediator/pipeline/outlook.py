@@ -53,6 +53,8 @@ class StepOutlook:
     """Why it cannot be carried out; the plan would be refused."""
     expect: str = ""
     """What a check expects of its result."""
+    stays: str | None = None
+    """Why what it changes cannot be put back; empty where it can. None where it only reads, or it is not known yet."""
 
     @property
     def changes(self) -> bool:
@@ -107,6 +109,8 @@ class RungOutlook:
     """The limits that the rule sets, by name, as people write them."""
     digest: Digest | None = None
     """Of its plan, where nothing had to be found out for it; filled in by `rehearsal`."""
+    every: timedelta | None = None
+    """How often it recurs."""
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -119,7 +123,10 @@ class RungOutlook:
     @property
     def refusals(self) -> tuple[str, ...]:
         """Why its plan would be refused, as things stand."""
-        return tuple(why for part in (*self.steps, *self.proof.checks) for why in _refusals(part))
+        said = [why for part in (*self.steps, *self.proof.checks) for why in _refusals(part)]
+        if self.lasts is not None:
+            said += [f"{step.id}: {Reason.CANNOT_PUT_BACK}: {step.stays}" for step in self.steps if step.stays]
+        return tuple(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +206,7 @@ class Foresight:
             gate=self._gate(rung, steps),
             lasts=rung.for_,
             limits=_said(self.rule.own_limits(rung)),
+            every=rung.every,
         )
 
     def _condition(self, rung: Rung) -> tuple[bool | None, tuple[str, ...], str]:
@@ -248,6 +256,7 @@ class Foresight:
             needs=tuple(sorted(needs | step.needs)),
             missing_labels=tuple(sorted(absences.names)),
             expect=expect,
+            stays=self._stays(step, effect, None if needs else params),
         )
 
     def _data(self, step: Step, absences: Absences, needs: set[str]) -> dict[str, Any]:
@@ -274,6 +283,16 @@ class Foresight:
             return action.effect, action.may_only_read, step.timeout
         nature = action.nature_of(self.clients, params)
         return nature.effect, False, step.timeout or nature.timeout
+
+    def _stays(self, step: Step, effect: Effect, params: Params | None) -> str | None:
+        if effect is Effect.READ:
+            return None
+        if params is not None:
+            return step.action.stays(self.clients, params)
+        inverse = step.action.inverse
+        if inverse is None:
+            return f"{step.action.name} has no inverse"
+        return "" if inverse.stays is None else None
 
     def _validated(self, step: Step, data: Mapping[str, Any]) -> Params | None:
         """The parameters with what is not known standing as text, where the action takes text there."""

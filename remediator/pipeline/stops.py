@@ -5,8 +5,8 @@ that is held looks again within a minute.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import timedelta
-from difflib import get_close_matches
 
 import structlog
 
@@ -14,14 +14,23 @@ from remediator.errors import Mistaken
 from remediator.kit.clock import Clock
 from remediator.kit.redaction import Redactor
 from remediator.kit.wording import say_time
+from remediator.model.change import Change
 from remediator.model.message import Message, Text, Tone
-from remediator.model.stop import EVERYTHING, LIFTED_WITH, Stop, StopKind
+from remediator.model.stop import EVERYTHING, LIFTED_WITH, Bar, Stop, StopKind
+from remediator.pipeline.guards.calendar import Calendar
+from remediator.pipeline.guards.pause_file import PauseFile
+from remediator.pipeline.guards.settled import causes_of, found_since, question_about, settled_since
 from remediator.pipeline.rulebook import Rulebook
+from remediator.pipeline.scopes import Scopes
+from remediator.settings import CalendarSettings
 from remediator.storage.store import Store
 
 log = structlog.get_logger(__name__)
 
-_LONGEST = 1000  # characters of a scope, a reason, a name
+_LONGEST = 1000  # characters of a reason, a name
+_LONGEST_PAUSE = timedelta(days=36500)
+_MOST_ASKED = 50  # stops about whose reasons the journal is asked: the newest ones
+_MOST_CAUSES = 3  # runs of each that are looked at
 
 
 class Stops:
@@ -36,10 +45,17 @@ class Stops:
         *,
         channel: str,
         on_message: Callable[[], None],
+        pause_file: PauseFile | None = None,
+        calendar: CalendarSettings | None = None,
     ) -> None:
-        """`on_message` is called when a message was left in the store for `channel`."""
+        """`on_message` is called when a message was left in the store for `channel`.
+
+        The file and the calendar are told with the stops; to obey them is the guards' business.
+        """
         self._store = store
-        self._rulebook = rulebook
+        self._scopes = Scopes(store, rulebook)
+        self._pause_file = pause_file
+        self._calendar = Calendar(calendar or CalendarSettings())
         self._clock = clock
         self._redactor = redactor
         self._channel = channel
@@ -49,16 +65,45 @@ class Stops:
         """All that stands in the way now, the oldest first. Raises StoreUnavailable."""
         return await self._store.list_stops(self._clock.now())
 
-    async def pause(self, scope: str, reason: str, by: str, lasts: timedelta | None) -> Stop:
-        """Have nothing changed within a scope, for a time or until it is resumed.
+    async def listed(self) -> Sequence[tuple[Stop, str]]:
+        """The same, each with what became known since of the runs that are its reason. Raises StoreUnavailable."""
+        found, now = await self.standing(), self._clock.now()
+        asked = {stop: question for stop in found[-_MOST_ASKED:] if (question := question_about(stop, now)) is not None}
+        known = await self._store.known(list(dict.fromkeys(asked.values())))
+        return [(stop, await self._news(stop, known.latest(asked[stop])) if stop in asked else "") for stop in found]
 
-        Raises Mistaken where there is no such scope, so that nobody believes to have stopped what goes on.
+    async def _news(self, stop: Stop, changes: Sequence[Change]) -> str:
+        """What became known since a stop was put, of what has led to it."""
+        said = [settled_since(stop, changes)]
+        for run_id in list(dict.fromkeys(one.run for one in causes_of(stop, changes)))[-_MOST_CAUSES:]:
+            run = await self._store.read_run(run_id)
+            said.append(found_since(stop, run) if run is not None else "")
+        return "; ".join(filter(None, said))
+
+    def bars(self) -> Sequence[Bar]:
+        """What stands in the way besides: the file, as this process sees it, and what the calendar says now."""
+        file = self._pause_file.standing() if self._pause_file is not None else ()
+        return (*file, *self._calendar.standing(self._clock.now()))
+
+    async def pause(self, scope: str, reason: str, by: str, lasts: timedelta | None) -> tuple[Stop, str]:
+        """Have nothing changed within a scope, for a time or until it is resumed; the pause, and what is to be said.
+
+        One that stands is never made shorter. Raises Mistaken where there is no such scope, so that nobody believes to
+        have stopped what goes on.
         """
-        self._check(scope)
+        if lasts is not None and lasts > _LONGEST_PAUSE:
+            raise Mistaken(f"a pause ends within {_LONGEST_PAUSE.days}d; without an end it lasts until it is resumed")
+        note = await self._scopes.check(scope)
         now = self._clock.now()
         stop = Stop(StopKind.PAUSE, scope, self._words(reason), self._words(by), now, now + lasts if lasts else None)
+        before = next((one for one in await self.standing() if (one.kind, one.scope) == (stop.kind, scope)), None)
+        if before is not None and _lasts_longer(before, stop):
+            await self.see_told(before)
+            return before, "; ".join(filter(None, (_say_stays(before), note)))
+        if before is not None and not stop.reason:
+            stop = replace(stop, reason=before.reason)
         await self.put([stop])
-        return stop
+        return stop, note
 
     async def put(self, stops: Iterable[Stop]) -> None:
         """Have these stand in the way; each that was not there as it is now is told.
@@ -71,7 +116,8 @@ class Stops:
             if before is not None and stop.kind is not StopKind.PAUSE:  # it was found again
                 await self.see_told(before)
                 continue
-            await self._store.put_stop(stop)
+            if not await self._store.put_stop(stop):  # it was lifted meanwhile, by somebody who knew what it is for
+                continue
             log.warning("stop_put", kind=stop.kind, scope=stop.scope, by=stop.by, reason=stop.reason)
             await self._tell(stop, tell_put(stop))
 
@@ -97,14 +143,24 @@ class Stops:
         await self._tell(stop, tell_lapsed(stop))
 
     async def lift(self, kind: StopKind, scope: str, by: str) -> bool:
-        """Whether there was such a stop; it stands no more. A target's quarantine and its flapping end as one."""
+        """Whether there was such a stop; it stands no more.
+
+        A target's quarantine and its flapping end as one, and a storm of everything takes those of single rules along.
+        """
         kinds, by = LIFTED_WITH.get(kind, (kind,)), self._words(by)
-        found = [stop for stop in await self.standing() if stop.kind in kinds and stop.scope == scope]
-        lifted = [stop for stop in found if await self._store.lift_stop(stop.kind, scope, self._clock.now())]
+        standing = await self.standing()
+        found = [stop for stop in standing if stop.kind in kinds and stop.scope == scope]
+        if found and (kind, scope) == (StopKind.STORM, EVERYTHING):
+            found = [stop for stop in standing if stop.kind is kind]
+        lifted = [stop for stop in found if await self._lift(stop)]
         for stop in lifted:
-            log.warning("stop_lifted", kind=stop.kind, scope=scope, by=by)
+            log.warning("stop_lifted", kind=stop.kind, scope=stop.scope, by=by)
             await self._tell(stop, tell_lifted(stop, by))
         return bool(lifted)
+
+    async def _lift(self, stop: Stop) -> bool:
+        """Whether it stood. What led to it counts no more, even if a clock that was ahead has dated it later."""
+        return await self._store.lift_stop(stop.kind, stop.scope, self._clock.now(), after_all=True)
 
     async def _tell(self, stop: Stop, message: Message) -> None:
         """One message for each time that it stands, edited when it is lifted."""
@@ -114,20 +170,18 @@ class Stops:
     def _words(self, text: str) -> str:
         return " ".join(self._redactor.text(text[:_LONGEST]).split())
 
-    def _check(self, scope: str) -> None:
-        kind, _, name = scope.partition(":")
-        if scope == EVERYTHING or (kind in ("target", "action") and name and len(scope) <= _LONGEST):
-            return
-        rules = [str(rule.id) for rule in self._rulebook.book.rules]
-        names: dict[str, list[str]] = {"rule": rules, "pack": [rule.partition("/")[0] for rule in rules]}
-        known = names.get(kind)
-        if known is None or not name:
-            raise Mistaken(
-                f"{scope[:80]!a} is no scope; write everything, pack:NAME, rule:PACK/NAME, action:NAME or target:NAME"
-            )
-        if name not in known:
-            near = get_close_matches(name, known, n=1)
-            raise Mistaken(f"there is no {scope[:80]}" + (f"; did you mean {kind}:{near[0]}?" if near else ""))
+
+def _lasts_longer(before: Stop, after: Stop) -> bool:
+    return after.until is not None and (before.until is None or before.until > after.until)
+
+
+def _say_stays(stop: Stop) -> str:
+    until = f"until {say_time(stop.until)}" if stop.until else "until somebody resumes it"
+    why = f" ({stop.reason})" if stop.reason else ""
+    return (
+        f"it is paused {until} already, by {stop.by}{why}, and stays so; to have it end earlier, first: "
+        f"{how_to_lift(stop)}"
+    )
 
 
 def _key(stop: Stop) -> str:

@@ -127,7 +127,9 @@ class RuleCompiler:
             pack_limits=self._limits.limits if self._limits is not None else None,
             escalate=tuple(Escalation(level.after, level.to) for level in shape.escalate),
             group_by=shape.group_by,
+            locks=shape.lock,
             depends=depends,
+            silence=shape.silence,
         )
 
     def _shape_of(self, raw: Any) -> RuleShape | None:
@@ -269,6 +271,8 @@ class RuleCompiler:
             gate=_gate(shape.gate),
             tell=tell,
             for_=shape.for_,
+            every=shape.every,
+            locks=shape.lock,
             limits=_limits(shape.limits),
             verify=self._verify_of_rung(index, shape, names),
         )

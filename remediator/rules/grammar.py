@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     StrictBool,
     ValidationInfo,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticUseDefault
@@ -24,11 +25,13 @@ from remediator.documents import Described
 from remediator.errors import BadExpression
 from remediator.model.budget import Budgets, Part, Share, Window
 from remediator.model.duration import Duration, say_duration
+from remediator.model.limits import boundable, countable
 from remediator.model.plan import Mode
 from remediator.rules.expressions import Names, Scope, parse_template
 
 VERSION = 1
 """The version of the rule language. It rises when a file that was right would mean something else."""
+_A_YEAR = timedelta(weeks=52)
 
 
 def _slug(value: Any) -> Any:
@@ -127,8 +130,10 @@ ExpressionText = Annotated[str, BeforeValidator(_expression)]
 Span = Annotated[Duration, BeforeValidator(_from_vars)]
 Positive = Annotated[Span, Field(gt=timedelta(0))]
 Count = Annotated[int, Field(ge=1, strict=True), BeforeValidator(_from_vars)]
-Often = Annotated[Budgets, BeforeValidator(_from_vars)]
-Repeated = Annotated[Window, BeforeValidator(_from_vars)]
+Rest = Annotated[Span, Field(ge=timedelta(0)), AfterValidator(countable)]
+Often = Annotated[Budgets, BeforeValidator(_from_vars), AfterValidator(countable)]
+Repeated = Annotated[Window, BeforeValidator(_from_vars), AfterValidator(countable)]
+Flood = Annotated[Repeated, AfterValidator(boundable)]
 Much = Annotated[Part, BeforeValidator(_from_vars)]
 Some = Annotated[Much, AfterValidator(_not_none)]
 StepShape = Annotated[dict[str, Any], BeforeValidator(_step)]
@@ -185,9 +190,13 @@ class GateShape(Shape):
 
 
 class LimitsShape(Shape):
-    """How often, and on how much at once, a rule may act. What is left out is as the settings (`limits`) say."""
+    """How often, and on how much at once, a rule may act. What is left out is as the settings (`limits`) say.
 
-    cooldown: Span | None = None
+    No time is longer than `30d`: what was done is not on record for longer. Of `attempts` and `flapping` a count above
+    50 means *never*, as no more changes are looked at; `remediator check` says so.
+    """
+
+    cooldown: Rest | None = None
     """How long a target is left alone after another run has changed it."""
     per_target: Often | None = None
     """How often the rule may change one target."""
@@ -197,7 +206,7 @@ class LimitsShape(Shape):
     """So many changes that did not help put the target into quarantine, until a person clears it."""
     flapping: Repeated | None = None
     """So many returns of what had just been healed end the work on a target for that time."""
-    storm: Repeated | None = None
+    storm: Flood | None = None
     """So many alerts of the rule within that time are a storm: its new changes wait until no more come for a while."""
     max_targets: Some | None = None
     """How many targets one plan may touch: a number, or a share of the members of their pools."""
@@ -211,10 +220,36 @@ _LIMITS = tuple(LimitsShape.model_fields)
 class EscalationShape(Shape):
     """Whom to turn to when it lasts."""
 
-    after: Positive = timedelta(minutes=15)
-    """How long after the alert came in."""
+    after: Span = timedelta(minutes=15)
+    """How long after the alert came in; `0s` is at once."""
     to: Slug
     """The level that is told."""
+
+
+def _a_while(lasts: timedelta) -> timedelta:
+    if lasts > _A_YEAR:
+        raise ValueError("a while is a year at the most, `52w`; what is to stay longer is for good: leave it out")
+    return lasts
+
+
+def _seldom(every: timedelta) -> timedelta:
+    if every > _A_YEAR:
+        raise ValueError("a remedy recurs once a year at the least, `52w`; leave it out if once is enough")
+    if every < timedelta(hours=1):
+        raise ValueError("a remedy recurs each hour at the most; how often its proof looks is `every` under `verify`")
+    return every
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+_NAME = {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"}
+Locks = Annotated[
+    tuple[Slug, ...],
+    BeforeValidator(_one_or_more),
+    WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME}]}),
+]
 
 
 class RungShape(Shape):
@@ -223,8 +258,8 @@ class RungShape(Shape):
     belongs = {
         **dict.fromkeys(_LIMITS, "under `limits`"),
         **dict.fromkeys(("approvers", "quorum", "on_timeout"), "under `gate`"),
-        **dict.fromkeys(("mode", "match", "group_by", "diagnose", "escalate", "summary"), "to the rule"),
-        **dict.fromkeys(("settle", "sustain", "within", "every", "checks"), "under `verify`"),
+        **dict.fromkeys(("mode", "match", "group_by", "diagnose", "escalate", "silence", "summary"), "to the rule"),
+        **dict.fromkeys(("settle", "sustain", "within", "checks"), "under `verify`"),
         "timeout": "beside an action, or under `gate`",
     }
 
@@ -238,8 +273,12 @@ class RungShape(Shape):
     """The steps, in order."""
     tell: Annotated[str, Field(min_length=1)] | None = None
     """Instead of steps: advice for people, with which the run ends."""
-    for_: Positive | None = Field(default=None, alias="for")
+    for_: Annotated[Positive, AfterValidator(_a_while)] | None = Field(default=None, alias="for")
     """How long the change is to last before it is put back."""
+    every: Annotated[Span, AfterValidator(_seldom)] | None = None
+    """How often it is carried out again as long as the alert fires, an hour at the least."""
+    lock: Locks = ()
+    """A name, or several, beside the rule's: two plans with one of them in common are never carried out at once."""
     limits: LimitsShape | None = None
     """Limits of this remedy, each instead of the rule's."""
     verify: VerifyShape | None = None
@@ -249,9 +288,11 @@ class RungShape(Shape):
     def _do_or_tell(self) -> Self:
         if (self.do is None) == (self.tell is None):
             raise ValueError("a remedy has either steps (`do`) or advice for people (`tell`)")
-        given = [name for name in ("gate", "for_", "limits", "verify") if getattr(self, name) is not None]
+        given = [name for name in ("gate", "for_", "every", "limits", "verify") if getattr(self, name) is not None]
         if self.tell is not None and given:
             raise ValueError(f"`{given[0].rstrip('_')}` belongs to a remedy with steps; this one only tells")
+        if self.for_ is not None and self.every is not None:
+            raise ValueError("a change for a while (`for`) cannot be one that recurs (`every`); leave one of them out")
         return self
 
 
@@ -282,6 +323,8 @@ class RuleShape(Shape):
     """Names of labels: alerts that are the same in all of them share one run."""
     depends: tuple[Annotated[DependencyShape, BeforeValidator(_dependency)], ...] = ()
     """Alerts that hold its plans while they fire: names, or matchers as `{match: […]}`."""
+    lock: Locks = ()
+    """A name, or several, for what its targets share: two plans with one in common are never carried out at once."""
     mode: Mode = Mode.GATED
     """How far it may go by itself: `observe`, `suggest`, `gated` or `auto`."""
     continues: StrictBool = Field(default=False, alias="continue")
@@ -296,6 +339,14 @@ class RuleShape(Shape):
     """How often, and on how much at once, it may act."""
     escalate: tuple[EscalationShape, ...] = ()
     """Whom to turn to when it lasts."""
+    silence: Positive | None = None
+    """How long at most its own alert is silenced in Alertmanager while it acts; not at all where it is left out."""
+
+    @model_validator(mode="after")
+    def _escalates_to_somebody(self) -> Self:
+        if not self.escalate and any(rung.gate and rung.gate.on_timeout == "escalate" for rung in self.remediate):
+            raise ValueError("`on_timeout: escalate` needs somebody to turn to; add `escalate` to the rule")
+        return self
 
 
 class PackShape(Shape):

@@ -13,6 +13,7 @@ from remediator.model.budget import Budget, Share
 from remediator.model.ids import Digest, RuleId, StepId
 from remediator.model.matchers import Matcher
 from remediator.model.plan import Mode
+from remediator.model.waves import step_of
 from remediator.plugins import Action, Params
 from remediator.rules.absence import Absences
 from remediator.rules.expressions import Expression, Scope, Template
@@ -153,6 +154,10 @@ class Rung:
     tell: Template | None = None
     for_: timedelta | None = None
     """How long the change is to last before it is put back; None for good."""
+    every: timedelta | None = None
+    """How often it recurs as long as the alert fires; None for once."""
+    locks: tuple[str, ...] = ()
+    """Names beside the rule's of which nobody else may hold one while it is carried out."""
     limits: Limits | None = None
     verify: Verify | None = None
     """How it is proven; None for the rule's own way."""
@@ -186,16 +191,20 @@ class Rule:
     escalate: tuple[Escalation, ...] = ()
     group_by: tuple[str, ...] = ()
     """Names of labels: alerts that are the same in all of them share one run; empty for a run each."""
+    locks: tuple[str, ...] = ()
+    """Names of which nobody else may hold one while one of its plans is carried out."""
     depends: tuple[Dependency, ...] = ()
     """While one of these fires, its plans are held."""
+    silence: timedelta | None = None
+    """How long at most its own alert is silenced while it acts; None for not at all."""
 
     def verify_of(self, rung: Rung) -> Verify:
         """How it is proven that this rung helped."""
         return rung.verify or self.verify
 
     def action(self, step: StepId) -> Action:
-        """The action of the step of a remedy with this id. Raises KeyError where there is none."""
-        return {step.id: step.action for rung in self.rungs for step in rung.steps}[step]
+        """The action of the step of a remedy with this id, or of a wave of it. Raises KeyError where there is none."""
+        return {step.id: step.action for rung in self.rungs for step in rung.steps}[step_of(step)]
 
     def own_limits(self, rung: Rung | None = None) -> Limits:
         """What its file says: of the rung, else of the rule, else of the pack."""

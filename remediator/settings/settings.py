@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -21,6 +21,7 @@ from remediator.settings.sections import (
     CalendarSettings,
     CommandSettings,
     DockerSettings,
+    EscalationSettings,
     FileSettings,
     HeartbeatSettings,
     HttpSettings,
@@ -39,9 +40,11 @@ from remediator.settings.sections import (
     TcpSettings,
     WebhookSettings,
 )
+from remediator.settings.sections.escalation import level_name
 
 _SHORTEST_SECRET_VARIABLE = 6  # `false` for TOKENIZERS_PARALLELISM must not be masked wherever it stands
 
+LevelName = Annotated[str, AfterValidator(level_name)]
 RulePaths = Annotated[tuple[Path, ...], BeforeValidator(not_a_string)]
 
 
@@ -85,6 +88,8 @@ class Settings(Described, BaseSettings):
     """Where everything is kept."""
     slack: SlackSettings = SlackSettings()
     """The Slack workspace that is told."""
+    escalation: dict[LevelName, EscalationSettings] = {}
+    """Whom to turn to when a problem lasts: levels by name, which rules name by `escalate`."""
     prometheus: PrometheusSettings = PrometheusSettings()
     """The Prometheus that rules ask."""
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()

@@ -163,18 +163,14 @@ def stops_asked_for(questions: Iterable[Question], name: Name = as_it_is) -> lis
     return sorted({name(scope) for one in questions if isinstance(one, Standing) for scope in one.scopes})
 
 
-_ROWS = 10
-
-
 def runs_asked_for(questions: Iterable[Question]) -> list[Recent]:
     """The questions about runs, each once."""
     return list(dict.fromkeys(one for one in questions if isinstance(one, Recent)))
 
 
 def rows_for(question: Recent) -> int:
-    """How many of the newest runs are looked through: more than are asked for where some may not count."""
-    most = min(question.most, MOST_RUNS)
-    return most if question.each is None else min(_ROWS * most, MOST_RUNS)
+    """How many of the newest runs that count are told."""
+    return min(question.most, MOST_RUNS)
 
 
 def _recent(question: Recent, rows: Iterable[Begun]) -> tuple[datetime, ...]:

@@ -17,7 +17,7 @@ from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, Fact, LateFinished, Started
 from remediator.model.history import Known, Question
 from remediator.model.ids import Digest, OwnerId, RuleId, RunId
-from remediator.model.message import Message, Post, QueuedPost
+from remediator.model.message import Message, Notice, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.outcome import Reason
 from remediator.model.priority import Priority
@@ -43,6 +43,8 @@ class Entry:
     posts: Sequence[Post] = ()
     endings: Sequence[ChangeEnded] = ()
     """What came of changes that were begun."""
+    notices: Sequence[Notice] = ()
+    """Messages for other channels than the run's own, queued as `notify` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,11 @@ class Wake(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OutboxState:
-    """How much waits to be told, and since when."""
+    """How much waits to be told, and since when; and how much that is minor, which may wait for as long as it likes."""
 
     waiting: int
     oldest: datetime | None
+    minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +212,8 @@ class Store(Protocol):
         """All signals of a run, in the order in which they came."""
         ...
 
-    async def learn(self, claim: Claim, entry: Entry) -> None:
-        """Add to a run."""
+    async def learn(self, claim: Claim, entry: Entry, *, free_locks: bool = False) -> None:
+        """Add to a run; with `free_locks`, others may act on its targets from then on, until it reserves them anew."""
         ...
 
     async def park(self, claim: Claim, entry: Entry, wake_at: datetime | None) -> bool:
@@ -227,8 +230,18 @@ class Store(Protocol):
         """
         ...
 
-    async def end(self, claim: Claim, entry: Entry, ended: Ended, *, keep_locks_until: datetime | None) -> bool:
+    async def end(
+        self,
+        claim: Claim,
+        entry: Entry,
+        ended: Ended,
+        *,
+        keep_locks_until: datetime | None,
+        wake_at: datetime | None = None,
+    ) -> bool:
         """Give a run its outcome and its locks back (or keep them until a time, where a step is unknown).
+
+        It rests until `wake_at` where something of it is still to be done then, and is not forgotten before.
 
         False where a signal has come that its owner has not read: the run has ended, and has still something to tell.
         An alert joins either before that, and is told of then, or finds the run ended and gets another.
@@ -256,11 +269,16 @@ class Store(Protocol):
         ...
 
     async def known(self, questions: Sequence[Question]) -> Known:
-        """The answers, as they are now."""
+        """The answers, as they are now. A change that was not begun is in none of them, until it is begun after all."""
         ...
 
-    async def put_stop(self, stop: Stop) -> None:
-        """Have it stand in the way, in the place of an earlier one of its kind and scope."""
+    async def put_stop(self, stop: Stop) -> bool:
+        """Have it stand in the way, in the place of an earlier one of its kind and scope. Whether it was written.
+
+        It is not where one was lifted (or dated) at its `at` or later, for whoever has lifted it knew what it was put
+        for, nor in the place of one that ends by itself later. A pause always is. No start is committed after the
+        answer that was judged without it.
+        """
         ...
 
     async def prolong_stop(self, stop: Stop) -> Stop | None:
@@ -271,8 +289,12 @@ class Store(Protocol):
         """
         ...
 
-    async def lift_stop(self, kind: StopKind, scope: str, at: datetime) -> bool:
-        """End it at that time; whether there was one that stood."""
+    async def lift_stop(self, kind: StopKind, scope: str, at: datetime, *, after_all: bool = False) -> bool:
+        """End it at that time; whether there was one that stood.
+
+        With `after_all` its `at` becomes the newest ending that is known of its target, rule or action, or the newest
+        run, if that is later: a clock that was ahead may have dated later what came before.
+        """
         ...
 
     async def list_stops(self, at: datetime) -> tuple[Stop, ...]:
@@ -301,6 +323,9 @@ class Store(Protocol):
         self, *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
     ) -> QueuedPost | None:
         """The oldest post that may be sent now, however many wait before it that may not.
+
+        Notices go first, and what is minor last. The opening message of a thread in which something waits that is not
+        minor is not minor either.
 
         A reply waits until its thread stands, and for the replies before it, except for those that are `passed`.
         Posts that are `resting`, and those to `busy` channels, are left out.

@@ -2,14 +2,9 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-import pytest
 
 from remediator.errors import Fenced
-from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
 from remediator.model.facts import Ended, Examined, Fact, Started
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
@@ -17,11 +12,7 @@ from remediator.model.message import Message, Post, Tone
 from remediator.model.occurrence import NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.run import Cancel, Signal
-from remediator.settings import StoreSettings
-from remediator.storage.postgres import PostgresStore
-from remediator.storage.sqlite import SqliteStore
 from remediator.storage.store import NOTHING, Claim, Entry, Refusal, Reservation, Store
-from remediator.testing.clock import VirtualClock
 
 ME, OTHER = OwnerId("me"), OwnerId("other")
 RULE = Digest("d" * 64)
@@ -29,21 +20,6 @@ T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LATER = T0 + timedelta(hours=1)
 ENDED = Ended(T0, Outcome.HEALED, "fine")
 WEB = "docker:local/web"
-
-
-@pytest.fixture(params=["sqlite", "memory", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store
-    if request.param == "postgresql":
-        settings = StoreSettings(url=request.getfixturevalue("new_database"))
-        made = PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics())
-    else:
-        directory = tmp_path / "store" if request.param == "sqlite" else None
-        made = SqliteStore(directory, clock=VirtualClock(T0), metrics=Metrics())
-    await made.open()
-    await made.remember_rules({RULE: {"pack": "p"}})
-    yield made
-    await made.close()
 
 
 async def open_runs(store: Store, count: int) -> list[Claim]:
@@ -107,6 +83,23 @@ async def test_a_target_that_is_given_back_can_be_had_in_the_same_moment(store: 
     )
 
     assert (True, None) == (rests, begun)
+
+
+async def test_what_a_run_gives_back_that_goes_on_can_be_had_in_the_same_moment(store: Store) -> None:
+    """It gives back no more than its own, and nothing of what it takes next."""
+    first, second, third = await open_runs(store, 3)
+    await store.start(first, Entry(), started(), Reservation((WEB,)))
+    await store.start(third, Entry(), started(), Reservation(("db",)))
+    _, begun, anew, taken = await asyncio.gather(
+        store.learn(first, Entry([examined()]), free_locks=True),
+        store.start(second, Entry(), started(), Reservation((WEB,))),
+        store.start(first, Entry(), started(1), Reservation(("cache",))),
+        store.start(second, Entry(), started(1), Reservation(("db",))),
+    )
+    late = await store.start(third, Entry(), started(1), Reservation(("cache",)))
+
+    assert (None, None) == (begun, anew)
+    assert ["db is held by run r2", "cache is held by run r0"] == [one.detail for one in (taken, late) if one]
 
 
 async def test_writes_of_a_lost_claim_leave_those_of_others_alone(store: Store) -> None:

@@ -1,14 +1,12 @@
 """What holds of every store's journal of changes, and of its stops: the same tests over each engine."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from remediator.errors import Fenced
-from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
 from remediator.model.change import Change, Ended, Ending
 from remediator.model.facts import Ended as RunEnded
@@ -19,11 +17,7 @@ from remediator.model.message import Message, Tone
 from remediator.model.occurrence import Closing, NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.stop import EVERYTHING, Stop, StopKind
-from remediator.settings import StoreSettings
-from remediator.storage.postgres import PostgresStore
-from remediator.storage.sqlite import SqliteStore
 from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
-from remediator.testing.clock import VirtualClock
 
 ME = OwnerId("me")
 DIGEST = Digest("d" * 64)
@@ -32,21 +26,6 @@ SECOND, HOUR = timedelta(seconds=1), timedelta(hours=1)
 RULE, OTHER_RULE = RuleId("web/down"), RuleId("web/slow")
 WEB, DB = "docker:local/web", "docker:local/db"
 RESTART, LIMIT = "docker.restart", "docker.set_memory"
-
-
-@pytest.fixture(params=["sqlite", "memory", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store
-    if request.param == "postgresql":
-        settings = StoreSettings(url=request.getfixturevalue("new_database"))
-        made = PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics())
-    else:
-        directory = tmp_path / "store" if request.param == "sqlite" else None
-        made = SqliteStore(directory, clock=VirtualClock(T0), metrics=Metrics())
-    await made.open()
-    await made.remember_rules({DIGEST: {"pack": "p"}})
-    yield made
-    await made.close()
 
 
 async def open_run(store: Store, run: str) -> Claim:
@@ -137,6 +116,62 @@ async def test_late_news_settle_what_is_unknown_and_nothing_else(store: Store, b
     assert [after] == [one.ending for one in (await store.known((of_target,))).latest(of_target)]
 
 
+def of_not_begun(since: datetime = T0 - SECOND) -> tuple[Nth | Latest, ...]:
+    """Every way to ask for the change `change("r1")`."""
+    kinds = [Which(), Which(rule=RULE), Which(target=WEB), Which(rule=RULE, target=WEB), Which(action=RESTART)]
+    return (*(Nth(which, 1, since) for which in kinds), *(Latest(which, 5, since) for which in kinds))
+
+
+async def test_a_change_that_was_not_begun_is_found_by_no_question(store: Store) -> None:
+    """Nothing was done, so it uses up no budget, starts no cooldown, and is no try."""
+    claim = await enter(store, change("r1"), change("r1", action=LIMIT, counts=False))
+    questions = of_not_begun()
+    before = await store.known(questions)
+    await store.learn(claim, Entry(endings=[Ended(1, Ending.NOT_BEGUN, T0 + SECOND)]))
+    after = await store.known((*questions, by_limit := Latest(Which(action=LIMIT), 5, T0 - SECOND)))
+    seen: list[Known] = []
+    await store.start(await open_run(store, "r2"), Entry(), started(), Reservation((), (), questions, seen.append))
+
+    assert [T0] * 5 == list(before.times.values())
+    assert [1] * 5 == [len(found) for found in before.changes.values()]
+    for known in (after, *seen):
+        assert [None] * 5 == list(known.times.values())
+        assert not any(known.changes.values())
+    assert () == tuple(after.latest(by_limit))
+
+
+async def test_a_change_that_was_not_begun_counts_from_the_start_on_that_begins_it(store: Store) -> None:
+    """A later try of the same plan does what the first one did not: it must not pass for one that was counted."""
+    claim = await enter(store, change("r1"))
+    await store.learn(claim, Entry(endings=[Ended(1, Ending.NOT_BEGUN, T0 + SECOND)]))
+    questions = of_not_begun()
+    seen: list[Known] = []
+    later = change("r1", T0 + HOUR)
+    other = await open_run(store, "r2")
+    again = Reservation((), (later,), questions, seen.append)
+    beside = Reservation((), (change("r2", T0 + HOUR, target=DB),), (Nth(Which(), 2, T0),), seen.append)
+    await asyncio.gather(
+        store.start(claim, Entry(), started("remediate.0.1"), again), store.start(other, Entry(), started(), beside)
+    )
+    known = await store.known(questions)
+
+    assert [None] * 5 == list(seen[0].times.values())
+    assert (later,) == tuple(known.latest(Latest(Which(target=WEB), 5, T0 - SECOND)))
+    assert [T0 + HOUR] * 5 == list(known.times.values())
+    assert T0 + HOUR == (await store.known((both := Nth(Which(), 2, T0),))).nth(both)
+
+
+@pytest.mark.parametrize("known", [ending for ending in Ending if ending is not Ending.NOT_BEGUN])
+async def test_what_something_is_known_of_is_never_taken_back(store: Store, known: Ending) -> None:
+    """A change that may have been done counts, whoever says later that a step of it was not begun."""
+    claim = await enter(store, change("r1"))
+    await store.learn(claim, Entry(endings=[Ended(1, known, T0)]))
+    await store.learn(claim, Entry(endings=[Ended(1, Ending.NOT_BEGUN, T0 + SECOND)]))
+    of_target = Latest(Which(target=WEB), 5, T0 - SECOND)
+
+    assert [known] == [one.ending for one in (await store.known((of_target,))).latest(of_target)]
+
+
 async def test_only_so_many_are_told(store: Store) -> None:
     for number in range(3):
         await enter(store, change(f"r{number}", T0 + number * SECOND))
@@ -215,6 +250,54 @@ async def test_a_stop_of_the_same_kind_and_scope_takes_the_place_of_the_one_befo
     await store.put_stop(Stop(StopKind.PAUSE, EVERYTHING, "second", "ben", T0 + SECOND))
 
     assert (Stop(StopKind.PAUSE, EVERYTHING, "second", "ben", T0 + SECOND),) == await store.list_stops(T0 + HOUR)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in StopKind if kind is not StopKind.PAUSE])
+async def test_one_that_was_lifted_is_put_anew_only_for_what_came_after_that(store: Store, kind: StopKind) -> None:
+    """Whoever has worked it out before, and puts it late, must not undo what a person has said meanwhile."""
+    stop = Stop(kind, EVERYTHING, "it failed", "remediator", T0)
+    first = await store.put_stop(stop)
+    await store.lift_stop(kind, EVERYTHING, T0 + SECOND)
+    stale = [await store.put_stop(replace(stop, at=at)) for at in (T0, T0 + SECOND)]
+    lifted = await store.list_stops(T0 + SECOND)
+    later = replace(stop, at=T0 + 2 * SECOND)
+
+    assert (True, [False, False], ()) == (first, stale, lifted)
+    assert await store.put_stop(later)
+    assert (later,) == await store.list_stops(T0 + 2 * SECOND)
+
+
+async def test_a_pause_stands_whenever_it_was_put(store: Store) -> None:
+    """A person's clock may be behind the one by which it was lifted."""
+    pause = Stop(StopKind.PAUSE, EVERYTHING, "", "anna", T0)
+    await store.put_stop(pause)
+    await store.lift_stop(StopKind.PAUSE, EVERYTHING, T0 + HOUR)
+
+    assert await store.put_stop(pause)
+    assert (pause,) == await store.list_stops(T0)
+
+
+@pytest.mark.parametrize("after_all", [True, False])
+@pytest.mark.parametrize("scope", [f"target:{WEB}", f"rule:{RULE}", f"action:{RESTART}"])
+async def test_what_a_clock_that_was_ahead_has_dated_came_before_a_persons_word(
+    store: Store, scope: str, *, after_all: bool
+) -> None:
+    """Else the same endings would be counted again, until the clock is there; a trial's end is no such word."""
+    ahead, kind = T0 + HOUR, StopKind.QUARANTINE
+    for number, at in enumerate((T0 - SECOND, ahead, T0 + SECOND)):
+        claim = await enter(store, change(f"r{number}", T0 - (5 - number) * SECOND))
+        await store.learn(claim, Entry(endings=[Ended(1, Ending.FAILED, at)]))
+    other = await enter(store, change("r9", T0 - SECOND, DB, OTHER_RULE, LIMIT))
+    await store.learn(other, Entry(endings=[Ended(1, Ending.FAILED, ahead + HOUR)]))
+    await enter(store, change("r10", T0 - SECOND))
+    await store.put_stop(Stop(kind, scope, "", "remediator", T0 - SECOND))
+    lifted = await store.lift_stop(kind, scope, T0, after_all=after_all)
+    known = await store.known((Standing((scope,)),))
+    stale = [await store.put_stop(Stop(kind, scope, "", "remediator", at)) for at in (T0, ahead)]
+
+    assert lifted
+    assert [(ahead if after_all else T0 - SECOND, T0)] == [(stop.at, stop.until) for stop in known.stops]
+    assert [False, not after_all] == stale
 
 
 async def test_what_came_of_a_change_is_noted_with_whatever_tells_of_it(store: Store) -> None:

@@ -1,12 +1,7 @@
 """How many runs have begun lately, and how long a storm stands: the same tests over each engine."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
-import pytest
-
-from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
 from remediator.model.facts import Started
 from remediator.model.history import MOST_RUNS, Known, Recent, Standing
@@ -14,9 +9,6 @@ from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, Rul
 from remediator.model.message import Message, Tone
 from remediator.model.occurrence import NewRun, Opening, Ruling, Verdict
 from remediator.model.stop import EVERYTHING, Stop, StopKind
-from remediator.settings import StoreSettings
-from remediator.storage.postgres import PostgresStore
-from remediator.storage.sqlite import SqliteStore
 from remediator.storage.store import Claim, Entry, Reservation, Store
 from remediator.testing.clock import VirtualClock
 
@@ -25,25 +17,6 @@ DIGEST = Digest("d" * 64)
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
 DOWN, SLOW = RuleId("web/down"), RuleId("web/slow")
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(T0)
-
-
-@pytest.fixture(params=["sqlite", "memory", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: VirtualClock) -> AsyncIterator[Store]:
-    made: Store
-    if request.param == "postgresql":
-        made = PostgresStore(StoreSettings(url=request.getfixturevalue("new_database")), clock=clock, metrics=Metrics())
-    else:
-        directory = tmp_path / "store" if request.param == "sqlite" else None
-        made = SqliteStore(directory, clock=clock, metrics=Metrics())
-    await made.open()
-    await made.remember_rules({DIGEST: {"pack": "p"}})
-    yield made
-    await made.close()
 
 
 async def begin(store: Store, name: str, at: datetime, rule: RuleId = DOWN) -> Claim:
@@ -74,6 +47,22 @@ async def test_the_newest_runs_are_told_of_a_rule_and_of_all(store: Store) -> No
     known = await store.known((*asked, *asked, Standing((EVERYTHING,))))
 
     assert asked == {one: [(at - T0).seconds for at in times] for one, times in known.begun.items()}
+
+
+async def test_no_rule_hides_the_runs_of_others_however_many_it_begins(store: Store) -> None:
+    """Alerts of many rules have a cause in common, also while one chatty rule begins most of the runs."""
+    number = 0
+    for rule in ("a", "b", "c"):
+        await begin(store, rule, T0 + number * SECOND, RuleId(f"web/{rule}"))
+        for _ in range(40):
+            number += 1
+            await begin(store, f"noise-{number}", T0 + number * SECOND, DOWN)
+        number += 1
+    asked = Recent(T0 - SECOND, 4, each=1)
+    known = await store.known((asked, Recent(T0 - SECOND, 4, each=2), Recent(T0 - SECOND, 4)))
+
+    found = [[(at - T0).seconds for at in times] for times in known.begun.values()]
+    assert [[122, 82, 41, 0], [122, 121, 82, 41], [122, 121, 120, 119]] == found
 
 
 async def test_a_start_is_judged_by_the_runs_that_there_are_then(store: Store) -> None:
@@ -123,3 +112,17 @@ async def test_one_that_somebody_has_to_lift_is_left_as_it_is(store: Store, cloc
 
     assert await store.prolong_stop(storm(T0 + SECOND, T0 + MINUTE)) is None
     assert (endless,) == await store.list_stops(clock.now())
+
+
+async def test_a_storm_that_a_clock_has_dated_ahead_is_lifted_with_all_its_runs(
+    store: Store, clock: VirtualClock
+) -> None:
+    """Else each of them would make the same storm again."""
+    await begin(store, "now", T0)
+    for number in range(3):
+        await begin(store, f"ahead-{number}", T0 + number * MINUTE)
+    await store.prolong_stop(storm(T0 + MINUTE, T0 + 10 * MINUTE))
+    lifted = await store.lift_stop(StopKind.STORM, EVERYTHING, clock.now(), after_all=True)
+    (stop,) = (await store.known((Standing((EVERYTHING,)),))).stops
+
+    assert (True, T0 + 2 * MINUTE, T0) == (lifted, stop.at, stop.until)

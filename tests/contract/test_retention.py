@@ -1,14 +1,12 @@
 """What holds of every store: what is old is forgotten, and never anything that is still needed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
 from remediator.model.change import Change
 from remediator.model.facts import Ended, Examined, LateFinished, Started, StepStatus
@@ -19,9 +17,6 @@ from remediator.model.occurrence import Closing, Doubt, NewRun, Opening, Ruling,
 from remediator.model.outcome import Outcome
 from remediator.model.run import Cancel
 from remediator.model.stop import Stop, StopKind
-from remediator.settings import StoreSettings
-from remediator.storage.postgres import PostgresStore
-from remediator.storage.sqlite import SqliteStore
 from remediator.storage.store import JOURNAL_KEPT, Claim, Entry, Forgotten, Reservation, Retention, Store
 from remediator.testing.clock import VirtualClock
 
@@ -32,26 +27,6 @@ DAY = timedelta(days=1)
 NOW = T0 + 100 * DAY
 PLENTY = 1_000_000
 OLD = Retention(before=T0 + 10 * DAY, at_most=PLENTY, settled=NOW - timedelta(minutes=6))
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(T0)
-
-
-@pytest.fixture(params=["sqlite", "memory", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: VirtualClock) -> AsyncIterator[Store]:
-    made: Store
-    if request.param == "postgresql":
-        settings = StoreSettings(url=request.getfixturevalue("new_database"))
-        made = PostgresStore(settings, clock=clock, metrics=Metrics())
-    else:
-        directory = tmp_path / "store" if request.param == "sqlite" else None
-        made = SqliteStore(directory, clock=clock, metrics=Metrics())
-    await made.open()
-    await made.remember_rules({RULE: {"pack": "p"}})
-    yield made
-    await made.close()
 
 
 def alert(name: str, status: AlertStatus = AlertStatus.FIRING) -> Alert:

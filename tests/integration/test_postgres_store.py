@@ -27,9 +27,11 @@ from remediator.model.message import Message, Tone
 from remediator.model.occurrence import Accepted, Judge, NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.run import Cancel
+from remediator.model.stop import EVERYTHING, Stop, StopKind
 from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore, migrating, run_writes
 from remediator.storage.postgres.journal import STARTING
+from remediator.storage.postgres.links import Links
 from remediator.storage.postgres.run_writes import End, Learn, Park, RunWrite, Start
 from remediator.storage.store import Claim, Entry, Refusal, Reservation
 from remediator.testing.clock import VirtualClock
@@ -620,6 +622,59 @@ async def test_a_start_that_is_judged_waits_for_another_and_nothing_else_does(ne
     assert ((Ruling.OPENED,), None, True, None) == (accepted.rulings, told, still_waits, begun)
 
 
+@pytest.mark.parametrize("prolongs", [False, True], ids=["put", "prolonged"])
+async def test_no_start_that_was_judged_before_a_stop_is_committed_after_its_answer(
+    new_database: str, *, prolongs: bool
+) -> None:
+    """Whoever is told that changes are paused may rely on it: what is begun was begun before."""
+    stop = Stop(StopKind.STORM, EVERYTHING, "", "me", T0, T0 + timedelta(hours=1))
+    async with opened(new_database, timeout="20s") as one, opened(new_database) as two, plain(new_database) as db:
+        await fire(one, "a", "b")
+        first, second = (Claim(RunId(f"{name}-me"), ME, 1, 0) for name in ("a", "b"))
+        judged: list[int] = []
+
+        def judge(known: Known) -> Refusal | None:
+            judged.append(len(known.stops))
+            return Refusal(Reason.PAUSED) if known.stops else None
+
+        def asks(*locks: str) -> Reservation:
+            return Reservation(locks, (), (Standing((EVERYTHING,)),), judge)
+
+        async with db.transaction():
+            await db.execute("INSERT INTO lock (target, run) VALUES ('web', 'b-me')")
+            starting = asyncio.create_task(one.start(first, Entry(), started(), asks("web")))
+            await until_somebody_waits(db)
+            put = two.prolong_stop(stop) if prolongs else two.put_stop(stop)
+            stopping = asyncio.create_task(put)
+            await until_somebody_waits(db, 2)
+            before = (list(judged), starting.done(), stopping.done())
+            await db.execute("DELETE FROM lock")
+        await stopping
+        # What is answered now was committed before: the run's own row tells it.
+        begun = await two.read_run(first.run)
+        refused = await one.start(second, Entry(), started(), asks("db"))
+        told = await starting
+
+    assert ([0], False, False) == before
+    assert begun is not None
+    assert (None, 1) == (told, sum(isinstance(fact, Started) for fact in begun.facts))
+    assert Refusal(Reason.PAUSED) == refused
+
+
+async def test_a_process_that_froze_while_it_judged_a_start_keeps_no_pause_waiting(new_database: str) -> None:
+    """The server ends its transaction, so the person who pauses has an answer before they give up."""
+    links = Links(StoreSettings.model_validate({"url": new_database, "timeout": "2s"}))
+    frozen = await links.connect()
+    async with opened(new_database) as store:
+        await frozen.execute("BEGIN")
+        await frozen.execute(STARTING)
+        await store.put_stop(Stop(StopKind.PAUSE, EVERYTHING, "", "me", T0))
+        standing = await store.list_stops(T0)
+    frozen.terminate()
+
+    assert [StopKind.PAUSE] == [stop.kind for stop in standing]
+
+
 async def test_nothing_is_locked_before_a_start_waits_for_another(new_database: str) -> None:
     """Two processes, one with a row and one with the turn to start, would wait for each other."""
     async with opened(new_database, timeout="20s") as store, plain(new_database) as db:
@@ -639,10 +694,10 @@ async def test_nothing_is_locked_before_a_start_waits_for_another(new_database: 
         await waiting
 
 
-async def until_somebody_waits(db: "asyncpg.Connection") -> None:
-    """Until a statement waits for a row of a transaction."""
+async def until_somebody_waits(db: "asyncpg.Connection", count: int = 1) -> None:
+    """Until so many statements wait for a row of a transaction."""
     async with asyncio.timeout(30):
-        while not await db.fetchval("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"):
+        while await db.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < count:
             await asyncio.sleep(0.01)
 
 
@@ -699,7 +754,7 @@ async def test_many_writes_of_one_kind_take_as_many_statements_as_one(new_databa
             for claim in claims
         ],
         [Park(T0, claim, Entry(), T0) for claim in claims[:10]]
-        + [End(T0, c, Entry(), ended, None) for c in claims[10:]],
+        + [End(T0, c, Entry(), ended, None, None) for c in claims[10:]],
     ]
     asked: list[str] = []
     counts = []

@@ -80,6 +80,12 @@ def test_only_a_change_has_an_inverse(effect: Effect) -> None:
         action("thing.bend", effect=effect, targets=_targets, inverse=BACK)(perform)
 
 
+def test_what_only_reads_is_not_narrowed_to_targets() -> None:
+    """It has none."""
+    with pytest.raises(TypeError, match="a read has no targets"):
+        action("thing.look", effect=Effect.READ, for_targets=lambda params, targets: params)(perform)
+
+
 def test_an_action_says_why_a_step_cannot_be_put_back() -> None:
     """So that a plan for a while is refused before anything is done."""
     clients = Clients(Settings())

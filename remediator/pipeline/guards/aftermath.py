@@ -6,17 +6,14 @@ called again, after a restart too: it says the same then. Pure; the flow puts th
 
 from collections.abc import Iterator
 
-from remediator.model.change import Ending
 from remediator.model.history import Known, Question
 from remediator.model.plan import Mode
 from remediator.model.stop import Stop, StopKind
-from remediator.pipeline.guards import attempts, breaking, flapping
+from remediator.pipeline.guards import attempts, breaking, demotion, flapping
 from remediator.pipeline.guards.attempts import BY
 from remediator.pipeline.guards.guard import Case
-from remediator.pipeline.guards.standing import last_stop, lifted_at
-from remediator.pipeline.guards.tries import Try, of_rule, tries_of
-
-_IN_ROW = 2
+from remediator.pipeline.guards.standing import last_stop
+from remediator.pipeline.guards.tries import of_rule
 
 
 def asks(case: Case) -> tuple[Question, ...]:
@@ -40,9 +37,9 @@ def lapsed(case: Case, known: Known) -> tuple[Stop, ...]:
 
 
 def _consequences(case: Case, known: Known) -> Iterator[Stop]:
-    demotion = _demotion(case, known)
-    if demotion is not None:
-        yield demotion
+    demoted = _demotion(case, known)
+    if demoted is not None:
+        yield demoted
     for target in case.targets:
         for stop in (attempts.quarantine_of(target, case, known), flapping.flapping_of(target, case, known)):
             if stop is not None:
@@ -62,24 +59,7 @@ def _demotion(case: Case, known: Known) -> Stop | None:
     scope = f"rule:{case.run.rule}"
     if case.mode is not Mode.AUTO:
         return None
-    promoted = lifted_at(known, StopKind.DEMOTION, scope, case.at)
-    ended = [one for one in tries_of(known.latest(of_rule(case))) if one.ending not in (None, Ending.DONE)]
-    ended = [one for one in ended if promoted is None or one.known_at > promoted]
+    ended = demotion.ended_since_promotion(case, known)
     own = next((one for one in ended if one.key == (case.run.id, case.round)), None)
-    why = None if own is None else _why(own, sorted(ended, key=lambda one: one.known_at))
+    why = None if own is None else demotion.why_demoted(own, ended, case.limits)
     return None if own is None or why is None else Stop(StopKind.DEMOTION, scope, why, BY, own.known_at)
-
-
-def _why(own: Try, ended: list[Try]) -> str | None:
-    match own.ending:
-        case Ending.FAILED:
-            return f"a step failed in run {own.run}"
-        case Ending.UNKNOWN:
-            return f"whether a step was done is not known in run {own.run}"
-        case Ending.NOT_HEALED:
-            told = [one for one in ended if one.ending is not Ending.INCONCLUSIVE]
-            row = told[: told.index(own) + 1][-_IN_ROW:]
-            if len(row) == _IN_ROW and all(one.ending is not None and one.ending.is_bad for one in row):
-                runs = " and ".join(dict.fromkeys(one.run for one in row))
-                return f"{_IN_ROW} changes in a row did not help (run {runs})"
-    return None

@@ -1,7 +1,8 @@
-"""Asks Alertmanager for guards, and says what follows where it gives no answer: a hold first, a person after a while.
+"""Asks Alertmanager, or Prometheus, for guards, and says what follows where it gives no answer: a hold first, a person
+after a while.
 
-An Alertmanager that hangs must hold up no run for long: one that gave no answer is left alone for a few seconds, and
-what is asked meanwhile gets that same answer at once. Nor must a storm of runs make it hang: few ask at the same time.
+One that hangs must hold up no run for long: where it gave no answer it is left alone for a few seconds, and what is
+asked meanwhile gets that same answer at once. Nor must a storm of runs make it hang: few ask at the same time.
 How long it has given none is known to this process only, so that a restart waits anew.
 """
 
@@ -9,9 +10,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Generic, TypeVar
 
-from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.errors import RemediatorError, Transient
 from remediator.kit.clock import Clock
 from remediator.kit.wording import say_time
@@ -20,11 +20,12 @@ from remediator.model.outcome import Reason
 from remediator.pipeline.guards.guard import Ask, Hold
 
 T = TypeVar("T")
+C = TypeVar("C")
 
 ASK_AGAIN = timedelta(seconds=10)
-"""How soon a plan is looked at again that was held because Alertmanager gave no answer."""
+"""How soon a plan is looked at again that was held because there was no answer."""
 TOO_LONG = timedelta(minutes=5)
-"""How long Alertmanager may give no answer until a person may decide without it."""
+"""How long there may be no answer until a person may decide without it."""
 
 _PATIENCE = timedelta(seconds=5)
 _LEFT_ALONE = timedelta(seconds=5)
@@ -56,7 +57,7 @@ class NoAnswer:
 
 @dataclass(slots=True)
 class _Silent:
-    """A time in which Alertmanager gave no answer."""
+    """A time in which there was no answer."""
 
     why: str
     since: datetime
@@ -64,12 +65,14 @@ class _Silent:
     tried: float
 
 
-class Asking:
-    """The questions of all guards to one Alertmanager."""
+class Asking(Generic[C]):
+    """The questions of all guards to one service."""
 
-    def __init__(self, client: AlertmanagerClient, clock: Clock) -> None:
+    def __init__(self, client: C, clock: Clock, *, name: str = "Alertmanager") -> None:
+        """`name`: of the service, for people."""
         self.client = client
         self._clock = clock
+        self._name = name
         self._silent: _Silent | None = None
         self._places = asyncio.Semaphore(_AT_ONCE)
 
@@ -86,7 +89,7 @@ class Asking:
             async with asyncio.timeout(_PATIENCE.total_seconds()):
                 answer = await question()
         except TimeoutError:
-            return self._no_answer(self._note(f"Alertmanager gave no answer in {say_duration(_PATIENCE)}"))
+            return self._no_answer(self._note(f"{self._name} gave no answer in {say_duration(_PATIENCE)}"))
         except Transient as error:
             return self._no_answer(self._note(str(error)))
         except RemediatorError as error:

@@ -11,6 +11,7 @@ from remediator.model.history import Known, Question
 from remediator.model.outcome import Reason
 from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.guards.guard import Allow, Case, Refuse, Review, together
+from remediator.pipeline.guards.settled import settled_since
 from remediator.pipeline.guards.standing import last_stop, lifted_at, standing_in
 from remediator.pipeline.guards.tries import Try, of_target, tries_of
 from remediator.pipeline.stops import how_to_lift
@@ -67,5 +68,7 @@ def _judge(target: str, case: Case, known: Known) -> Review:
     if stop is None:
         return Allow()
     until = f"until {say_time(stop.until)}" if stop.until else "until somebody has looked at it and cleared it"
-    detail = f"{target}: {stop.reason}; in quarantine since {say_time(stop.at)}, {until}: {how_to_lift(stop)}"
+    settled = settled_since(stop, known.latest(of_target(case, target)))
+    why = f"{stop.reason}; {settled}" if settled else stop.reason
+    detail = f"{target}: {why}; in quarantine since {say_time(stop.at)}, {until}: {how_to_lift(stop)}"
     return Refuse(Reason.QUARANTINED, detail)

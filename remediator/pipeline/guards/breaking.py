@@ -22,7 +22,8 @@ from remediator.model.outcome import Reason
 from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.guards.attempts import BY
 from remediator.pipeline.guards.guard import Allow, Case, Refuse, Review, together
-from remediator.pipeline.guards.standing import actions_of, last_stop, standing_in
+from remediator.pipeline.guards.settled import settled_since
+from remediator.pipeline.guards.standing import actions_of, end_of, last_stop, standing_in
 from remediator.pipeline.guards.tries import Try, of_action, of_rule, tries_of
 from remediator.pipeline.stops import how_to_lift
 
@@ -37,6 +38,8 @@ class Breaker:
     opened: datetime
     why: str
     trial: Try | None
+    settled: str = ""
+    """What became known since of the runs that are the reason."""
 
     @property
     def stop(self) -> Stop:
@@ -168,7 +171,10 @@ def _stand(subject: _Subject, case: Case, known: Known) -> Breaker | None:
     tries, own = tries_of(known.latest(subject.question)), (case.run.id, case.round)
     pending = [one for one in tries if _word_of(one, subject) is None and one.key != own]
     trials = [one for one in pending if one.at > course.opened and one.at + case.limits.trial_after > case.at]
-    return Breaker(subject.scope, course.opened, course.why, trials[-1] if trials else None)
+    stop = last_stop(known, StopKind.BREAKER, subject.scope)
+    is_put = stop is not None and not stop.is_over(case.at)
+    settled = settled_since(stop, known.latest(subject.question)) if stop is not None and is_put else ""
+    return Breaker(subject.scope, course.opened, course.why, trials[-1] if trials else None, settled)
 
 
 def _course_of(subject: _Subject, case: Case, known: Known) -> _Course:
@@ -184,7 +190,7 @@ def _course_of(subject: _Subject, case: Case, known: Known) -> _Course:
     if stop is not None:
         events.append((stop.at, 1, partial(course.open, stop)))
         if stop.until is not None and stop.is_over(case.at):
-            events.append((stop.until, 2, partial(course.close, stop.until)))
+            events.append((end_of(stop), 2, partial(course.close, end_of(stop))))
     for _, _, happen in sorted(events, key=lambda event: event[:2]):
         happen()
     return course
@@ -204,7 +210,8 @@ def _row_of(limits: Limits, tries: Sequence[Try], *, is_cut: bool) -> int:
 
 def _judge(breaker: Breaker, case: Case) -> Review:
     pause = case.limits.trial_after
-    what = f"{breaker.scope}: {breaker.why}; open since {say_time(breaker.opened)}"
+    why = f"{breaker.why}; {breaker.settled}" if breaker.settled else breaker.why
+    what = f"{breaker.scope}: {why}; open since {say_time(breaker.opened)}"
     how = f"to close it: {how_to_lift(breaker.stop)}"
     if case.at < breaker.opened + pause:
         return Refuse(Reason.BREAKER_OPEN, f"{what}; one change may try at {say_time(breaker.opened + pause)}; {how}")

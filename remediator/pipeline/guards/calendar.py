@@ -13,7 +13,7 @@ from remediator.model.history import Known, Question
 from remediator.model.outcome import Reason
 from remediator.model.pattern import parse_pattern
 from remediator.model.plan import Effect
-from remediator.model.stop import scopes_of
+from remediator.model.stop import Bar, scopes_of
 from remediator.pipeline.guards.guard import Allow, Ask, Case, Hold, Review
 from remediator.settings import CalendarSettings
 
@@ -67,6 +67,17 @@ class Calendar:
         if standing:
             return Ask(Reason.FROZEN, _say(standing, _first_without(bars, case.at), "nobody would be asked for this"))
         return Allow()
+
+    def standing(self, at: datetime) -> tuple[Bar, ...]:
+        """Each freeze and window that holds something now, or has a person asked."""
+        return tuple(one for bar in self._bars if bar.stands(at) for one in _shown(bar, at))
+
+
+def _shown(bar: _Bar, at: datetime) -> Iterator[Bar]:
+    free = _first_without([bar], at)
+    reason = _say([bar], free, "it would allow" if bar.holds else "nobody would be asked for this")
+    for scope in bar.scopes:
+        yield Bar("freeze" if bar.is_freeze else "window", scope, reason, until=free)
 
 
 def _freezes(settings: CalendarSettings) -> Iterator[_Bar]:

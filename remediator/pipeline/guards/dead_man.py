@@ -1,9 +1,10 @@
 """Nothing is changed behind everybody's back, or where nobody can see whether it helped: then a person has to approve.
 
-It goes by how long chat has not been told what waits for it, and asks Prometheus whether it answers where the plan's
-proof needs it. Whoever is asked may not hear of that, either: then nobody answers, the question expires, and the plan
-was told and not carried out. It is not refused at once, since people can see and approve it with the command line, and
-hear of it in time where chat comes back.
+It goes by how long chat has not been told what waits for it (but for what is minor: after a storm that is hours of what
+nobody waits for, at chat's own pace), and asks Prometheus whether it answers where the plan's proof needs it. Whoever
+is asked may not hear of that, either: then nobody answers, the question expires, and the plan was told and not carried
+out. It is not refused at once, since people can see and approve it with the command line, and hear of it in time where
+chat comes back.
 """
 
 import asyncio

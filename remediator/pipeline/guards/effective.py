@@ -76,6 +76,8 @@ _STRICTEST: dict[str, Callable[[Sequence[Any]], Any]] = {
     "min_healthy": lambda shares: max(shares, key=_size),
     "failures_in_row": min,
     "failures_of_ten": min,
+    "gated_after_failures": min,
+    "gated_after_not_healed": min,
     "trial_after": max,
     "storm": _fewest,
     "storm_quiet": max,

@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from remediator.model.change import Change
 from remediator.model.history import Known, Question
 from remediator.model.plan import Effect
-from remediator.pipeline.guards.guard import Ask, Case, Guard, Hold, Probe, Refuse, Review, together
+from remediator.model.undo import undo_action
+from remediator.pipeline.guards.guard import AlsoOfUndoing, Ask, Case, Guard, Hold, Probe, Refuse, Review, together
 from remediator.storage.store import Refusal, Reservation
 
 Look = Callable[[Sequence[Question]], Awaitable[Known]]
@@ -15,8 +16,12 @@ Look = Callable[[Sequence[Question]], Awaitable[Known]]
 class Guards:
     """All guards. They are asked in their order, and what the first refusal says is told."""
 
-    def __init__(self, guards: Sequence[Guard], look: Look, probes: Sequence[Probe] = ()) -> None:
+    def __init__(
+        self, guards: Sequence[Guard], look: Look, probes: Sequence[Probe] = (), *, alert_from: str = ""
+    ) -> None:
+        """`alert_from`: who is asked whether the alert still fires, for people."""
         self.guards = tuple(guards)
+        self.alert_from = alert_from
         self._look = look
         self.probes = tuple(probes)
 
@@ -31,7 +36,7 @@ class Guards:
 
     async def look(self, case: Case) -> Review:
         """What the world says against it now: asked right before each changing step."""
-        return together([await probe.look(case) for probe in self.probes])
+        return together([await probe.look(case) for probe in self.probes if _is_asked(probe, case)])
 
     def reserve(self, case: Case) -> Reservation:
         """What the plan takes, and how the store finds out, in its own transaction, whether it may begin."""
@@ -42,10 +47,15 @@ class Guards:
         return Reservation(case.plan.locks, changes_of(case), self._questions(case), judge)
 
     def _questions(self, case: Case) -> tuple[Question, ...]:
-        return tuple(dict.fromkeys(question for guard in self.guards for question in guard.asks(case)))
+        asked = (guard for guard in self.guards if _is_asked(guard, case))
+        return tuple(dict.fromkeys(question for guard in asked for question in guard.asks(case)))
 
     def _judge(self, case: Case, known: Known) -> Review:
-        return together([guard.judge(case, known) for guard in self.guards])
+        return together([guard.judge(case, known) for guard in self.guards if _is_asked(guard, case)])
+
+
+def _is_asked(one: Guard | Probe, case: Case) -> bool:
+    return not case.undoes or isinstance(one, AlsoOfUndoing)
 
 
 def _refusal(review: Review, case: Case) -> Refusal | None:
@@ -54,7 +64,7 @@ def _refusal(review: Review, case: Case) -> Refusal | None:
             return Refusal(reason, detail, until)
         case Refuse(reason=reason, detail=detail):
             return Refusal(reason, detail, case.at)  # at once: the review says the same, and ends the run
-        case Ask(reason=reason, detail=detail) if not case.approved:
+        case Ask(reason=reason, detail=detail) if not case.has_approved(review):
             return Refusal(reason, detail, case.at)
     return None
 
@@ -77,4 +87,5 @@ def changes_of(case: Case) -> tuple[Change, ...]:
 def _change(case: Case, target: str, action: str, *, counts: bool) -> Change:
     run = case.run
     round_ = case.round
+    action = undo_action(action) if case.undoes else action
     return Change(run.id, round_, run.rule, target, action, run.created_at, case.at, counts=counts)

@@ -35,11 +35,19 @@ class Case:
     """Whether a person has approved this very plan."""
     begun: bool = False
     """Whether a step of this plan was started before: what counts whole plans was asked then."""
+    undoes: bool = False
+    """Whether the plan's step is to be put back: then only who is `AlsoOfUndoing` is asked."""
+    told: frozenset[Reason] = frozenset()
+    """What people were told of why guards want one of them to decide on it."""
 
     @property
     def targets(self) -> tuple[str, ...]:
         """The stable names of what it would change, sorted."""
         return tuple(sorted({target.name for target in self.plan.targets}))
+
+    def has_approved(self, ask: "Ask") -> bool:
+        """Whether a person has approved the plan, and was told of all that a guard asks for, unless it has begun."""
+        return self.approved and (self.begun or self.told.issuperset(ask.reasons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,13 @@ class Ask:
 
     reason: Reason
     detail: str = ""
+    also: tuple[Reason, ...] = ()
+    """The other reasons that `detail` tells of."""
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """All of them."""
+        return (self.reason, *self.also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +110,30 @@ class Probe(Protocol):
         ...
 
 
+class AlsoOfUndoing:
+    """A guard, or a probe, that a change must pass as well when it is put back.
+
+    All others are passed over then: they keep new changes from being made, and what was to be for a while must not stay
+    because a budget is used up or the alert is silenced.
+    """
+
+
 def together(said: Sequence[Review]) -> Review:
-    """What several guards say as one: a refusal outweighs a hold, the longest hold counts, then a wish to ask."""
-    for kind in (Refuse, Hold, Ask):
-        found = [review for review in said if isinstance(review, kind)]
-        if found and kind is Hold:
-            return max((review for review in found if isinstance(review, Hold)), key=lambda hold: hold.until)
-        if found:
-            return found[0]
-    return Allow()
+    """What several guards say as one: a refusal outweighs a hold, the longest hold counts, then all wishes to ask."""
+    if (refusal := next((review for review in said if isinstance(review, Refuse)), None)) is not None:
+        return refusal
+    if holds := [review for review in said if isinstance(review, Hold)]:
+        return max(holds, key=lambda hold: hold.until)
+    asks = list(dict.fromkeys(review for review in said if isinstance(review, Ask)))
+    return _one_question(asks) if asks else Allow()
+
+
+def _one_question(asks: Sequence[Ask]) -> Ask:
+    """All that a person has to know who decides."""
+    first, *rest = asks
+    if not rest:
+        return first
+    reasons = dict.fromkeys(reason for ask in asks for reason in ask.reasons)
+    others = (f"{ask.reason}: {ask.detail}" if ask.detail else str(ask.reason) for ask in rest)
+    detail = "; ".join(text for text in (first.detail, *others) if text)
+    return Ask(first.reason, detail, tuple(reason for reason in reasons if reason is not first.reason))

@@ -103,8 +103,9 @@ class HealthFloor:
 
 
 def _left_to_do(case: Case) -> list[PlannedStep]:
-    """The changing steps that have not ended, in order."""
-    ended = {fact.step for fact in case.run.facts if isinstance(fact, Finished) and fact.round == case.round}
+    """The changing steps that have not ended, in order. One that could not begin is begun once more."""
+    here = (fact for fact in case.run.facts if isinstance(fact, Finished) and fact.round == case.round)
+    ended = {fact.step for fact in here if fact.begun}
     return [step for step in case.plan.steps if step.effect is not Effect.READ and step.id not in ended]
 
 

@@ -9,14 +9,14 @@ from remediator.kit.wording import say_time
 from remediator.model.history import Known, Question
 from remediator.model.outcome import Reason
 from remediator.model.stop import Stop, StopKind
-from remediator.pipeline.guards.guard import Case, Hold, Review, together
+from remediator.pipeline.guards.guard import AlsoOfUndoing, Case, Hold, Review, together
 from remediator.pipeline.guards.standing import standing_in, stops_of
 from remediator.pipeline.stops import how_to_lift
 
 _LOOK_AGAIN = timedelta(minutes=10)
 
 
-class Pauses:
+class Pauses(AlsoOfUndoing):
     """A pause of everything, or of the plan's pack, rule, actions or targets, holds it."""
 
     def asks(self, case: Case) -> tuple[Question, ...]:

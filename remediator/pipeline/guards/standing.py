@@ -33,6 +33,11 @@ def last_stop(known: Known, kind: StopKind, scope: str) -> Stop | None:
 
 
 def lifted_at(known: Known, kind: StopKind, scope: str, at: datetime) -> datetime | None:
-    """When the last one of a kind for a scope was over; None where there was none, or where it stands."""
+    """Up to when things belong to the last one of a kind for a scope; None where there was none, or where it stands."""
     stop = last_stop(known, kind, scope)
-    return stop.until if stop is not None and stop.is_over(at) else None
+    return end_of(stop) if stop is not None and stop.is_over(at) else None
+
+
+def end_of(stop: Stop) -> datetime:
+    """Up to when things belong to one that is over: also those that a clock that was ahead has dated later."""
+    return max(stop.at, stop.until or stop.at)

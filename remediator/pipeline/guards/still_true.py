@@ -1,7 +1,8 @@
 """Whether the alert still fires, asked again right before each changing step: much heals by itself meanwhile.
 
-Alertmanager knows, where the settings name one; else what its webhook has said last counts. Of a group, one alert that
-fires is enough. An alert that people have silenced is left alone until the silence is over: somebody works on it.
+Alertmanager knows, where the settings name one; else Prometheus, where they name that; else what the webhook has said
+last counts. Of a group, one alert that fires is enough. An alert that people have silenced is left alone until the
+silence is over, as somebody works on it: only Alertmanager knows of that, so it is asked where both are there.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,14 +10,16 @@ from datetime import timedelta
 from functools import partial
 from typing import Protocol
 
-from remediator.clients.alertmanager import CREATED_BY, AlertState, Silence
+from remediator.clients.alertmanager import CREATED_BY, AlertmanagerClient, AlertState, Silence
 from remediator.kit.wording import counted, say_time
 from remediator.model.ids import RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Reason
 from remediator.model.stage import resolved
+from remediator.pipeline.guards.alert_rules import AlertRules
+from remediator.pipeline.guards.alert_source import ALERTMANAGER, PROMETHEUS, source_of
 from remediator.pipeline.guards.asking import ASK_AGAIN, Asking, NoAnswer
-from remediator.pipeline.guards.guard import Allow, Case, Hold, Refuse, Review
+from remediator.pipeline.guards.guard import Allow, Ask, Case, Hold, Refuse, Review
 
 _MOST_ALERTS = 20
 """How many alerts of a group are asked for, one after another, until one is found that fires."""
@@ -37,14 +40,18 @@ class AlertsOfRun(Protocol):
 class StillTrue:
     """Only what still fires, and is not silenced or inhibited, is remedied."""
 
-    def __init__(self, alerts: AlertsOfRun, asking: Asking | None) -> None:
+    def __init__(
+        self, alerts: AlertsOfRun, asking: Asking[AlertmanagerClient] | None, rules: AlertRules | None = None
+    ) -> None:
+        """`rules` of Prometheus are asked only where there is no Alertmanager to ask."""
         self._alerts = alerts
         self._asking = asking
+        self._rules = rules
 
     @property
     def source(self) -> str:
         """Who is asked whether an alert still fires, for people."""
-        return "what the webhook has said last" if self._asking is None else "Alertmanager"
+        return source_of(has_alertmanager=self._asking is not None, has_prometheus=self._rules is not None)
 
     async def look(self, case: Case) -> Review:
         said = await self._look(case)
@@ -59,10 +66,11 @@ class StillTrue:
                 "nothing was heard of it for too long" if word.missed else "the webhook has said that it has resolved"
             )
             return Refuse(Reason.NOT_FIRING, f"{what} ({say_time(word.at)})")
-        if self._asking is None:
-            return Allow()
-        open_now = await self._open_now(case)
-        return await _ask(self._asking, open_now, case)
+        if self._asking is not None:
+            return await _ask(self._asking, await self._open_now(case), case)
+        if self._rules is not None:
+            return await _ask_prometheus(self._rules, await self._open_now(case), case)
+        return Allow()
 
     async def _open_now(self, case: Case) -> Sequence[Labels]:
         """The labels of the run's alerts that are open here; one more than are asked for."""
@@ -72,7 +80,7 @@ class StillTrue:
         return [occurrence.labels for occurrence in found]
 
 
-async def _ask(asking: Asking, open_now: Sequence[Labels], case: Case) -> Review:
+async def _ask(asking: Asking[AlertmanagerClient], open_now: Sequence[Labels], case: Case) -> Review:
     """Alertmanager's word: one alert that fires, and that nothing mutes, is enough."""
     muted: Hold | None = None
     for labels in open_now[:_MOST_ALERTS]:
@@ -87,22 +95,35 @@ async def _ask(asking: Asking, open_now: Sequence[Labels], case: Case) -> Review
         muted = muted or mute
     if muted is not None:
         return muted
-    if len(open_now) > _MOST_ALERTS:
-        what = (
-            f"none of the {_MOST_ALERTS} alerts of the group that Alertmanager was asked for fires, and there are more"
-        )
+    return _gone(ALERTMANAGER, len(open_now), case)
+
+
+async def _ask_prometheus(rules: AlertRules, open_now: Sequence[Labels], case: Case) -> Review:
+    """Prometheus' word: one alert that fires is enough; one of which it cannot be told keeps the rest from refusing."""
+    unsure: list[Review] = []
+    for labels in open_now[:_MOST_ALERTS]:
+        said = await rules.review(labels, case.at)
+        if isinstance(said, Allow):
+            return said
+        unsure += [] if isinstance(said, Refuse) else [said]
+    unsure.sort(key=lambda said: isinstance(said, Ask))  # a hold comes first: it ends by itself
+    return unsure[0] if unsure else _gone(PROMETHEUS, len(open_now), case)
+
+
+def _gone(who: str, count: int, case: Case) -> Hold | Refuse:
+    """None of so many alerts fires that were asked for."""
+    if count > _MOST_ALERTS:
+        what = f"none of the {_MOST_ALERTS} alerts of the group that {who} was asked for fires, and there are more"
         return Hold(Reason.ALERT_UNCERTAIN, case.at + ASK_AGAIN, what)
-    return Refuse(Reason.NOT_FIRING, _say_gone(len(open_now)))
-
-
-def _say_gone(count: int) -> str:
     if not count:
-        return "none of the group's alerts is open any more"
+        return Refuse(Reason.NOT_FIRING, "none of the group's alerts is open any more")
     which = "it" if count == 1 else f"any of the group's {counted(count, 'alert')}"
-    return f"Alertmanager does not have {which} firing now (it does not know what others have sent here)"
+    return Refuse(
+        Reason.NOT_FIRING, f"{who} does not have {which} firing now (it does not know what others have sent here)"
+    )
 
 
-async def _mute(asking: Asking, state: AlertState, case: Case) -> Review:
+async def _mute(asking: Asking[AlertmanagerClient], state: AlertState, case: Case) -> Review:
     """What stands against it in Alertmanager, which is a Hold, or nothing. What we have silenced ourselves does not."""
     if state.inhibited_by:
         by = counted(len(state.inhibited_by), "other alert")

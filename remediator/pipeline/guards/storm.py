@@ -3,7 +3,8 @@
 What is counted are the runs that began, whether anything was to be changed by them or not: there is one for each alert,
 or for each group that the rule makes. `Lessons` puts the stop that shows a storm to people and to every process, and
 prolongs it while more alerts come. Its end is the end of the storm; what came before that does not count any more,
-whether it has ended by itself or a person has lifted it.
+whether it has ended by itself or a person has lifted it. The end of a storm of everything is also that of each rule's.
+One alert that comes and goes begins a run each time, and each of those counts.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from remediator.model.outcome import Reason
 from remediator.model.stop import EVERYTHING, Stop, StopKind
 from remediator.pipeline.guards.attempts import BY
 from remediator.pipeline.guards.guard import Case, Hold, Review, together
-from remediator.pipeline.guards.standing import last_stop, standing_in
+from remediator.pipeline.guards.standing import last_stop, lifted_at, standing_in
 from remediator.pipeline.stops import how_to_lift
 
 _OF_ONE_RULE = 5
@@ -43,9 +44,13 @@ def questions(case: Case) -> tuple[Question, ...]:
 
 
 def storms_of(case: Case, known: Known) -> tuple[Stop, ...]:
-    """The storms that this case is in now, each with the end that it has if no more alerts come."""
-    found = (_storm(flood, case, known) for flood in _floods(case))
-    return tuple(stop for stop in found if stop is not None and not stop.is_over(case.at))
+    """The storms that this case is in now, each with the end that it has if no more alerts come.
+
+    Where everything is in one, that of its rule is a part of it: there is one message, and one end.
+    """
+    found = [_storm(flood, case, known) for flood in _floods(case)]
+    there = [stop for stop in found if stop is not None and not stop.is_over(case.at)]
+    return tuple([stop for stop in there if stop.scope == EVERYTHING] or there)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +82,8 @@ def _storm(flood: _Flood, case: Case, known: Known) -> Stop | None:
         if stop.until is None or not begun:
             return stop
         return replace(stop, until=max(stop.until, begun[0] + case.limits.storm_quiet))
-    since = case.at - flood.limit.window
-    if stop is not None and stop.until is not None:
-        since = max(since, stop.until)
+    ends = (lifted_at(known, StopKind.STORM, scope, case.at) for scope in (flood.scope, EVERYTHING))
+    since = max([case.at - flood.limit.window, *(end for end in ends if end is not None)])
     begun = [at for at in begun if at > since]
     if len(begun) < max(flood.limit.count, 1):
         return None

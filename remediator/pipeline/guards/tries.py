@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from remediator.model.change import Change, Ending
 from remediator.model.history import MOST_CHANGES, Latest, Which
 from remediator.model.ids import RunId
+from remediator.model.undo import is_undo_action
 from remediator.pipeline.guards.guard import Case
 
 LOOKS_BACK = timedelta(days=30)
@@ -43,13 +44,16 @@ _WORST_FIRST = (
     Ending.DONE,
     Ending.INCONCLUSIVE,
     Ending.HEALED,
+    Ending.NOT_BEGUN,
 )
 
 
 def tries_of(changes: Iterable[Change]) -> tuple[Try, ...]:
-    """The plans that these entries are of, in the order in which they were begun."""
+    """The plans that these entries are of, in the order in which they were begun. To put something back is none."""
     by_plan: dict[tuple[RunId, int], list[Change]] = {}
     for change in changes:
+        if is_undo_action(change.action):
+            continue
         by_plan.setdefault((change.run, change.round), []).append(change)
     return tuple(sorted(map(_try, by_plan.values()), key=lambda one: (one.at, one.key)))
 

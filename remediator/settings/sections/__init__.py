@@ -4,6 +4,7 @@ from remediator.settings.sections.calendar import CalendarSettings
 from remediator.settings.sections.commands import CommandParameter, CommandSettings, PutBackSettings
 from remediator.settings.sections.databases import PostgresSettings, RedisParameter, RedisSettings
 from remediator.settings.sections.docker import DockerSettings
+from remediator.settings.sections.escalation import EscalationSettings
 from remediator.settings.sections.files import FileSettings
 from remediator.settings.sections.intake import HeartbeatSettings, OccurrenceSettings, PressureSettings, WebhookSettings
 from remediator.settings.sections.limits import LimitsSettings, PartialLimits
@@ -22,6 +23,7 @@ __all__ = [
     "CommandParameter",
     "CommandSettings",
     "DockerSettings",
+    "EscalationSettings",
     "FileSettings",
     "HeartbeatSettings",
     "HttpSettings",

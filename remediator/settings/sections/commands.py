@@ -15,9 +15,9 @@ from remediator.settings.sections.section import Section
 class CommandParameter(Section):
     """One parameter of a command."""
 
-    pattern: str = r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}"
+    pattern: str = r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]{0,61}[A-Za-z0-9_-]"
     """What a value must match as a whole. The default lets names pass, and nothing that a program could take for an
-    option or a path."""
+    option or a path; nor may they end in a dot, which often says the same name once more."""
 
 
 class PutBackSettings(Section):

@@ -9,10 +9,9 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_settings import NoDecode
 
-from remediator.model.budget import Budget, Budgets, Part, Share, Window
+from remediator.model.budget import Budgets, Part, Share, Window
 from remediator.model.duration import Duration
-from remediator.model.history import MOST_RUNS
-from remediator.model.limits import Limits
+from remediator.model.limits import Limits, boundable, countable
 from remediator.settings.sections.section import Section
 
 _SHIPPED = Limits()
@@ -24,9 +23,9 @@ def _some(value: Share | None) -> Share | None:
     return value
 
 
-def _boundable(value: Budget | None) -> Budget | None:
-    if value is not None and value.count > MOST_RUNS:
-        raise ValueError(f"{value}: no more than {MOST_RUNS} are counted; to have no storms set `storm_quiet: 0s`")
+def _soon(value: timedelta) -> timedelta:
+    if value > timedelta(days=1):
+        raise ValueError("an alert that comes back after more than `1d` is not taken for the same problem")
     return value
 
 
@@ -36,12 +35,14 @@ def _of_variable(value: Any) -> Any:
 
 
 # A variable holds these as they are written in the file, and not as JSON.
-Often = Annotated[Budgets, NoDecode]
-Repeated = Annotated[Window, NoDecode]
+Often = Annotated[Budgets, AfterValidator(countable), NoDecode]
+Repeated = Annotated[Window, AfterValidator(countable), NoDecode]
 Much = Annotated[Part, BeforeValidator(_of_variable), NoDecode]
 Many = Annotated[Part, BeforeValidator(_of_variable), AfterValidator(_some), NoDecode]
-Flood = Annotated[Window, AfterValidator(_boundable), NoDecode]
-Span = Annotated[Duration, Field(ge=timedelta(0))]
+Flood = Annotated[Window, AfterValidator(boundable), AfterValidator(countable), NoDecode]
+Span = Annotated[Duration, Field(ge=timedelta(0)), AfterValidator(countable)]
+Soon = Annotated[Duration, Field(ge=timedelta(0)), AfterValidator(_soon)]
+Positive = Annotated[Duration, Field(gt=timedelta(0)), AfterValidator(countable)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -58,7 +59,7 @@ class PartialLimits(Section):
     """So many changes that did not help put the target into quarantine."""
     flapping: Repeated | None = None
     """So many returns of what had just been healed end the work on a target for that time."""
-    flapping_within: Span | None = None
+    flapping_within: Soon | None = None
     """An alert that comes so soon after its target was healed counts as the same problem again."""
     max_targets: Many | None = None
     """How many targets one plan may touch: a number, or a share of their pools."""
@@ -66,9 +67,13 @@ class PartialLimits(Section):
     """How many members of a pool have to stay healthy during a step."""
     failures_in_row: Count | None = None
     """So many bad endings one after another open the breaker of a rule, or of an action."""
-    failures_of_ten: Annotated[int, Field(ge=1, le=10)] | None = None
-    """So many bad endings among the last ten do so as well."""
-    trial_after: Annotated[Duration, Field(gt=timedelta(0))] | None = None
+    failures_of_ten: Annotated[int, Field(ge=1, le=11)] | None = None
+    """So many bad endings among the last ten do so as well; with 11 only those in a row count."""
+    gated_after_failures: Count | None = None
+    """So many changes in a row that failed, or of which that is not known, take from a rule to act by itself."""
+    gated_after_not_healed: Count | None = None
+    """So many changes in a row that did not help do so as well."""
+    trial_after: Positive | None = None
     """How long an open breaker waits until it lets one change try."""
     storm: Flood | None = None
     """So many alerts of one rule within the time are a storm: new changes by it wait."""
@@ -81,6 +86,10 @@ class LimitsSettings(Section):
 
     A remedy's own limits count first, then its rule's, then those at the top of its rule file, then those that are
     given here by pack, by action, and for everything.
+
+    No time is longer than `30d`: what was done is not on record for longer. Of `attempts`, `flapping` and
+    `gated_after_…` a count above 50 means *never*, as no more changes are looked at; `remediator check` and
+    `remediator doctor` say so.
     """
 
     overall: Often = _SHIPPED.overall
@@ -97,8 +106,8 @@ class LimitsSettings(Section):
     has looked at it and clears it."""
     flapping: Repeated = _SHIPPED.flapping
     """So many returns of what had just been healed end the work on a target for that time: it is people's then."""
-    flapping_within: Span = _SHIPPED.flapping_within
-    """An alert that comes so soon after its target was healed counts as the same problem again."""
+    flapping_within: Soon = _SHIPPED.flapping_within
+    """An alert that comes so soon after its target was healed counts as the same problem again; a day at the most."""
     max_targets: Many = _SHIPPED.max_targets
     """How many targets one plan may touch: a number, or a share of their pools (`25%`; one is always allowed). One,
     because a rule that matches more than its author thought is the usual way in which automation becomes the outage."""
@@ -106,9 +115,14 @@ class LimitsSettings(Section):
     """How many members of a pool have to stay healthy during a step: a number, or a share of them."""
     failures_in_row: Count = _SHIPPED.failures_in_row
     """So many bad endings one after another open the breaker of a rule, or of an action."""
-    failures_of_ten: Annotated[int, Field(ge=1, le=10)] = _SHIPPED.failures_of_ten
-    """So many bad endings among the last ten do so as well."""
-    trial_after: Annotated[Duration, Field(gt=timedelta(0))] = _SHIPPED.trial_after
+    failures_of_ten: Annotated[int, Field(ge=1, le=11)] = _SHIPPED.failures_of_ten
+    """So many bad endings among the last ten do so as well; with 11 only those in a row count."""
+    gated_after_failures: Count = _SHIPPED.gated_after_failures
+    """So many changes in a row that failed, or of which that is not known, take from a rule to act by itself, until a
+    person promotes it: a rule that breaks things is to be looked at before it acts again."""
+    gated_after_not_healed: Count = _SHIPPED.gated_after_not_healed
+    """So many changes in a row that did not help do so as well."""
+    trial_after: Positive = _SHIPPED.trial_after
     """How long an open breaker waits until it lets one change try; it closes when that one goes well."""
     storm: Flood = _SHIPPED.storm
     """So many alerts of one rule within that time are a storm: what the rule has begun is ended, and its new changes
@@ -119,7 +133,7 @@ class LimitsSettings(Section):
     storm_quiet: Span = _SHIPPED.storm_quiet
     """When no more alerts have come for so long, a storm is over; people can end it before. With `0s` there are no
     storms."""
-    tell_within: Annotated[Duration, Field(gt=timedelta(0))] = _SHIPPED.tell_within
+    tell_within: Positive = _SHIPPED.tell_within
     """While the oldest message that chat was not told yet has waited for longer, nothing is begun without a person's
     approval: nobody would hear of it."""
     packs: dict[str, PartialLimits] = {}

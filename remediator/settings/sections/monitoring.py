@@ -11,16 +11,25 @@ from remediator.settings.sections.section import Section
 
 
 class PrometheusSettings(Section):
-    """The Prometheus that `prometheus.query` asks."""
+    """The Prometheus that `prometheus.query` asks, and that is asked whether an alert still fires where no Alertmanager
+    is."""
 
     url: Annotated[str | None, AfterValidator(web_address)] = None
     """Its address, such as `http://127.0.0.1:9090`."""
     timeout: Duration = timedelta(seconds=10)
     """How long one query may take."""
+    raises_alerts: bool = True
+    """Whether its rules raise the alerts that come here. With `false` it is not asked whether they still fire."""
+
+    @property
+    def is_asked_for_alerts(self) -> bool:
+        """Whether it is asked if an alert still fires, where no Alertmanager is."""
+        return self.url is not None and self.raises_alerts
 
 
 class AlertmanagerSettings(Section):
-    """The Alertmanager that is asked whether an alert still fires, and where `alertmanager.silence` silences."""
+    """The Alertmanager that is asked whether an alert still fires, and where `alertmanager.silence`, and rules with
+    `silence`, silence alerts."""
 
     url: Annotated[str | None, AfterValidator(web_address)] = None
     """Its address, such as `http://127.0.0.1:9093`. Without it a doubtful alert counts as firing once it is sent again,

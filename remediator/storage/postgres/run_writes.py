@@ -23,7 +23,7 @@ from remediator.storage import codec
 from remediator.storage.holding import busy
 from remediator.storage.postgres import journal
 from remediator.storage.postgres.keys import bounded, plain
-from remediator.storage.postgres.outbox import NEWER_VERSION
+from remediator.storage.postgres.outbox import NEWER_VERSION, notify
 from remediator.storage.store import Claim, Entry, Refusal, Reservation
 
 if TYPE_CHECKING:
@@ -52,9 +52,10 @@ _ADD = f"""
             WITH ORDINALITY AS f (run, step, attempt, kind, body, place) JOIN mine ON mine.id = f.run ORDER BY f.place
         ON CONFLICT (run, step, attempt, kind) DO UPDATE SET body = NULL WHERE fact.body <> excluded.body
     ), posts AS (
-        INSERT INTO post (run, key, channel, message, queued_at)
-        SELECT p.run, p.key, mine.channel, p.message, $8::bigint FROM unnest($14::text[], $15::text[], $16::text[])
-            WITH ORDINALITY AS p (run, key, message, place) JOIN mine ON mine.id = p.run ORDER BY p.place
+        INSERT INTO post (run, key, channel, message, queued_at, is_minor)
+        SELECT p.run, p.key, mine.channel, p.message, $8::bigint, p.is_minor
+        FROM unnest($14::text[], $15::text[], $16::text[], $17::boolean[])
+            WITH ORDINALITY AS p (run, key, message, is_minor, place) JOIN mine ON mine.id = p.run ORDER BY p.place
         ON CONFLICT (run, key) {NEWER_VERSION}
     )
     SELECT id, unread FROM mine
@@ -70,9 +71,10 @@ _PARK = f"""
 _END = f"""
     WITH {_MINE}, ended AS (
         UPDATE run SET ended_at = coalesce(run.ended_at, mine.at), outcome = mine.outcome, open_group = NULL,
-            wake_at = CASE WHEN mine.unread THEN $8::bigint END,
+            wake_at = CASE WHEN mine.unread THEN $8::bigint ELSE rest.wake_at END,
             owner = CASE WHEN mine.unread THEN run.owner ELSE '' END
-        FROM mine WHERE run.id = mine.id
+        FROM mine JOIN unnest($18::text[], $19::bigint[]) AS rest (run, wake_at) ON rest.run = mine.id
+        WHERE run.id = mine.id
     ), freed AS (
         DELETE FROM lock USING mine WHERE lock.run = mine.id AND mine.keep_until IS NULL
     ), kept AS (
@@ -149,7 +151,9 @@ class _OwnersWrite(RunWrite[T]):
 
 @dataclass(frozen=True, slots=True)
 class Learn(_OwnersWrite[None]):
-    """Add to a run."""
+    """Add to a run, and give its locks back where that is asked for."""
+
+    free_locks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +169,7 @@ class End(_OwnersWrite[bool]):
 
     ended: Ended
     keep_locks_until: datetime | None
+    wake_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +210,7 @@ async def make_all(db: "Db", writes: Sequence[RunWrite[Any]]) -> list[Any]:
     """What each write has led to, or the error that refused it alone. What is raised has spoilt all of them."""
     results: list[Any] = [None] * len(writes)
     for together in rounds(writes):
-        # What ends comes before what starts: its targets are free.
+        # What ends, or gives its locks back, comes before what starts: its targets are free.
         for kind, make in _MAKERS.items():
             places = [place for place in together if type(writes[place]) is kind]
             made = await make(db, [writes[place] for place in places]) if places else ()
@@ -231,6 +236,9 @@ def rounds(writes: Sequence[RunWrite[Any]]) -> list[list[int]]:
 async def learn(db: "Db", writes: Sequence[Learn]) -> list[Fenced | None]:
     """Add to runs; None for each that was added to."""
     unread = await _add(db, _LEARN, writes, [None] * len(writes))
+    freed = [write.claim.run for write in writes if write.free_locks and write.claim.run in unread]
+    if freed:
+        await db.execute("DELETE FROM lock WHERE run = ANY ($1::text[])", freed)
     return [None if write.claim.run in unread else _lost(write) for write in writes]
 
 
@@ -241,7 +249,8 @@ async def _park(db: "Db", writes: Sequence[Park]) -> list[Fenced | bool]:
 async def _end(db: "Db", writes: Sequence[End]) -> list[Fenced | bool]:
     outcomes = [write.ended.outcome for write in writes]
     kept = [_us(write.keep_locks_until) for write in writes]
-    return _rest(writes, await _add(db, _END, writes, [_us(write.ended.at) for write in writes], outcomes, kept))
+    rests = [write.claim.run for write in writes], [_us(write.wake_at) for write in writes]
+    return _rest(writes, await _add(db, _END, writes, [_us(write.ended.at) for write in writes], outcomes, kept, rests))
 
 
 async def _start(db: "Db", writes: Sequence[Start]) -> list[Fenced | Refusal | None]:
@@ -338,24 +347,28 @@ async def _add(
     at: Sequence[int | None],
     outcomes: Sequence[str | None] = (),
     kept: Sequence[int | None] = (),
+    more: Sequence[Sequence[Any]] = (),
 ) -> dict[RunId, bool]:
-    """The runs whose claims hold, and whether they have unread signals."""
+    """The runs whose claims hold, and whether they have unread signals. `more`: columns of this statement alone."""
     facts = [
         (write.claim.run, *fact.key, fact.kind, codec.write_fact(fact))
         for write in writes
         for fact in write.entry.facts
     ]
     posts = [
-        (write.claim.run, key, codec.write_message(message))
+        (write.claim.run, post.key, codec.write_message(post.message), post.is_minor)
         for write in writes
-        for key, message in {post.key: post.message for post in write.entry.posts}.items()
+        for post in {post.key: post for post in write.entry.posts}.values()
     ]
     empty = [None] * len(writes)
     claims = (*_claims(writes), at, outcomes or empty, kept or empty)
-    columns = (*_columns(facts, 5), *_columns(posts, 3))
-    unread = _unread(await db.fetch(statement, *claims, _latest(writes), *columns))
+    columns = (*_columns(facts, 5), *_columns(posts, 4))
+    unread = _unread(await db.fetch(statement, *claims, _latest(writes), *columns, *more))
     endings = [(run, one) for write in writes if (run := write.claim.run) in unread for one in write.entry.endings]
     await journal.note_endings(db, endings)
+    for write in writes:
+        for told in write.entry.notices if write.claim.run in unread else ():
+            await notify(db, channel=told.channel, key=told.key, message=told.message, at=write.now)
     return unread
 
 

@@ -189,8 +189,8 @@ class PostgresStore:
     async def read_signals(self, run: RunId) -> tuple[Signal, ...]:
         return reading.signals_of(await self._signals.get(run) or ())
 
-    async def learn(self, claim: Claim, entry: Entry) -> None:
-        await self._make(Learn(self._clock.now(), claim, entry))
+    async def learn(self, claim: Claim, entry: Entry, *, free_locks: bool = False) -> None:
+        await self._make(Learn(self._clock.now(), claim, entry, free_locks))
 
     async def park(self, claim: Claim, entry: Entry, wake_at: datetime | None) -> bool:
         return await self._make(Park(self._clock.now(), claim, entry, wake_at))
@@ -198,8 +198,16 @@ class PostgresStore:
     async def start(self, claim: Claim, entry: Entry, started: Started, reservation: Reservation) -> Refusal | None:
         return await self._make(Start(self._clock.now(), claim, entry, started, reservation))
 
-    async def end(self, claim: Claim, entry: Entry, ended: Ended, *, keep_locks_until: datetime | None) -> bool:
-        return await self._make(End(self._clock.now(), claim, entry, ended, keep_locks_until))
+    async def end(
+        self,
+        claim: Claim,
+        entry: Entry,
+        ended: Ended,
+        *,
+        keep_locks_until: datetime | None,
+        wake_at: datetime | None = None,
+    ) -> bool:
+        return await self._make(End(self._clock.now(), claim, entry, ended, keep_locks_until, wake_at))
 
     async def settle_late(
         self, run: RunId, fact: LateFinished, posts: Sequence[Post], endings: Sequence[ChangeEnded] = ()
@@ -223,14 +231,15 @@ class PostgresStore:
     async def known(self, questions: Sequence[Question]) -> Known:
         return await self._read(partial(journal.known, questions=questions))
 
-    async def put_stop(self, stop: Stop) -> None:
-        await self._write(partial(journal.put_stop, stop=stop))
+    async def put_stop(self, stop: Stop) -> bool:
+        return await self._open_writer().run(partial(journal.put_stop, stop=stop), stops_starts=True)
 
     async def prolong_stop(self, stop: Stop) -> Stop | None:
-        return await self._write(partial(journal.prolong_stop, stop=stop, now=self._clock.now()))
+        prolong = partial(journal.prolong_stop, stop=stop, now=self._clock.now())
+        return await self._open_writer().run(prolong, stops_starts=True)
 
-    async def lift_stop(self, kind: StopKind, scope: str, at: datetime) -> bool:
-        return await self._write(partial(journal.lift_stop, kind=kind, scope=scope, at=at))
+    async def lift_stop(self, kind: StopKind, scope: str, at: datetime, *, after_all: bool = False) -> bool:
+        return await self._write(partial(journal.lift_stop, kind=kind, scope=scope, at=at, after_all=after_all))
 
     async def list_stops(self, at: datetime) -> tuple[Stop, ...]:
         return await self._read(partial(journal.list_stops, at=at))

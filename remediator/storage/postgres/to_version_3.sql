@@ -1,4 +1,5 @@
--- Version 3: the journal of changes, what stands in the way of more of them, and which alerts of a name are open.
+-- Version 3: the journal of changes, what stands in the way of more of them, which alerts of a name are open, and which
+-- messages may wait behind all others.
 --
 -- `version.oldest` stays at this version: a program of an earlier one would start changes that are not in the journal,
 -- so that no budget counts them, and would ask no stop.
@@ -12,6 +13,10 @@ UPDATE occurrence SET alertname = found.name FROM (
     FROM occurrence WHERE closed_at IS NULL
 ) AS found WHERE occurrence.id = found.id AND octet_length(found.name) <= 500;
 CREATE INDEX occurrence_named ON occurrence (alertname) WHERE closed_at IS NULL;
+
+ALTER TABLE post ADD COLUMN is_minor boolean NOT NULL DEFAULT false;
+DROP INDEX post_waiting;
+CREATE INDEX post_waiting ON post (is_minor, seq) WHERE sent_version < version;
 
 CREATE INDEX run_newest_of_rule ON run (rule, created_at);  -- whether there is a storm
 

@@ -17,23 +17,50 @@ from remediator.storage.answers import Begun, Span
 
 _ENTER = """
     INSERT INTO change (run, round, rule, target, action, counts, alert_at, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (run, round, target, action) DO NOTHING
+    ON CONFLICT (run, round, target, action) DO UPDATE SET at = excluded.at, ending = NULL, ended_at = NULL
+    WHERE ending = 'not begun'
 """
 _END = """
-    UPDATE change SET ending = ?, ended_at = ?
-    WHERE run = ? AND round = ? AND (? IS NULL OR action = ?) AND (NOT ? OR ending = 'unknown')
+    UPDATE change SET ending = :ending, ended_at = :at
+    WHERE run = :run AND round = :round AND (:action IS NULL OR action = :action)
+    AND (NOT :settles OR ending = 'unknown') AND (:ending <> 'not begun' OR ending IS NULL)
 """
-_PUT = """
+_PUT = f"""
     INSERT INTO stop (kind, scope, reason, by, at, until) VALUES (?, ?, ?, ?, ?, ?)
     ON CONFLICT (kind, scope) DO UPDATE SET reason = excluded.reason, by = excluded.by, at = excluded.at,
         until = excluded.until
-"""
+    WHERE kind = '{StopKind.PAUSE}' OR until IS NULL OR max(until, at) < excluded.at
+"""  # noqa: S608 - our own
+_LIFT = "UPDATE stop SET until = :at WHERE kind = :kind AND scope = :scope AND (until IS NULL OR until > :at)"
+# Up to when things belong to a stop that was lifted: a clock that was ahead may have dated some of them later.
+_DATE = {
+    subject: f"UPDATE stop SET at = max(at, coalesce(({newest}), at)) WHERE kind = :kind AND scope = :scope"  # noqa: S608
+    for subject, newest in {
+        "run": "SELECT max(created_at) FROM run WHERE created_at > :at",
+        "rule": "SELECT max(ended_at) FROM change WHERE rule = :name AND ended_at > :at",
+        "action": "SELECT max(ended_at) FROM change WHERE action = :name AND ended_at > :at",
+        "target": "SELECT max(max(ended_at, alert_at)) FROM change WHERE target = :name AND ending IS NOT NULL"
+        " AND max(ended_at, alert_at) > :at",
+    }.items()
+}
 
 _LIST = f"SELECT {codec.STOP} FROM stop WHERE until IS NULL OR until > ? ORDER BY at"  # noqa: S608 - our own
 _WITHIN = f"SELECT {codec.STOP} FROM stop WHERE scope IN ({{places}}) ORDER BY at"  # noqa: S608 - our own
 
 _RUNS = "SELECT rule, created_at FROM run WHERE created_at > ? ORDER BY created_at DESC LIMIT ?"
 _RUNS_OF_RULE = "SELECT rule, created_at FROM run WHERE rule = ? AND created_at > ? ORDER BY created_at DESC LIMIT ?"
+# The rules are found by steps in the index, and then the newest runs of each: so the work is the same, however many
+# runs one of them has.
+_RUNS_OF_EACH = """
+    WITH RECURSIVE one (rule) AS (
+        SELECT min(rule) FROM run
+        UNION ALL SELECT (SELECT min(rule) FROM run WHERE run.rule > one.rule) FROM one WHERE one.rule IS NOT NULL
+    )
+    SELECT run.rule, run.created_at FROM one CROSS JOIN run ON run.id IN (
+        SELECT id FROM run AS newest WHERE newest.rule = one.rule AND newest.created_at > ?
+        ORDER BY newest.created_at DESC LIMIT ?
+    ) ORDER BY run.created_at DESC LIMIT ?
+"""
 _PROLONG = """
     INSERT INTO stop (kind, scope, reason, by, at, until) VALUES (:kind, :scope, :reason, :by, :at, :until)
     ON CONFLICT (kind, scope) DO UPDATE SET
@@ -47,7 +74,7 @@ _ONE = f"SELECT {codec.STOP} FROM stop WHERE kind = ? AND scope = ?"  # noqa: S6
 
 
 def enter(db: sqlite3.Connection, changes: Iterable[Change]) -> None:
-    """Enter changes that are not there yet."""
+    """Enter changes that are not there yet; one that was not begun is entered anew."""
     db.executemany(
         _ENTER,
         [
@@ -59,7 +86,20 @@ def enter(db: sqlite3.Connection, changes: Iterable[Change]) -> None:
 
 def note_endings(db: sqlite3.Connection, run: RunId, endings: Iterable[Ended]) -> None:
     """Note what came of changes of a run."""
-    db.executemany(_END, [(e.ending, codec.to_us(e.at), run, e.round, e.action, e.action, e.settles) for e in endings])
+    db.executemany(
+        _END,
+        [
+            {
+                "ending": e.ending,
+                "at": codec.to_us(e.at),
+                "run": run,
+                "round": e.round,
+                "action": e.action,
+                "settles": e.settles,
+            }
+            for e in endings
+        ],
+    )
 
 
 def known(db: sqlite3.Connection, questions: Sequence[Question]) -> Known:
@@ -76,8 +116,12 @@ def known(db: sqlite3.Connection, questions: Sequence[Question]) -> Known:
 def _runs(db: sqlite3.Connection, question: Recent) -> list[Begun]:
     """The newest runs that a question is about."""
     since, rows = codec.to_us(question.since), answers.rows_for(question)
-    named = (since, rows) if question.rule is None else (question.rule, since, rows)
-    found = db.execute(_RUNS if question.rule is None else _RUNS_OF_RULE, named)
+    if question.rule is not None:
+        found = db.execute(_RUNS_OF_RULE, (question.rule, since, rows))
+    elif question.each is not None:
+        found = db.execute(_RUNS_OF_EACH, (since, question.each, rows))
+    else:
+        found = db.execute(_RUNS, (since, rows))
     return [(rule, at) for rule, at in found]
 
 
@@ -96,13 +140,16 @@ def _look(span: Span) -> tuple[str, tuple[str | int, ...]]:
 def _looks(named: tuple[bool, ...]) -> str:
     columns = [column for column, is_named in zip(("rule", "target", "action"), named, strict=True) if is_named]
     counted = () if "action" in columns else ("counts",)
-    condition = " AND ".join((*counted, *(f"{column} = ?" for column in columns), "at > ?"))
+    begun = "ending IS NOT 'not begun'"
+    condition = " AND ".join((*counted, *(f"{column} = ?" for column in columns), begun, "at > ?"))
     return f"SELECT {codec.CHANGE} FROM change WHERE {condition} ORDER BY at DESC, seq DESC LIMIT ? OFFSET ?"  # noqa: S608
 
 
-def put_stop(db: sqlite3.Connection, *, stop: Stop) -> None:
+def put_stop(db: sqlite3.Connection, *, stop: Stop) -> bool:
+    """Whether it was written."""
     until = codec.to_us(stop.until) if stop.until is not None else None
-    db.execute(_PUT, (stop.kind, stop.scope, stop.reason, stop.by, codec.to_us(stop.at), until))
+    written = db.execute(_PUT, (stop.kind, stop.scope, stop.reason, stop.by, codec.to_us(stop.at), until))
+    return bool(written.rowcount)
 
 
 def prolong_stop(db: sqlite3.Connection, *, stop: Stop, now: datetime) -> Stop | None:
@@ -113,14 +160,17 @@ def prolong_stop(db: sqlite3.Connection, *, stop: Stop, now: datetime) -> Stop |
     return codec.read_stop(db.execute(_ONE, (stop.kind, stop.scope)).fetchone()) if written.rowcount else None
 
 
-def lift_stop(db: sqlite3.Connection, *, kind: StopKind, scope: str, at: datetime) -> bool:
+def lift_stop(db: sqlite3.Connection, *, kind: StopKind, scope: str, at: datetime, after_all: bool = False) -> bool:
     """Whether there was one that stood."""
-    now = codec.to_us(at)
-    ended = db.execute(
-        "UPDATE stop SET until = ? WHERE kind = ? AND scope = ? AND (until IS NULL OR until > ?)",
-        (now, kind, scope, now),
-    )
-    return bool(ended.rowcount)
+    named = {"kind": kind, "scope": scope, "at": codec.to_us(at)}
+    if not db.execute(_LIFT, named).rowcount:
+        return False
+    if after_all:
+        subject, _, name = scope.partition(":")
+        date = _DATE.get("run" if kind is StopKind.STORM else subject)
+        if date is not None:
+            db.execute(date, {**named, "name": name})
+    return True
 
 
 def list_stops(db: sqlite3.Connection, *, at: datetime) -> tuple[Stop, ...]:

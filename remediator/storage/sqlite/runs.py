@@ -30,9 +30,11 @@ def take_over(db: sqlite3.Connection, *, run: RunId, owner: OwnerId) -> Run | No
     return reading.read_run(db, run)
 
 
-def learn(db: sqlite3.Connection, *, claim: Claim, entry: Entry, now: datetime) -> None:
+def learn(db: sqlite3.Connection, *, claim: Claim, entry: Entry, free_locks: bool, now: datetime) -> None:
     channel, _ = _fence(db, claim)
     _add(db, claim.run, channel, entry, now)
+    if free_locks:
+        _free_locks(db, claim.run)
 
 
 def park(db: sqlite3.Connection, *, claim: Claim, entry: Entry, wake_at: datetime | None, now: datetime) -> bool:
@@ -84,19 +86,25 @@ def end(
     entry: Entry,
     ended: Ended,
     keep_locks_until: datetime | None,
+    wake_at: datetime | None,
     now: datetime,
 ) -> bool:
     channel, unread = _fence(db, claim)
     _add(db, claim.run, channel, entry, now)
+    wake_at = now if unread else wake_at
     db.execute(
         "UPDATE run SET ended_at = coalesce(ended_at, ?), outcome = ?, wake_at = ?, open_group = NULL WHERE id = ?",
-        (codec.to_us(ended.at), ended.outcome, codec.to_us(now) if unread else None, claim.run),
+        (codec.to_us(ended.at), ended.outcome, codec.to_us(wake_at) if wake_at else None, claim.run),
     )
     if keep_locks_until is None:
-        db.execute("DELETE FROM lock WHERE run = ?", (claim.run,))
+        _free_locks(db, claim.run)
     else:
         db.execute("UPDATE lock SET until = ? WHERE run = ?", (codec.to_us(keep_locks_until), claim.run))
     return not unread
+
+
+def _free_locks(db: sqlite3.Connection, run: RunId) -> None:
+    db.execute("DELETE FROM lock WHERE run = ?", (run,))
 
 
 def settle_late(
@@ -153,6 +161,8 @@ def _add(db: sqlite3.Connection, run: RunId, channel: str, entry: Entry, now: da
     _add_facts(db, run, entry.facts)
     outbox.queue(db, run, channel, entry.posts, codec.to_us(now))
     journal.note_endings(db, run, entry.endings)
+    for notice in entry.notices:
+        outbox.notify(db, channel=notice.channel, key=notice.key, message=notice.message, at=now)
 
 
 def _add_facts(db: sqlite3.Connection, run: RunId, facts: Iterable[Fact]) -> None:

@@ -106,10 +106,11 @@ CREATE TABLE post (
     queued_at    INTEGER NOT NULL,
     attempted    INTEGER NOT NULL DEFAULT 0, -- 1 once somebody has begun to send it
     ref          TEXT,
+    is_minor     INTEGER NOT NULL DEFAULT 0, -- 1: it goes after all others
     UNIQUE (run, key)
 ) STRICT;
 CREATE UNIQUE INDEX post_notice ON post (channel, key) WHERE run IS NULL;
-CREATE INDEX post_waiting ON post (seq) WHERE sent_version < version;
+CREATE INDEX post_waiting ON post (is_minor, seq) WHERE sent_version < version;
 
 -- The groups of which a delivery left alerts out, until these are fetched.
 CREATE TABLE cut_group (

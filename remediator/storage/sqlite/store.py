@@ -201,8 +201,9 @@ class SqliteStore:
     async def read_signals(self, run: RunId) -> tuple[Signal, ...]:
         return await self._read(partial(reading.read_signals, run=run))
 
-    async def learn(self, claim: Claim, entry: Entry) -> None:
-        await self._write(partial(runs.learn, claim=claim, entry=entry, now=self._clock.now()))
+    async def learn(self, claim: Claim, entry: Entry, *, free_locks: bool = False) -> None:
+        learn = partial(runs.learn, claim=claim, entry=entry, free_locks=free_locks, now=self._clock.now())
+        await self._write(learn)
 
     async def park(self, claim: Claim, entry: Entry, wake_at: datetime | None) -> bool:
         return await self._write(partial(runs.park, claim=claim, entry=entry, wake_at=wake_at, now=self._clock.now()))
@@ -223,7 +224,15 @@ class SqliteStore:
             return refused.refusal
         return None
 
-    async def end(self, claim: Claim, entry: Entry, ended: Ended, *, keep_locks_until: datetime | None) -> bool:
+    async def end(
+        self,
+        claim: Claim,
+        entry: Entry,
+        ended: Ended,
+        *,
+        keep_locks_until: datetime | None,
+        wake_at: datetime | None = None,
+    ) -> bool:
         return await self._write(
             partial(
                 runs.end,
@@ -231,6 +240,7 @@ class SqliteStore:
                 entry=entry,
                 ended=ended,
                 keep_locks_until=keep_locks_until,
+                wake_at=wake_at,
                 now=self._clock.now(),
             )
         )
@@ -254,14 +264,14 @@ class SqliteStore:
     async def known(self, questions: Sequence[Question]) -> Known:
         return await self._read(partial(journal.known, questions=questions))
 
-    async def put_stop(self, stop: Stop) -> None:
-        await self._write(partial(journal.put_stop, stop=stop))
+    async def put_stop(self, stop: Stop) -> bool:
+        return await self._write(partial(journal.put_stop, stop=stop))
 
     async def prolong_stop(self, stop: Stop) -> Stop | None:
         return await self._write(partial(journal.prolong_stop, stop=stop, now=self._clock.now()))
 
-    async def lift_stop(self, kind: StopKind, scope: str, at: datetime) -> bool:
-        return await self._write(partial(journal.lift_stop, kind=kind, scope=scope, at=at))
+    async def lift_stop(self, kind: StopKind, scope: str, at: datetime, *, after_all: bool = False) -> bool:
+        return await self._write(partial(journal.lift_stop, kind=kind, scope=scope, at=at, after_all=after_all))
 
     async def list_stops(self, at: datetime) -> tuple[Stop, ...]:
         return await self._read(partial(journal.list_stops, at=at))

@@ -1,8 +1,13 @@
--- Version 5: the journal of changes, what stands in the way of more of them, and which alerts of a name are open.
+-- Version 5: the journal of changes, what stands in the way of more of them, which alerts of a name are open, and which
+-- messages may wait behind all others.
 
 ALTER TABLE occurrence ADD COLUMN alertname TEXT NOT NULL DEFAULT '';
 UPDATE occurrence SET alertname = coalesce(json_extract(labels, '$.alertname'), '') WHERE closed_at IS NULL;
 CREATE INDEX occurrence_named ON occurrence (alertname) WHERE closed_at IS NULL;
+
+ALTER TABLE post ADD COLUMN is_minor INTEGER NOT NULL DEFAULT 0;
+DROP INDEX post_waiting;
+CREATE INDEX post_waiting ON post (is_minor, seq) WHERE sent_version < version;
 
 CREATE INDEX run_newest_of_rule ON run (rule, created_at);  -- whether there is a storm
 

@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -20,7 +20,7 @@ from remediator.model.alert import Alert, AlertStatus, Delivery, fingerprint_of
 from remediator.model.facts import Fact, Started
 from remediator.model.ids import OwnerId, RunId
 from remediator.model.message import QueuedPost
-from remediator.model.occurrence import Accepted, Judge
+from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.plan import Mode
 from remediator.model.run import Decision, Run, Signal
 from remediator.model.stage import Drafted, Over, stage_of
@@ -28,6 +28,7 @@ from remediator.pipeline.busy import BusyTargets
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.dispatch import HeapDispatcher
+from remediator.pipeline.escalation.levels import NO_LEVELS, Levels
 from remediator.pipeline.execution import Execution
 from remediator.pipeline.flow import Flow, Stages
 from remediator.pipeline.guards import Guards, Probe
@@ -38,10 +39,13 @@ from remediator.pipeline.lessons import Lessons
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.recovery import resume
 from remediator.pipeline.rulebook import Rulebook
+from remediator.pipeline.silencing.silencing import Alertmanager, Silencing
 from remediator.pipeline.stops import Stops
+from remediator.pipeline.undo.putting_back import PuttingBack
 from remediator.pipeline.verification import Watch
 from remediator.pipeline.worker import Worker
 from remediator.plugins import (
+    Action,
     ActionContext,
     Actions,
     Before,
@@ -83,6 +87,14 @@ class World:
     """While set and not fired, acting takes for ever."""
     setting: str = "as shipped"
     """What `test.set` sets: the way in which it was done last."""
+    restores: list[str] = field(default_factory=list)
+    """What `test.set` was put back to, once for each time it was really set."""
+    fail_capture: RemediatorError | None = None
+    fail_remains: RemediatorError | None = None
+    on_restore: Callable[[], Awaitable[None]] | None = None
+    """Called after it was put back; it may raise, or take for ever."""
+    stays: str = ""
+    """Why `test.set` cannot be put back."""
 
     def heal(self, _name: str) -> None:
         self.sick = False
@@ -91,6 +103,11 @@ class World:
 class What(Params):
     name: str
     way: str = "gently"
+
+
+class Some(What):
+    only: tuple[str, ...] = ()
+    """Names of the things, where not all are meant."""
 
 
 class SettingBefore(Before):
@@ -110,9 +127,13 @@ def _inverse(world: World) -> Inverse[What, SettingBefore]:
     """Of `test.set`."""
 
     async def capture(ctx: ActionContext, params: What) -> SettingBefore:
+        if world.fail_capture is not None:
+            raise world.fail_capture
         return SettingBefore(value=world.setting)
 
     async def remains(ctx: ActionContext, params: What, before: SettingBefore) -> Remains:
+        if world.fail_remains is not None:
+            raise world.fail_remains
         now = Now.AS_SET if world.setting == params.way else Now.CHANGED
         return Remains(Now.AS_BEFORE if world.setting == before.value else now, f"it is set {world.setting}")
 
@@ -121,27 +142,26 @@ def _inverse(world: World) -> Inverse[What, SettingBefore]:
         if found.now is Now.CHANGED:
             raise Conflicted(found.found)
         is_set, world.setting = found.now is Now.AS_SET, before.value
+        if is_set:
+            world.restores.append(before.value)
+        if world.on_restore is not None:
+            await world.on_restore()
         return Restored(said=f"it is set {before.value} again", changed=is_set)
 
-    return Inverse(capture, remains, restore)
+    return Inverse(capture, remains, restore, stays=lambda _clients, _params: world.stays)
 
 
 def actions_of(world: World) -> Actions:
-    """`test.look`, `test.check`, `test.act`, and the idempotent `test.set`, on this world."""
+    """`test.look`, `test.check`, `test.act`, and the idempotent `test.set`, on this world.
+
+    `test.sweep` is the one that can act on a part of its targets, and `test.destroy` destroys.
+    """
 
     async def targets(ctx: ActionContext, params: What) -> tuple[Target, ...]:
-        return tuple(
-            Target("test", (params.name if n == 0 else f"{params.name}-{n}",), world.incarnation)
-            for n in range(world.targets)
-        )
+        return _targets(world, params)
 
     async def act_on(params: What) -> Done:
-        world.effects.append(params.name)
-        if world.pause is not None:
-            await world.pause.wait()
-        if world.on_act is not None:
-            world.on_act(params.name)
-        return Done(what=params.name)
+        return await _act_on(world, params.name)
 
     @action("test.look", effect=Effect.READ)
     async def look(ctx: ActionContext, params: What) -> Seen:
@@ -177,7 +197,41 @@ def actions_of(world: World) -> Actions:
         """Destroys a thing."""
         return await act_on(params)
 
-    return Actions({a.name: a for a in (look, check, act, set_, destroy)})
+    return Actions({a.name: a for a in (look, check, act, set_, destroy, _sweep(world))})
+
+
+def _targets(world: World, params: What) -> tuple[Target, ...]:
+    return tuple(
+        Target("test", (params.name if n == 0 else f"{params.name}-{n}",), world.incarnation)
+        for n in range(world.targets)
+    )
+
+
+async def _act_on(world: World, name: str) -> Done:
+    world.effects.append(name)
+    if world.pause is not None:
+        await world.pause.wait()
+    if world.on_act is not None:
+        world.on_act(name)
+    return Done(what=name)
+
+
+def _sweep(world: World) -> Action:
+    async def targets(ctx: ActionContext, params: Some) -> tuple[Target, ...]:
+        return tuple(one for one in _targets(world, params) if not params.only or one.parts[0] in params.only)
+
+    def narrowed(params: Some, to: tuple[Target, ...]) -> Some:
+        return params.model_copy(update={"only": tuple(target.parts[0] for target in to)})
+
+    @action("test.sweep", effect=Effect.CHANGE, targets=targets, timeout=30 * SECOND, for_targets=narrowed)
+    async def sweep(ctx: ActionContext, params: Some) -> Done:
+        """Acts on things, one after another."""
+        names = params.only or tuple(target.parts[0] for target in ctx.targets)
+        for name in names:
+            await _act_on(world, name)
+        return Done(what=", ".join(names))
+
+    return sweep
 
 
 def rule(**changes: Any) -> dict[str, Any]:
@@ -210,7 +264,7 @@ def wide(**given: Any) -> LimitsSettings:
     often = "100000/1h"
     figures = {"overall": often, "per_target": often, "per_rule": often, "attempts": often, "flapping": often}
     return LimitsSettings.model_validate(
-        {**figures, "storm_quiet": "0s", "cooldown": "0s", "failures_in_row": 100_000, "failures_of_ten": 10, **given}
+        {**figures, "storm_quiet": "0s", "cooldown": "0s", "failures_in_row": 100_000, "failures_of_ten": 11, **given}
     )
 
 
@@ -268,6 +322,8 @@ class Process:
         changes_at_once: int | None,
         limits: LimitsSettings,
         probes: Sequence[Probe],
+        levels: Levels,
+        alertmanager: Alertmanager | None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -279,9 +335,10 @@ class Process:
         self.dispatcher = HeapDispatcher(clock, at_once_per_rule=runs_at_once_per_rule)
         self.rulebook = Rulebook(load_book([folder], actions), actions, store)
         calls = Calls(Clients(settings), clock, redactor, self.metrics)
-        guards = Guards(shipped(settings.calendar, settings.protected), store.known, probes)
+        guards = self.guards = Guards(shipped(settings.calendar, settings.protected), store.known, probes)
         self.stops = Stops(store, self.rulebook, clock, redactor, channel="#c", on_message=lambda: None)
         self.busy = BusyTargets(self.dispatcher, clock)
+        execution = Execution(calls, guards, self.busy, clock, self.metrics)
         self.flow = Flow(
             store=store,
             rulebook=self.rulebook,
@@ -289,9 +346,11 @@ class Process:
                 Diagnosis(calls),
                 Planner(calls),
                 guards,
-                Execution(calls, guards, self.busy, clock, self.metrics),
+                execution,
                 Watch(calls, clock),
                 Lessons(store, self.stops),
+                PuttingBack(calls, guards, execution, clock, self.metrics),
+                Silencing(store, self._close_resolved, alertmanager, clock, longest=timedelta(hours=4)),
             ),
             clock=clock,
             metrics=self.metrics,
@@ -299,6 +358,7 @@ class Process:
             settings=settings.pipeline,
             ceiling=ceiling,
             limits=limits_by(limits),
+            levels=levels,
         )
         self.intake = Intake(
             store=store,
@@ -322,6 +382,9 @@ class Process:
             changes_at_once=changes_at_once,
         )
         self._task: asyncio.Task[None] | None = None
+
+    async def _close_resolved(self, gone: Sequence[Occurrence], asked_at: datetime) -> None:
+        await self.intake.close_resolved(gone, asked_at)
 
     async def start(self) -> None:
         await self.rulebook.remember()
@@ -360,11 +423,15 @@ class Harness:
         changes_at_once: int | None = None,
         limits: LimitsSettings | None = None,
         probes: Sequence[Probe] = (),
+        levels: Levels = NO_LEVELS,
+        alertmanager: Alertmanager | None = None,
     ) -> None:
         """Without `limits` they are so wide that no test comes to them that is about something else."""
         self.folder = folder
         self.limits = limits or wide()
         self.probes = probes
+        self.levels = levels
+        self.alertmanager = alertmanager
         self.ceiling = ceiling
         self.runs_at_once = runs_at_once
         self.runs_at_once_per_rule = runs_at_once_per_rule
@@ -389,6 +456,8 @@ class Harness:
             changes_at_once=self.changes_at_once,
             limits=self.limits,
             probes=self.probes,
+            levels=self.levels,
+            alertmanager=self.alertmanager,
         )
 
     async def __aenter__(self) -> Self:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,16 @@ import pytest
 
 from remediator.errors import Failed, Protected
 from remediator.model.change import Change, Ending
-from remediator.model.facts import Asked, Examined, Finished, Held, Planned, Started
+from remediator.model.facts import Asked, Ended, Examined, Finished, Held, LateFinished, Planned, Started, StepStatus
 from remediator.model.history import Latest, Which
+from remediator.model.message import Message
 from remediator.model.outcome import Reason
 from remediator.model.plan import Mode
-from remediator.model.run import Cancel, Decision, Run
-from remediator.model.stage import Drafted, stage_of
+from remediator.model.run import Cancel, Decision, Run, Settle
+from remediator.model.stage import MOST_NOT_BEGUN, Drafted, stage_of, unsettled
 from remediator.model.stop import EVERYTHING, StopKind
 from remediator.pipeline.guards import Allow, Ask, Case, Hold, Refuse, Review
+from remediator.pipeline.ledger import endings_of
 from remediator.pipeline.stops import how_to_lift
 from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, alert, last, rule, wide
 
@@ -105,6 +107,136 @@ async def test_what_was_begun_and_what_came_of_it_is_in_the_journal(tmp_path: Pa
             change.alert_at,
         )
         assert last(run, Started).at == change.at
+
+
+async def test_what_could_not_begin_uses_up_no_budget_and_starts_no_cooldown(tmp_path: Path) -> None:
+    """Nothing was done: neither the run's own next plan nor the next run has to wait for it."""
+    limits = wide(per_target="1/1h", cooldown="10m", attempts="1/1h", failures_in_row=1)
+    async with Harness(tmp_path, limits=limits) as it:
+        it.world.on_act = it.world.heal
+        it.store.slow_starts = 1
+        await it.deliver(alert())
+        await it.until_over()
+        run, changes = await it.run(), await journal(it)
+
+        assert [1, 2] == [fact.round for fact in run.facts if isinstance(fact, Started)]
+        assert [(2, Ending.HEALED)] == [(one.round, one.ending) for one in changes]
+        assert not any(isinstance(fact, Held) for fact in run.facts)
+        assert [] == await standing(it)
+
+
+async def test_the_next_run_need_not_wait_for_one_that_could_never_begin(tmp_path: Path) -> None:
+    """It gave up without having done anything."""
+    async with Harness(tmp_path, limits=wide(per_target="1/1h", cooldown="10m")) as it:
+        it.store.slow_starts = 1 + MOST_NOT_BEGUN
+        await fall_ill(it, 1)
+        await it.until_over()
+        it.world.on_act = it.world.heal
+        await fall_ill(it, 2)
+        await it.until_over()
+
+        assert ["failed", "healed"] == await it.outcomes()
+        assert not any(isinstance(fact, Held) for fact in (await newest(it)).facts)
+
+
+async def test_a_plan_whose_later_step_could_not_begin_counts(tmp_path: Path) -> None:
+    """Its first step was done."""
+    steps = [{"name": "cure", "do": [ACT, ACT]}]
+    async with Harness(tmp_path, rule(remediate=steps), limits=wide(per_target="1/1h")) as it:
+        it.world.on_act = lambda _name: setattr(it.store, "slow_starts", 2 - len(it.world.effects))
+        await fall_ill(it, 1)
+        await it.pass_time(10 * SECOND)
+        during = [one.ending for one in await journal(it)]
+        it.world.sick = False
+        await it.until_over()
+        await fall_ill(it, 2)
+        await it.pass_time(10 * SECOND)
+
+        assert [Ending.DONE] == during
+        assert Reason.BUDGET_USED is last(await newest(it), Held).reason
+
+
+@dataclass
+class Hangs:
+    """A probe that has the store hang at the first start after it was asked in the middle of a plan."""
+
+    it: Harness | None = None
+
+    async def look(self, case: Case) -> Review:
+        if case.begun and self.it is not None:
+            self.it.store.slow_starts, self.it = 1, None
+        return Allow()
+
+
+async def test_a_plan_that_is_begun_by_a_second_try_counts_from_its_first_step_on(tmp_path: Path) -> None:
+    """That only looked, and the second could not begin at once."""
+    look = {"test.check": {"name": "{{ labels.service }}"}}
+    steps = [{"name": "cure", "do": [look, ACT]}]
+    probe = Hangs()
+    async with Harness(tmp_path, rule(remediate=steps), limits=wide(per_target="1/1h"), probes=[probe]) as it:
+        it.world.on_act = it.world.heal
+        probe.it = it
+        await fall_ill(it, 1)
+        await it.until_over()
+        (change,) = await journal(it)
+        starts = [fact for fact in (await it.run()).facts if isinstance(fact, Started)]
+        await fall_ill(it, 2)
+        await it.pass_time(10 * SECOND)
+
+        assert 3 == len(starts)
+        assert (1, Ending.HEALED, starts[0].at) == (change.round, change.ending, change.at)
+        assert Reason.BUDGET_USED is last(await newest(it), Held).reason
+
+
+@dataclass
+class HoldsOne:
+    """A probe that holds the change of one service from the moment when it could not begin."""
+
+    service: str
+    review: Review
+
+    async def look(self, case: Case) -> Review:
+        in_vain = any(isinstance(fact, Finished) and not fact.begun for fact in case.run.facts)
+        return self.review if in_vain and case.run.alert.labels["service"] == self.service else Allow()
+
+
+def look_and_act() -> dict[str, Any]:
+    """A rule whose plan looks before it acts."""
+    look = {"test.look": {"name": "{{ labels.service }}"}}
+    return rule(remediate=[{"name": "cure", "do": [look, ACT]}])
+
+
+async def test_a_change_that_is_to_be_begun_again_keeps_its_place_in_the_budget(tmp_path: Path) -> None:
+    """Its plan goes on without that any budget is asked again, so nobody else may take the place meanwhile."""
+    probe, begun = HoldsOne("one", Allow()), Hangs()
+    async with Harness(tmp_path, look_and_act(), limits=wide(per_rule="1/1h"), probes=[probe, begun]) as it:
+        begun.it, it.world.on_act = it, it.world.heal
+        probe.review = Hold(Reason.DEPENDENCY_DOWN, it.clock.now() + MINUTE, "the database is down")
+        await fall_ill(it, 1, service="one")
+        await it.pass_time(20 * SECOND)
+        await fall_ill(it, 2, service="two")
+        await it.pass_time(20 * SECOND)
+        other = last(await newest(it), Held).reason
+        probe.review = Allow()
+        await it.pass_time(2 * MINUTE)
+
+        assert (Reason.BUDGET_USED, ["one"]) == (other, it.world.effects)
+
+
+async def test_a_plan_that_ends_with_its_change_not_begun_gives_its_place_back(tmp_path: Path) -> None:
+    """It has changed nothing, and will not any more."""
+    probe, begun = HoldsOne("one", Allow()), Hangs()
+    async with Harness(tmp_path, look_and_act(), limits=wide(per_rule="1/1h"), probes=[probe, begun]) as it:
+        begun.it, it.world.on_act = it, it.world.heal
+        probe.review = Hold(Reason.DEPENDENCY_DOWN, it.clock.now() + MINUTE, "the database is down")
+        await fall_ill(it, 1, service="one")
+        await it.pass_time(20 * SECOND)
+        await it.say((await it.run()).id, Cancel(it.clock.now(), "ann"))
+        await it.pass_time(SECOND)
+        await fall_ill(it, 2, service="two")
+
+        assert ["cancelled", "healed"] == await it.until_over()
+        assert ["two"] == it.world.effects
 
 
 async def test_a_cooldown_holds_the_next_run_and_lets_it_go_at_the_time_told(tmp_path: Path) -> None:
@@ -314,6 +446,192 @@ async def test_who_was_asked_is_waited_for_when_the_guard_would_not_ask_any_more
         assert [] == it.world.effects
 
 
+NOT_YET = Reason.DEPENDENCY_DOWN
+SICK_ONLY = [{"name": "cure", "when": "steps.state.sick", "do": [ACT]}]
+
+
+@pytest.mark.parametrize(("held", "effects"), [(50 * SECOND, ["web"]), (5 * MINUTE, [])], ids=["shortly", "long"])
+async def test_a_plan_that_was_held_for_long_is_made_from_new_evidence(
+    tmp_path: Path, held: timedelta, effects: list[str]
+) -> None:
+    """What was found out before may not be so any more."""
+    probe = Said()
+    async with Harness(tmp_path, rule(remediate=SICK_ONLY), probes=[probe]) as it:
+        probe.review = Hold(NOT_YET, it.clock.now() + held, "the database is down")
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        it.world.sick, probe.review = False, Allow()
+        await it.until_over()
+
+        assert effects == it.world.effects
+
+
+async def test_new_evidence_that_says_the_same_leads_to_the_same_plan(tmp_path: Path) -> None:
+    """A round in which nothing was begun is no rung that was tried. Evidence is gathered anew once for each hold."""
+    rungs = [{"name": name, "do": [ACT]} for name in ("first", "second")]
+    probe = Said()
+    async with Harness(tmp_path, rule(remediate=rungs), probes=[probe]) as it:
+        it.world.on_act = it.world.heal
+        probe.review = Hold(NOT_YET, it.clock.now() + 2 * MINUTE, "the database is down")
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        probe.review = Allow()
+
+        assert ["healed"] == await it.until_over()
+        run = await it.run()
+        assert ["first", "first"] == [fact.plan.name for fact in run.facts if isinstance(fact, Planned)]
+        assert (["web"], 2) == (it.world.effects, sum(isinstance(fact, Examined) for fact in run.facts))
+
+
+class HoldsEachPlan:
+    """A probe that holds each new plan for two minutes."""
+
+    async def look(self, case: Case) -> Review:
+        was_held = any(isinstance(fact, Held) and fact.round == case.round for fact in case.run.facts)
+        return Allow() if was_held else Hold(NOT_YET, case.at + 2 * MINUTE, "the database is down")
+
+
+async def test_a_plan_that_is_made_anew_after_each_hold_gets_no_younger(tmp_path: Path) -> None:
+    """Else it could act hours after its alert, or never end."""
+    async with Harness(tmp_path, probes=[HoldsEachPlan()]) as it:
+        await it.deliver(alert())
+
+        assert ["expired"] == await it.until_over(limit=2 * HOUR)
+        run = await it.run()
+        assert HOUR <= last(run, Ended).at - run.created_at <= HOUR + 3 * MINUTE
+        assert [] == it.world.effects
+
+
+async def test_what_a_person_has_approved_is_not_looked_into_again(tmp_path: Path) -> None:
+    """It is the plan that was approved, and the guards have their say on it still."""
+    probe = Said()
+    async with Harness(tmp_path, rule(mode="gated", remediate=SICK_ONLY), probes=[probe]) as it:
+        it.world.on_act = it.world.heal
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        probe.review = Hold(NOT_YET, it.clock.now() + 5 * MINUTE, "the database is down")
+        await it.decide()
+        await it.pass_time(SECOND)
+        probe.review = Allow()
+
+        assert ["healed"] == await it.until_over()
+        assert 1 == (await it.facts()).count("examined")
+
+
+async def test_who_stood_in_line_for_long_to_change_something_looks_again(tmp_path: Path) -> None:
+    """In a storm that may be minutes."""
+    slow = asyncio.Event()
+    async with Harness(tmp_path, rule(remediate=SICK_ONLY), changes_at_once=1) as it:
+        it.world.pause = slow
+        await it.deliver(alert("one"))
+        await it.pass_time(SECOND)
+        await it.deliver(alert("two"))
+        await it.pass_time(2 * MINUTE)
+        it.world.sick, it.world.pause = False, None
+        slow.set()
+        await it.until_over()
+
+        assert ["one"] == it.world.effects
+
+
+LAST = Ask(Reason.LAST_OF_POOL, "it is the only one of shop")
+
+
+@pytest.mark.parametrize("first", [None, Ask(Reason.FROZEN, "a freeze")], ids=["by its mode", "by another guard"])
+async def test_an_approval_covers_only_what_people_were_told_of(tmp_path: Path, first: Ask | None) -> None:
+    """Who says yes to one thing has not said yes to what came up later."""
+    probe = Said(first or Allow())
+    async with Harness(tmp_path, rule(mode="auto" if first else "gated"), probes=[probe]) as it:
+        it.world.on_act = it.world.heal
+        await it.deliver(alert())
+        await it.pass_time(MINUTE)
+        probe.review = LAST
+        await it.decide()
+        await it.pass_time(MINUTE)
+        run, before = await it.run(), list(it.world.effects)
+        questions = [fact for fact in run.facts if isinstance(fact, Asked)]
+        titles = [post.message.title for post in await it.posts(run.id)]
+        await it.decide()
+
+        assert ["healed"] == await it.until_over()
+        assert ([], ["web"]) == (before, it.world.effects)
+        assert [1, 2] == [fact.revision for fact in questions]
+        assert (Reason.LAST_OF_POOL,) == questions[-1].reasons
+        assert f"{LAST.reason}: {LAST.detail}" == questions[-1].why
+        assert questions[-1].at + 15 * MINUTE == questions[-1].until
+        assert "This plan needs a person once more" in titles
+        assert 1 == sum(title.startswith("Plan") for title in titles)
+
+
+async def test_what_a_person_was_told_of_is_not_asked_again(tmp_path: Path) -> None:
+    """Its figures may be others at each look; and it may come and go."""
+    probe = Said(Ask(Reason.CANNOT_TELL, "7 messages could not be sent"))
+    async with Harness(tmp_path, probes=[probe]) as it:
+        it.world.on_act = it.world.heal
+        await it.deliver(alert())
+        await it.pass_time(MINUTE)
+        probe.review = Ask(Reason.CANNOT_TELL, "9 messages could not be sent")
+        await it.decide()
+
+        assert ["healed"] == await it.until_over()
+        assert 1 == (await it.facts()).count("asked")
+
+
+async def test_reasons_that_come_and_go_are_asked_for_once_each(tmp_path: Path) -> None:
+    """Else people would be asked for ever."""
+    probe = Said(one := Ask(Reason.CANNOT_TELL, "chat is away"))
+    async with Harness(tmp_path, probes=[probe]) as it:
+        it.world.on_act = it.world.heal
+        await it.deliver(alert())
+        for review in (LAST, one):
+            await it.pass_time(SECOND)
+            probe.review = review
+            await it.decide()
+
+        assert ["healed"] == await it.until_over()
+        assert 2 == (await it.facts()).count("asked")
+
+
+async def test_all_that_wants_a_person_is_told_at_once(tmp_path: Path) -> None:
+    """Who approves has to know everything."""
+    first, second = Said(Ask(Reason.CANNOT_TELL, "chat is away")), Said(LAST)
+    async with Harness(tmp_path, probes=[first, second]) as it:
+        it.world.on_act = it.world.heal
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        asked = last(await it.run(), Asked)
+        await it.decide()
+
+        assert ["healed"] == await it.until_over()
+        assert (Reason.CANNOT_TELL, Reason.LAST_OF_POOL) == asked.reasons
+        assert f"{Reason.CANNOT_TELL}: chat is away; {LAST.reason}: {LAST.detail}" == asked.why
+
+
+async def test_a_denial_stands_whatever_comes_up_later(tmp_path: Path) -> None:
+    """Nobody has to say no twice."""
+    probe = Said()
+    async with Harness(tmp_path, rule(mode="gated"), probes=[probe]) as it:
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        probe.review = LAST
+        await it.decide(approved=False)
+
+        assert ["denied"] == await it.until_over()
+
+
+async def test_what_comes_up_between_the_review_and_the_act_is_asked_for(tmp_path: Path) -> None:
+    """The world is looked at once more right before the act."""
+    probe = Said(LAST, later=[Allow(), Allow()])
+    async with Harness(tmp_path, rule(mode="gated"), probes=[probe]) as it:
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        await it.decide()
+        await it.pass_time(10 * SECOND)
+
+        assert [] == it.world.effects
+        assert (Reason.LAST_OF_POOL,) == last(await it.run(), Asked).reasons
+
+
 async def test_a_plan_whose_alert_is_over_ends_as_resolved_by_itself(tmp_path: Path) -> None:
     """Much heals by itself while it is looked into."""
     async with Harness(tmp_path, probes=[Said(Refuse(Reason.NOT_FIRING, "Alertmanager does not have it"))]) as it:
@@ -321,6 +639,29 @@ async def test_a_plan_whose_alert_is_over_ends_as_resolved_by_itself(tmp_path: P
 
         assert ["resolved by itself"] == await it.until_over()
         assert [] == it.world.effects
+
+
+async def test_each_plan_says_who_is_asked_whether_the_alert_still_fires(tmp_path: Path) -> None:
+    """People weigh what Alertmanager says otherwise than what a webhook has said minutes ago."""
+    async with Harness(tmp_path) as it:
+        it.world.on_act = it.world.heal
+        await it.deliver(alert())
+        await it.until_over()
+        it.process.guards.alert_from = "Prometheus"
+        await fall_ill(it, 2)
+        await it.until_over()
+        first, second = await it.runs()
+        said = [message.title for run in (first, second) for message in await plans_of(it, run)]
+        told = [str(message.parts) for run in (first, second) for message in await plans_of(it, run)]
+
+        assert ["", "Prometheus"] == [last(run, Planned).alert_from for run in (first, second)]
+        assert 2 == len(said)
+        row = "('Alert', 'has to fire still right before each change, by Prometheus')"
+        assert [False, True] == [row in one for one in told]
+
+
+async def plans_of(it: Harness, run: Run) -> list[Message]:
+    return [post.message for post in await it.posts(run.id) if post.key.startswith("planned.")]
 
 
 async def test_the_world_is_asked_again_right_before_the_act(tmp_path: Path) -> None:
@@ -530,3 +871,85 @@ async def test_every_stop_says_how_it_is_lifted(tmp_path: Path) -> None:
         (post,) = [post for post in await it.store.waiting_posts(1000) if post.run is None]
 
         assert how_to_lift(stop) in str(post.message.parts)
+
+
+async def left_unknown(it: Harness) -> Run:
+    """A run whose step was cut short, so that nobody knows whether it was done; it did not help."""
+    it.world.pause = asyncio.Event()
+    await it.deliver(alert())
+    await it.pass_time(SECOND)
+    await it.crash()
+    it.world.pause = None
+    await it.until_over()
+    return await it.run()
+
+
+async def ends_late(it: Harness, run: Run, *, done: bool) -> None:
+    """The call that was cut short comes back after all."""
+    unknown = next(fact for fact in run.facts if isinstance(fact, Finished))
+    status = StepStatus.DONE if done else StepStatus.FAILED
+    late = LateFinished(it.clock.now(), unknown.step, unknown.attempt, status, "it came back")
+    await it.store.settle_late(run.id, late, (), endings_of(replace(run, facts=(*run.facts, late)), [late]))
+
+
+async def is_settled(it: Harness, run: Run, *, done: bool) -> None:
+    """A person has looked."""
+    unknown = unsettled(run)
+    assert unknown is not None
+    await it.say(run.id, Settle(it.clock.now(), unknown.step, unknown.attempt, done, "ann", "I looked"))
+    await it.pass_time(SECOND)
+
+
+@pytest.mark.parametrize(
+    ("settle", "done", "told"),
+    [
+        (ends_late, True, "its unknown step ended late: done"),
+        (ends_late, False, "its unknown step ended late: failed"),
+        (is_settled, True, "its unknown step was done, says ann"),
+        (is_settled, False, "its unknown step was not done, says ann"),
+    ],
+)
+async def test_a_rule_demoted_for_an_unknown_step_stays_so_once_that_is_known_and_it_is_told(
+    tmp_path: Path, settle: Any, told: str, *, done: bool
+) -> None:
+    """That it may act by itself again only a person says, and whoever does knows what there is to know."""
+    async with Harness(tmp_path, rule(verify=QUICK)) as it:
+        run = await left_unknown(it)
+        ((_, before),) = await it.process.stops.listed()
+        await it.pass_time(MINUTE)
+        await settle(it, run, done=done)
+        ((stop, after),) = await it.process.stops.listed()
+        (change,) = await journal(it)
+        await fall_ill(it, 2)
+        await it.pass_time(SECOND)
+        why = last(await newest(it), Asked).why
+
+        assert (StopKind.DEMOTION, RULE) == (stop.kind, stop.scope)
+        assert f"whether a step was done is not known in run {run.id}" == stop.reason
+        assert Ending.NOT_HEALED is change.ending  # that is what the proof has shown, and it says more
+        counts = f"since then: run {run.id} counts as not healed "
+        assert before.startswith(counts)
+        assert f"{before}; run {run.id}: {told}" == after
+        assert f"{stop.reason}; {counts}" in why
+        assert f"until remediator promote {RULE}" in why
+
+
+async def test_a_step_that_ends_late_before_its_proof_is_done_in_the_journal(tmp_path: Path) -> None:
+    """It counts as no failure any more: neither does the breaker open for it, nor the next stop follow from it."""
+    slow = {**QUICK, "settle": "10m", "within": "20m"}
+    limits = wide(failures_in_row=2, attempts="9/1h")
+    async with Harness(tmp_path, rule(verify=slow), limits=limits) as it:
+        it.world.pause = asyncio.Event()
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        await it.crash()
+        it.world.pause = None
+        await it.pass_time(SECOND)
+        during = [one.ending for one in await journal(it)]
+        await ends_late(it, await it.run(), done=True)
+        after = [one.ending for one in await journal(it)]
+        ((_, told),) = await it.process.stops.listed()
+
+        assert ([Ending.UNKNOWN], [Ending.DONE]) == (during, after)
+        assert "counts as done" in told
+        assert [(StopKind.DEMOTION, RULE)] == await standing(it)

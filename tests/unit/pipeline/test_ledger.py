@@ -28,6 +28,7 @@ from remediator.model.facts import (
 from remediator.model.ids import StepId
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Effect, Plan, PlannedCheck, PlannedStep, Verification
+from remediator.model.stage import MOST_NOT_BEGUN
 from remediator.pipeline.ledger import endings_of, redacted
 from tests.unit.pipeline.guards.probing import a_case
 
@@ -89,7 +90,7 @@ ENDINGS: dict[str, tuple[Fact, tuple[ChangeEnded, ...]]] = {
     "done": (finished(StepStatus.DONE), (ChangeEnded(1, Ending.DONE, AT, "docker.restart"),)),
     "failed": (finished(StepStatus.FAILED), (ChangeEnded(1, Ending.FAILED, AT),)),
     "unknown": (finished(StepStatus.UNKNOWN), (ChangeEnded(1, Ending.UNKNOWN, AT),)),
-    "not begun": (finished(StepStatus.FAILED, begun=False), ()),
+    "not begun": (finished(StepStatus.FAILED, begun=False), (ChangeEnded(1, Ending.NOT_BEGUN, AT),)),
     "healed": (verified(Proof.HEALED), (ChangeEnded(1, Ending.HEALED, AT),)),
     "not healed": (verified(Proof.NOT_HEALED), (ChangeEnded(1, Ending.NOT_HEALED, AT),)),
     "inconclusive": (verified(Proof.INCONCLUSIVE), (ChangeEnded(1, Ending.INCONCLUSIVE, AT),)),
@@ -133,6 +134,104 @@ def test_a_late_end_that_is_unknown_itself_is_no_news() -> None:
 def test_the_journal_learns_what_came_of_what_was_begun(fact: Fact, endings: tuple[ChangeEnded, ...]) -> None:
     """Guards count by it; a step that never began is nobody's failure."""
     assert endings == endings_of(a_case(facts=[plan(), fact]).run, [fact])
+
+
+FIRST, SECOND = StepId("remediate.0.0"), StepId("remediate.0.1")
+
+
+def begin(step: StepId, attempt: int = 1, round_: int = 1) -> Started:
+    return Started(AT, round_, step, attempt, 1, AT + MINUTE)
+
+
+def end(step: StepId, status: StepStatus, attempt: int = 1, *, begun: bool = True) -> Finished:
+    return Finished(AT, 1, step, attempt, status, "", "", 1, begun)
+
+
+@pytest.mark.parametrize(
+    ("effect", "before", "taken_back"),
+    [
+        (Effect.CHANGE, [], True),
+        (Effect.CHANGE, [begin(SECOND), end(SECOND, StepStatus.FAILED, begun=False)], True),
+        (Effect.CHANGE, [begin(SECOND, round_=2)], True),
+        (Effect.CHANGE, [begin(FIRST), end(FIRST, StepStatus.DONE)], False),
+        (Effect.CHANGE, [begin(FIRST), end(FIRST, StepStatus.FAILED)], False),
+        (Effect.CHANGE, [begin(FIRST), end(FIRST, StepStatus.UNKNOWN)], False),
+        (Effect.CHANGE, [begin(SECOND)], False),
+        (Effect.CHANGE, [begin(StepId("undo.1.remediate.0.0"))], False),
+    ],
+    ids=[
+        "the first try",
+        "another try that never began",
+        "another round",
+        "a step was done before",
+        "a step has failed before",
+        "a step is unknown",
+        "nobody saw the end of an earlier try",
+        "a step that the plan does not have",
+    ],
+)
+def test_a_change_is_taken_back_only_where_nothing_of_it_can_have_been_done(
+    effect: Effect, before: list[Fact], taken_back: bool
+) -> None:
+    """It would be counted too little else."""
+    planned = plan()
+    first = replace(planned.plan.steps[0], effect=effect)
+    steps = (first, replace(planned.plan.steps[0], id=SECOND))
+    never = end(SECOND, StepStatus.FAILED, 2, begun=False)
+    facts = [replace(planned, plan=replace(planned.plan, steps=steps)), *before, begin(SECOND, 2), never]
+    expected = (ChangeEnded(1, Ending.NOT_BEGUN, AT),) if taken_back else ()
+
+    assert expected == endings_of(a_case(facts=facts).run, [never])
+
+
+LOOKED = [evidence("sick"), begin(FIRST), end(FIRST, StepStatus.DONE)]
+IN_VAIN: list[Fact] = [
+    fact
+    for n in range(MOST_NOT_BEGUN)
+    for fact in (begin(SECOND, 1 + n), end(SECOND, StepStatus.FAILED, 1 + n, begun=False))
+]
+LAST_TRY = MOST_NOT_BEGUN + 1
+
+
+@pytest.mark.parametrize(
+    ("facts", "taken_back"),
+    [
+        ([*LOOKED, begin(SECOND), end(SECOND, StepStatus.FAILED, begun=False)], False),
+        ([*LOOKED, begin(SECOND), end(SECOND, StepStatus.FAILED, begun=False), Ended(AT, Outcome.CANCELLED, "")], True),
+        ([*LOOKED, Ended(AT, Outcome.CANCELLED, "")], True),
+        ([*LOOKED, begin(SECOND), end(SECOND, StepStatus.UNKNOWN), Ended(AT, Outcome.UNKNOWN, "")], False),
+        ([*LOOKED, begin(SECOND), Ended(AT, Outcome.FAILED, "")], False),
+        (
+            [*LOOKED, *IN_VAIN, begin(SECOND, LAST_TRY), end(SECOND, StepStatus.FAILED, LAST_TRY, begun=False)],
+            True,
+        ),
+    ],
+    ids=[
+        "it is begun again",
+        "the run ends instead",
+        "the run ends before it",
+        "it is unknown",
+        "nobody saw its end",
+        "it was tried too often",
+    ],
+)
+def test_a_plan_that_has_looked_is_taken_back_once_it_is_given_up(facts: list[Fact], taken_back: bool) -> None:
+    """As long as it goes on nothing counts it again, so its place in the budgets stays taken."""
+    planned = plan()
+    first = replace(planned.plan.steps[0], effect=Effect.READ)
+    steps = (first, replace(planned.plan.steps[0], id=SECOND))
+    run = a_case(facts=[replace(planned, plan=replace(planned.plan, steps=steps)), *facts]).run
+    expected = (ChangeEnded(1, Ending.NOT_BEGUN, AT),) if taken_back else ()
+
+    assert expected == endings_of(run, [facts[-1]])
+
+
+def test_a_start_that_is_stored_with_it_takes_nothing_back() -> None:
+    """That one may begin what the one before did not."""
+    never = end(FIRST, StepStatus.FAILED, begun=False)
+    facts = [plan(), begin(FIRST), never, begin(FIRST, 2)]
+
+    assert () == endings_of(a_case(facts=facts).run, [never])
 
 
 def test_a_step_that_only_reads_is_no_change() -> None:

@@ -1,6 +1,7 @@
 """What a plan is made of: targets that may be touched, and the pools that they are of."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -95,3 +96,13 @@ async def test_a_pool_that_cannot_be_looked_up_makes_no_plan() -> None:
 
     assert isinstance(found, CannotPlan)
     assert (Reason.POOL_UNCERTAIN, "thing.kick: the engine does not answer") == (found.reason, found.detail)
+
+
+async def test_a_plan_says_of_each_step_whether_it_can_be_put_back() -> None:
+    """Who approves it should know; it is no part of what they approve, so the digest is the same."""
+    plan = await planned_with(None)
+
+    assert isinstance(plan, Plan)
+    (step,) = plan.steps
+    assert "thing.kick has no inverse" == step.stays
+    assert plan.digest == replace(plan, steps=(replace(step, stays=None),)).digest

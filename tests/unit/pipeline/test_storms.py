@@ -106,6 +106,31 @@ async def test_a_storm_that_a_person_has_lifted_is_over(tmp_path: Path) -> None:
         assert ["healed"] * 6 == await it.until_over()
 
 
+async def test_a_run_of_a_storm_is_told_by_its_opening_and_in_full_once_it_goes_on(tmp_path: Path) -> None:
+    """Chat takes one message a second, and there may be thousands; what is not in the storm must not wait for them."""
+    async with Harness(tmp_path, rule(), OTHER, limits=stormy(tell_within="1m")) as it:
+        it.world.on_act = it.world.heal
+        await fall_ill(it, 6)
+        await it.pass_time(5 * MINUTE)
+        held, state = await it.runs(), await it.store.outbox_state()
+        in_storm = [post.key for run in held for post in await it.posts(run.id)]
+        for post in await notices(it):
+            await it.store.note_sent(post.seq, post.version, "C1:1.0")
+        await it.pass_time(10 * SECOND)
+        it.world.sick = True
+        await it.deliver({"alertname": "Other", "service": "db"})
+        await it.pass_time(MINUTE / 2)
+        beside = list(it.world.effects)
+        assert await it.process.stops.lift(StopKind.STORM, RULE, "ann")
+        await it.pass_time(3 * MINUTE)
+        threads = [[post.key for post in await it.posts(run.id)] for run in held]
+
+        assert (["parent"] * 6, 6) == (in_storm, state.minor)
+        assert ["db"] == beside
+        assert 7 == len(it.world.effects)
+        assert 6 * [["parent", "examined.1", "planned.round.1.1", "held.round.1.1"]] == [keys[:4] for keys in threads]
+
+
 async def test_a_storm_outlives_the_process_that_has_found_it(tmp_path: Path) -> None:
     """It is the store's, and so everybody's; people are told once."""
     async with Harness(tmp_path, limits=stormy()) as it:
@@ -148,7 +173,7 @@ async def test_what_is_held_for_too_long_expires(tmp_path: Path) -> None:
 
 
 async def test_many_rules_at_once_hold_everything(tmp_path: Path) -> None:
-    """One message for all of them, and one for each rule that is in a storm itself."""
+    """One message for all of them."""
     rules = [rule(name=f"r{number}", match=[f'alertname="A{number}"']) for number in range(4)]
     async with Harness(tmp_path, *rules, OTHER, limits=stormy(storm="6/5m", storm_overall="20/5m")) as it:
         ill = [{"alertname": f"A{number}", "service": f"s{n}"} for number in range(4) for n in range(5)]
@@ -159,6 +184,28 @@ async def test_many_rules_at_once_hold_everything(tmp_path: Path) -> None:
         assert [] == it.world.effects
         assert [(StopKind.STORM, EVERYTHING)] == await standing(it)
         assert 1 == len(await notices(it))
+
+
+async def test_whoever_ends_the_storm_of_everything_ends_those_of_its_rules(tmp_path: Path) -> None:
+    """The first rules may have been in one before everything was; nobody wants to name each of them."""
+    rules = [rule(name=f"r{number}", match=[f'alertname="A{number}"']) for number in range(3)]
+    async with Harness(tmp_path, *rules, limits=stormy(storm="5/5m", storm_overall="13/5m")) as it:
+        it.world.on_act = it.world.heal
+        for number in range(3):
+            ill = [{"alertname": f"A{number}", "service": f"s{number}-{n}"} for n in range(5)]
+            await it.deliver_all([it.alert(labels) for labels in ill])
+            await it.pass_time(SECOND)
+        before = await standing(it)
+        nothing = list(it.world.effects)
+        lifted = await it.process.stops.lift(StopKind.STORM, EVERYTHING, "ann")
+        await it.pass_time(4 * MINUTE)
+
+        assert [(StopKind.STORM, scope) for scope in ("rule:p/r0", "rule:p/r1", EVERYTHING)] == before
+        assert ([], True, []) == (nothing, lifted, await standing(it))
+        assert 15 == len(set(it.world.effects))
+        assert ["Lifted: a storm: new changes wait: " + scope for _, scope in before] == [
+            notice.message.title for notice in await notices(it)
+        ]
 
 
 @dataclass

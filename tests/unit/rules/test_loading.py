@@ -160,6 +160,33 @@ def test_limits_of_a_pack_stand_behind_those_of_its_rules(tmp_path: Path) -> Non
         assert expected == [(str((one.per_rule or ("?",))[0]), say_duration(one.cooldown or HOUR)) for one in limits]
 
 
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ("cooldown: 99999999d", "99999999d is too long for a limit: it takes 30d at the most"),
+        ("per_rule: '3/1h, 5/31d'", "31d is too long for a limit"),
+        ("per_target: 5/90d", "90d is too long for a limit"),
+        ("attempts: 3/99999999d", "what was done is not on record for longer"),
+        ("flapping: 3/31d", "31d is too long for a limit"),
+        ("storm: 10001/5m", "no more than 10000 are counted"),
+    ],
+)
+@pytest.mark.parametrize("place", ["pack", "rule", "remedy"])
+def test_limits_that_could_not_be_counted_are_mistakes(tmp_path: Path, limits: str, told: str, place: str) -> None:
+    """Whoever sets one believes that it is kept."""
+    of_pack, of_rule, of_remedy = (
+        f"limits: {{{limits}}}" if place == one else "" for one in ("pack", "rule", "remedy")
+    )
+    (tmp_path / "a.yaml").write_text(
+        f"pack: a\n{of_pack}\nrules:\n  - name: x\n    match: [a=b]\n    {of_rule}\n    remediate:\n"
+        f"      - tell: look\n        {of_remedy}\n"
+    )
+    with pytest.raises(BadRules) as caught:
+        load_book([tmp_path], ACTIONS)
+
+    assert told in str(caught.value)
+
+
 def test_limits_of_a_pack_are_part_of_what_its_rules_are(tmp_path: Path) -> None:
     """A run that was begun goes on with the limits from then; a pack without any is what it was before there were."""
     digests, documents = [], []

@@ -71,8 +71,19 @@ def test_packs_and_actions_have_their_own() -> None:
         ("{actions: {a.b: {max_targets: 1}, a.c: {max_targets: 51%}}}", "give `max_targets` either always as a number"),
         ("{actions: {a.b: {max_targets: 0}}}", "with none, every plan would be refused"),
         ("{packs: {web: {overall: 3/1h}}}", "`overall`"),
-        ("{failures_of_ten: 11}", "`failures_of_ten` is 10 at the most"),
+        ("{failures_of_ten: 12}", "`failures_of_ten` is 11 at the most"),
         ("{trial_after: 0s}", "`trial_after`"),
+        ("{cooldown: 99999999d}", "99999999d is too long for a limit: it takes 30d at the most"),
+        ("{storm_quiet: 31d}", "31d is too long for a limit"),
+        ("{per_rule: '3/1h, 3/99999999d'}", "99999999d is too long for a limit"),
+        ("{overall: 100/365d}", "what was done is not on record for longer"),
+        ("{attempts: 3/90d}", "90d is too long for a limit"),
+        ("{flapping: 3/31d}", "31d is too long for a limit"),
+        ("{flapping_within: 25h}", "comes back after more than `1d` is not taken for the same"),
+        ("{storm: 5/31d}", "31d is too long for a limit"),
+        ("{trial_after: 31d}", "31d is too long for a limit"),
+        ("{tell_within: 99999999d}", "99999999d is too long for a limit"),
+        ("{packs: {web: {per_target: 5/90d}}}", "90d is too long for a limit"),
         (
             "{actions: {a.b: {min_healthy: 1}, a.c: {min_healthy: 51%}}}",
             "either always as a number or always as a share",
@@ -85,6 +96,12 @@ def test_what_could_not_be_kept_is_a_mistake(text: str, told: str) -> None:
         limits(text)
 
     assert told in str(caught.value)
+
+
+def test_a_month_can_be_counted() -> None:
+    found = limits("{cooldown: 30d, attempts: 3/30d, per_target: '3/1h, 20/30d', storm_quiet: 30d}")
+
+    assert {timedelta(days=30)} == {found.cooldown, found.attempts.window, found.per_target[1].window}
 
 
 def test_the_old_place_of_max_targets_is_a_mistake() -> None:

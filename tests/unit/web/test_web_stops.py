@@ -12,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from remediator.errors import Mistaken
 from remediator.kit.clock import SystemClock
 from remediator.kit.metrics import Metrics
-from remediator.model.stop import EVERYTHING, Stop, StopKind
+from remediator.model.stop import EVERYTHING, Bar, Stop, StopKind
 from remediator.settings import Settings
 from remediator.web.server import Parts, build_app
 from tests.unit.web.test_web_breakers import ADMIN, Nothing, _ignore, _ready, token
@@ -26,15 +26,22 @@ class Keeper:
     """Keeps stops in memory."""
 
     stops: list[Stop] = field(default_factory=list)
+    others: list[Bar] = field(default_factory=list)
 
     async def standing(self) -> Sequence[Stop]:
         return self.stops
 
-    async def pause(self, scope: str, reason: str, by: str, lasts: timedelta | None) -> Stop:
+    async def listed(self) -> Sequence[tuple[Stop, str]]:
+        return [(stop, f"news of {stop.scope}") for stop in self.stops]
+
+    def bars(self) -> Sequence[Bar]:
+        return self.others
+
+    async def pause(self, scope: str, reason: str, by: str, lasts: timedelta | None) -> tuple[Stop, str]:
         if scope != EVERYTHING:
             raise Mistaken(f"there is no {scope}")
         self.stops.append(Stop(StopKind.PAUSE, scope, reason, by, AT, AT + lasts if lasts else None))
-        return self.stops[-1]
+        return self.stops[-1], "be careful"
 
     async def lift(self, kind: StopKind, scope: str, by: str) -> bool:
         found = [stop for stop in self.stops if (stop.kind, stop.scope) == (kind, scope)]
@@ -88,15 +95,52 @@ async def test_what_is_paused_is_listed_until_it_is_lifted(client: Client) -> No
     lifted = await post(client, "lift", {"kind": "pause", "scope": EVERYTHING, "by": "ann"})
     again, _ = await post(client, "lift", {"kind": "pause", "scope": EVERYTHING, "by": "ann"})
 
-    assert (201, SHOWN) == paused
-    assert {"stops": [SHOWN]} == listed
-    assert ((200, {}), 404) == (lifted, again)
+    assert (201, {**SHOWN, "note": "be careful"}) == paused
+    assert {"stops": [{**SHOWN, "settled": "news of everything"}]} == listed
+    assert ((200, {"note": ""}), 404) == (lifted, again)
+
+
+FILE = Bar("pause file", EVERYTHING, "the file /s/PAUSE is there; to go on, remove it", at=AT)
+FREEZE = Bar("freeze", "pack:web", "within the freeze", until=AT)
+
+
+async def test_what_no_command_lifts_is_listed_too(client: Client, keeper: Keeper) -> None:
+    """Else a list that is empty says that changes are made."""
+    keeper.others = [FILE, FREEZE]
+    async with client.get("/api/v1/stops", headers=token()) as answer:
+        listed = (await answer.json())["stops"]
+
+    at = AT.isoformat()
+    whole = {"kind": "pause file", "scope": EVERYTHING, "reason": FILE.reason, "by": "", "at": at, "until": None}
+    part = {"kind": "freeze", "scope": "pack:web", "reason": FREEZE.reason, "by": "", "at": None, "until": at}
+    assert [{**whole, "settled": ""}, {**part, "settled": ""}] == listed
+
+
+async def test_whoever_resumes_is_told_of_the_file_that_still_holds(client: Client, keeper: Keeper) -> None:
+    """Whether or not there was a pause besides."""
+    keeper.others = [FREEZE, FILE]
+    keeper.stops = [Stop(StopKind.PAUSE, EVERYTHING, "", "ann", AT)]
+    lift = {"kind": "pause", "scope": EVERYTHING, "by": "ann"}
+    lifted, again = await post(client, "lift", lift), await post(client, "lift", lift)
+
+    said = f"changes are held all the same: {FILE.reason}"
+    assert (200, {"note": said}) == lifted
+    assert (404, {"error": f"there is no pause of everything; {said}; there is no pause at all"}) == again
+
+
+async def test_a_stop_of_a_very_long_name_can_be_lifted(client: Client, keeper: Keeper) -> None:
+    """A target is quarantined whatever its length, and must be cleared."""
+    scope = f"target:command:{'x' * 5000}"
+    keeper.stops = [Stop(StopKind.QUARANTINE, scope, "", "remediator", AT)]
+    status, _ = await post(client, "lift", {"kind": "quarantine", "scope": scope, "by": "ann"})
+
+    assert (200, []) == (status, keeper.stops)
 
 
 @pytest.mark.parametrize(
     ("there", "said"),
     [
-        ([], "there is no breaker of rule:web/dwon; there is none at all"),
+        ([], "there is no breaker of rule:web/dwon; there is no breaker at all"),
         (["rule:web/down"], "there is no breaker of rule:web/dwon; there is the breaker of rule:web/down"),
     ],
 )
@@ -126,6 +170,7 @@ async def test_only_admins_may_look_or_say_anything(client: Client, keeper: Keep
         ("pause", {**PAUSE, "for": "soon"}),
         ("pause", {**PAUSE, "for": "0s"}),
         ("pause", {**PAUSE, "more": "x"}),
+        ("pause", {**PAUSE, "reason": "x" * 1001}),
         ("pause", ["everything"]),
         ("lift", {"kind": "nothing", "scope": EVERYTHING, "by": "ann"}),
         ("lift", {"kind": "pause", "scope": "", "by": "ann"}),

@@ -58,7 +58,8 @@ def a_case(
         for n, action in enumerate(actions)
     ]
     plan = Plan(0, "kick", False, tuple(steps), Verification(SECOND, SECOND, MINUTE, SECOND, ()))
-    return Case(made, _RULE, plan, at, mode, limits or Limits(), round_, approved, begun)
+    told = frozenset(Reason) if approved else frozenset[Reason]()
+    return Case(made, _RULE, plan, at, mode, limits or Limits(), round_, approved, begun, told=told)
 
 
 def _parts(name: str) -> tuple[str, tuple[str, ...]]:
@@ -119,6 +120,7 @@ class Journal:
             change
             for change in reversed(self.changes)
             if change.at > since
+            and change.ending is not Ending.NOT_BEGUN
             and which.rule in (None, change.rule)
             and which.target in (None, change.target)
             and (change.action == which.action if which.action is not None else change.counts)
@@ -132,6 +134,7 @@ class Journal:
             return Refusal(Reason.TARGET_BUSY)
         if (refusal := taken.judge(self.known(taken.questions))) is not None:
             return refusal
+        self.changes = [c for c in self.changes if c.run != case.run.id or c.ending is not Ending.NOT_BEGUN]
         there = {(c.run, c.round, c.target, c.action) for c in self.changes}
         self.changes += [c for c in taken.changes if (c.run, c.round, c.target, c.action) not in there]
         self.locks |= dict.fromkeys(taken.locks, case.run.id)

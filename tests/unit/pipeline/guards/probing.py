@@ -1,4 +1,4 @@
-"""Cases for guards that look at the world, and an Alertmanager on the wire that is as a test says."""
+"""Cases for guards that look at the world, and an Alertmanager and a Prometheus on the wire that are as tests say."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from remediator.clients.alertmanager import AlertmanagerClient
+from remediator.clients.prometheus import PrometheusClient
 from remediator.kit.clock import Clock
 from remediator.model.alert import Alert, AlertStatus, fingerprint_of
 from remediator.model.history import Known, Question
@@ -21,12 +22,13 @@ from remediator.model.occurrence import Occurrence
 from remediator.model.plan import Effect, Mode, Plan, PlannedStep, Verification
 from remediator.model.run import Run, Signal
 from remediator.model.target import Target
+from remediator.pipeline.guards.alert_rules import AlertRules
 from remediator.pipeline.guards.asking import Asking
 from remediator.pipeline.guards.engine import Guards
 from remediator.pipeline.guards.guard import Case, Probe, Review
 from remediator.plugins import Actions
 from remediator.rules.compiling import compile_rule
-from remediator.settings import AlertmanagerSettings
+from remediator.settings import AlertmanagerSettings, PrometheusSettings
 from tests.unit.rules.sample_actions import ACTIONS
 
 AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -128,7 +130,7 @@ class FakeAlertmanager:
 @asynccontextmanager
 async def an_alertmanager(
     clock: Clock, *, timeout: timedelta = 2 * SECOND
-) -> AsyncIterator[tuple[FakeAlertmanager, Asking]]:
+) -> AsyncIterator[tuple[FakeAlertmanager, Asking[AlertmanagerClient]]]:
     """An Alertmanager, and what guards ask it through."""
     fake = FakeAlertmanager()
     app = web.Application()
@@ -137,5 +139,44 @@ async def an_alertmanager(
         client = AlertmanagerClient(AlertmanagerSettings(url=f"http://127.0.0.1:{server.port}", timeout=timeout))
         try:
             yield fake, Asking(client, clock)
+        finally:
+            await client.close()
+
+
+@dataclass
+class FakePrometheus:
+    """Tells of alerting rules, each with its active alerts."""
+
+    rules: list[dict[str, Any]] = field(default_factory=list)
+    status: int = 200
+    asked: list[str] = field(default_factory=list)
+
+    def rule(self, name: str, *, health: str = "ok", error: str = "") -> dict[str, Any]:
+        """One more rule."""
+        made = {"name": name, "type": "alerting", "health": health, "lastError": error, "alerts": []}
+        self.rules.append(made)
+        return made
+
+    def fire(self, labels: Mapping[str, str], *, state: str = "firing", **rule: str) -> None:
+        """An alert of a rule of its own."""
+        self.rule(labels["alertname"], **rule)["alerts"].append({"labels": dict(labels), "state": state})
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request.query.get("rule_name[]", ""))
+        if self.status != 200:
+            return web.json_response({"error": "out of cheese"}, status=self.status)
+        return web.json_response({"status": "success", "data": {"groups": [{"rules": self.rules}]}})
+
+
+@asynccontextmanager
+async def a_prometheus(clock: Clock) -> AsyncIterator[tuple[FakePrometheus, AlertRules]]:
+    """A Prometheus, and what guards ask it through."""
+    fake = FakePrometheus()
+    app = web.Application()
+    app.router.add_get("/api/v1/rules", fake.answer)
+    async with TestServer(app) as server:
+        client = PrometheusClient(PrometheusSettings(url=f"http://127.0.0.1:{server.port}"))
+        try:
+            yield fake, AlertRules(Asking(client, clock, name="Prometheus"), clock)
         finally:
             await client.close()

@@ -1,10 +1,12 @@
 """What a round, or a refused plan, leads to: stops that people see, and that do not come twice."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from remediator.model.change import Ending
+from remediator.model.limits import Limits
 from remediator.model.plan import Mode
 from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.guards import Case
@@ -97,6 +99,19 @@ def test_after_a_promotion_it_is_counted_anew() -> None:
     assert [] == kinds(a_case("r1"), journal)
     journal.happened("r2", Ending.NOT_HEALED, T0, targets=(DB,))
     assert (StopKind.DEMOTION, RULE) in kinds(a_case("r2"), journal)
+
+
+def test_how_many_demote_a_rule_is_a_limit() -> None:
+    """Where a rule is allowed to fail more often, it still asks in the end."""
+    patient = Limits(gated_after_failures=3)
+    journal, case = Journal(), replace(a_case("r1"), limits=patient)
+    for number in range(2):
+        journal.happened(f"r{number - 2}", Ending.FAILED, T0 - (9 - number) * MINUTE, targets=(DB,))
+
+    assert (StopKind.DEMOTION, RULE) not in kinds(replace(case, run=a_case("r-1").run), journal)
+    journal.happened("r1", Ending.UNKNOWN, T0 - MINUTE)
+    (stop,) = (stop for stop in after(case, journal) if stop.kind is StopKind.DEMOTION)
+    assert "3 changes in a row failed, or whether they did is not known (run r-2 and r-1 and r1)" == stop.reason
 
 
 def test_a_third_attempt_in_vain_puts_the_target_into_quarantine() -> None:

@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Collection
 
 import pytest
 
+from remediator.clients.alertmanager import AlertmanagerClient
+from remediator.model.ids import RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Reason
 from remediator.pipeline.guards import Allow, Ask, Hold
@@ -23,7 +25,7 @@ from tests.unit.pipeline.guards.probing import (
 DATABASE = {"depends": ["PostgreSQLDown"]}
 MAIN = {"depends": [{"match": ['alertname=~"PostgreSQLDown|RedisDown"', 'cluster="main"']}]}
 
-World = tuple[FakeAlertmanager, Asking]
+World = tuple[FakeAlertmanager, Asking[AlertmanagerClient]]
 
 
 class Open:
@@ -36,6 +38,9 @@ class Open:
     async def open_alerts_named(self, names: Collection[str], *, limit: int) -> tuple[Occurrence, ...]:
         self.asked.append(names)
         return tuple(one for one in self.found if one.labels["alertname"] in names)[:limit]
+
+    async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
+        return self.found[:limit]
 
 
 @pytest.fixture
@@ -97,6 +102,26 @@ async def test_a_run_about_the_dependency_itself_does_not_wait_for_itself() -> N
 
     assert Allow() == await review(guard, a_case(rule=rule, labels=down))
     assert isinstance(await review(guard, a_case(rule=rule, labels={"alertname": "ApiDown"})), Hold)
+
+
+@pytest.mark.parametrize(
+    ("others", "expected"),
+    [
+        ((), Allow),
+        (({"alertname": "PostgreSQLDown", "instance": "db2"},), Allow),
+        (({"alertname": "ApiDown"},), Hold),
+        (({"alertname": "PostgreSQLDown", "instance": "db2"},) * 500, Hold),
+    ],
+)
+async def test_a_group_waits_unless_all_of_it_is_about_the_dependency(
+    others: tuple[dict[str, str], ...], expected: type
+) -> None:
+    """Which of its alerts came first says nothing: the remedy may be for those that need the database."""
+    down = {"alertname": "PostgreSQLDown", "instance": "db1"}
+    rule = {"match": ['alertname=~"PostgreSQLDown|ApiDown"'], "summary": "down", "group_by": ["cluster"], **DATABASE}
+    store = Open(an_occurrence(1, **down), *(an_occurrence(2 + n, **one) for n, one in enumerate(others)))
+
+    assert expected is type(await review(Dependencies(store, None), a_case(rule=rule, labels=down)))
 
 
 async def test_what_only_alertmanager_knows_of_holds_silenced_or_not(world: World) -> None:

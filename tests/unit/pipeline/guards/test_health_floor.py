@@ -1,6 +1,7 @@
 """Enough of a pool stays healthy during a step, whatever the pool."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -236,6 +237,15 @@ def ended(number: int, *, round_: int = 1) -> Finished:
 async def test_enough_that_stays_healthy_is_allowed(floor: HealthFloor) -> None:
     """One of three goes."""
     assert Allow() == await review(floor, a_case(actions=pools(web="+*++"), **steps_on("web")))
+
+
+async def test_a_step_that_could_not_begin_is_counted_again(floor: HealthFloor) -> None:
+    """It is begun once more, and the pool may have changed meanwhile."""
+    facts = [replace(ended(0), status=StepStatus.FAILED, begun=False)]
+    given: dict[str, Any] = {"actions": pools(web="+*+-"), **steps_on("web")}
+
+    assert isinstance(await review(floor, a_case(facts=facts, **given)), Hold)
+    assert Allow() == await review(floor, a_case(facts=[ended(0)], **given))
 
 
 async def test_too_few_now_hold_with_the_figures(floor: HealthFloor) -> None:

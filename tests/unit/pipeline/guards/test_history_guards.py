@@ -155,6 +155,9 @@ class NaiveBreaker:
             self.trials[key] = at
 
     def ended(self, key: tuple[str, int], ending: Ending, at: datetime) -> None:
+        if ending is Ending.NOT_BEGUN:  # nothing was tried
+            self.trials.pop(key, None)
+            return
         is_bad, is_good = self.is_bad(ending), self.is_good(ending)
         if self.opened is None:
             self.results += [is_good] if is_bad or is_good else []
@@ -345,7 +348,7 @@ class Replicas(RuleBasedStateMachine):
     # What must be so
 
     def teardown(self) -> None:
-        """When everything has ended, everything was lifted and time has passed, each plan is allowed again."""
+        """When everything has ended and was lifted, and time has passed, each plan is allowed that is approved."""
         for run in list(self.runs.values()):
             if run.is_acting:
                 self.journal.end(run.name, Ended(run.round, Ending.INCONCLUSIVE, self.now))
@@ -361,14 +364,14 @@ class Replicas(RuleBasedStateMachine):
         for number, name in enumerate((DOWN, SLOW)):
             last = Underway(f"last{number}", name, ((WEB,), (DB,))[number], ((KICK,), (PUSH,))[number], self.now, 0)
 
-            assert self.journal.begin(self.engines[0], self.case(last)) is None
+            assert self.journal.begin(self.engines[0], self.case(last, approved=True)) is None
 
     def check(self, run: Underway, case: Case, before: list[Change]) -> None:
         """A start was allowed: every limit, counted again."""
         at = case.at
         assert not self.is_paused(run, at)
         assert not any(change.target in run.targets and change.ending is None for change in before)
-        counted = [change for change in before if change.counts]
+        counted = [change for change in before if change.counts and change.ending is not Ending.NOT_BEGUN]
         for target in run.targets:
             own = [change.at for change in counted if change.target == target and change.rule == run.rule]
             assert_within([*own, at], self.limits.per_target)
@@ -379,7 +382,16 @@ class Replicas(RuleBasedStateMachine):
         assert_within([*(change.at for change in counted), *[at] * len(run.targets)], self.limits.overall)
         demotion = self.journal.stops.get((StopKind.DEMOTION, f"rule:{run.rule}"))
         assert case.approved or demotion is None or demotion.is_over(at)
+        assert case.approved or not self.has_failed(run)
         self.check_breakers(run, at)
+
+    def has_failed(self, run: Underway) -> bool:
+        """Whether the last that is known of its rule is that it failed, since a person has promoted it."""
+        promoted = self.cleared.get((StopKind.DEMOTION, f"rule:{run.rule}"), T0 - HOUR)
+        told = [c for c in self.journal.changes if c.rule == run.rule and c.ended_at and c.ended_at > promoted]
+        last = max(told, key=lambda change: change.ended_at or T0, default=None)
+        at_once = self.limits.gated_after_failures == 1
+        return at_once and last is not None and last.ending in (Ending.FAILED, Ending.UNKNOWN)
 
     def check_target(self, target: str, past: list[Change], run: Underway) -> None:
         scope = f"target:{target}"
@@ -514,7 +526,7 @@ ALONE: list[tuple[type[Guard], Reason, Callable[[Journal], None], Case]] = [
     (Pauses, Reason.PAUSED, paused, a_case("me")),
     (Attempts, Reason.QUARANTINED, tried_in_vain, a_case("me")),
     (Flapping, Reason.FLAPPING, come_back, a_case("me", limits=replace(UNLIMITED, flapping=Budget(2, HOUR)))),
-    (Breaking, Reason.BREAKER_OPEN, failed_elsewhere, a_case("me")),
+    (Breaking, Reason.BREAKER_OPEN, failed_elsewhere, a_case("me", mode=Mode.GATED, approved=True)),
     (Budgets, Reason.BUDGET_USED, used_up, a_case("me")),
     (Cooldown, Reason.COOLING_DOWN, just_changed, a_case("me")),
     (Demotion, Reason.DEMOTED, demoted, a_case("me")),

@@ -10,13 +10,16 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from remediator.model.history import Known, Question
+from remediator.model.ids import RunId
+from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Reason
 from remediator.model.plan import Effect
 from remediator.model.target import Target
-from remediator.pipeline.guards import Allow, Case, Guard, Guards, Refuse, Review
-from remediator.pipeline.guards.protected import Protected
+from remediator.pipeline.guards import Allow, Case, Guard, Guards, Hold, Refuse, Review
+from remediator.pipeline.guards.protected import Protected, ProtectedGroup
 from remediator.settings import ProtectedSettings
-from tests.unit.pipeline.guards.probing import DOWN, a_case, a_step
+from tests.unit.pipeline.guards.probing import AT, DOWN, SECOND, a_case, a_step, an_occurrence
+from tests.unit.pipeline.guards.probing import review as asked_of
 
 DOCKER = Target("docker", ("local", "postgres-1"), "4f5e")
 WEB = Target("docker", ("local", "web"), "5e4f")
@@ -152,6 +155,95 @@ def test_a_plan_that_only_reads_touches_nothing() -> None:
     case = a_case(steps=[a_step(action="thing.look", effect=Effect.READ, targets=())])
 
     assert Allow() == judged(guard_of(allow={"targets": ["redis:*"]}, deny={"labels": ['alertname="Down"']}), case)
+
+
+class Alerts:
+    """The open alerts of a run, as a store tells them."""
+
+    def __init__(self, *labels: Mapping[str, str]) -> None:
+        self.found = tuple(an_occurrence(number, **DOWN, **one) for number, one in enumerate(labels))
+        self.asked: list[int] = []
+
+    async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
+        self.asked.append(limit)
+        return self.found[:limit]
+
+
+GROUPED = {"group_by": ["cluster"]}
+SHOP, PAYMENTS = {"team": "shop"}, {"team": "payments"}
+NOT_PAYMENTS = {"deny": {"labels": ['{team="payments"}']}}
+
+
+async def said_of(alerts: Alerts, protected: Any = NOT_PAYMENTS, **changes: Any) -> Review:
+    """What the probe says of a group that began with an alert of the shop."""
+    case = a_case(**{"rule": GROUPED, "labels": {**DOWN, **SHOP}, **changes})
+    return await asked_of(ProtectedGroup(ProtectedSettings.model_validate(protected), alerts), case)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+@pytest.mark.parametrize(
+    ("protected", "other", "expected"),
+    [
+        (NOT_PAYMENTS, PAYMENTS, 'the alert is denied by `team="payments"` in protected.deny.labels'),
+        (
+            {"deny": {"namespaces": ["kube-*"]}},
+            {"namespace": "kube-system"},
+            "the alert's namespace is denied by `kube-*` in protected.deny.namespaces",
+        ),
+        (
+            {"allow": {"labels": ['team="shop"']}},
+            PAYMENTS,
+            'the alert matches nothing in protected.allow.labels (`team="shop"`)',
+        ),
+    ],
+)
+async def test_any_open_alert_of_a_group_can_be_the_one_that_is_not_to_be_touched(
+    protected: Any,
+    other: Mapping[str, str],
+    expected: str,
+    begun: bool,
+) -> None:
+    """The first one's labels say nothing of those that came later, be it after the plan was begun."""
+    said = await said_of(Alerts(SHOP, other), protected, begun=begun)
+
+    assert Refuse(Reason.PROTECTED, f"{expected}; it is one of the group's 2 open alerts") == said
+
+
+async def test_a_group_of_which_none_is_denied_goes() -> None:
+    """Also where it is as large as can be looked through."""
+    assert Allow() == await said_of(Alerts(*[SHOP] * 500))
+
+
+async def test_a_group_with_more_alerts_than_can_be_looked_through_is_held() -> None:
+    """What was not looked at may be what must not be touched."""
+    said = await said_of(Alerts(*[SHOP] * 501, PAYMENTS))
+
+    told = "the group has more than 500 open alerts, too many to look whether `protected` is about one of them"
+    assert Hold(Reason.PROTECTED, AT + 30 * SECOND, told) == said
+
+
+@pytest.mark.parametrize(
+    ("protected", "changes"),
+    [
+        (NOT_PAYMENTS, {"rule": {}}),
+        ({"deny": {"targets": ["redis:*"]}}, {}),
+        (NOT_PAYMENTS, {"steps": [a_step(action="thing.look", effect=Effect.READ, targets=())]}),
+    ],
+)
+async def test_the_store_is_asked_only_where_the_answer_can_matter(protected: Any, changes: Any) -> None:
+    """Most rules and settings pay nothing for it."""
+    alerts = Alerts(SHOP, PAYMENTS)
+
+    assert Allow() == await said_of(alerts, protected, **changes)
+    assert [] == alerts.asked
+
+
+async def test_what_is_put_back_is_looked_at_in_the_same_way() -> None:
+    """What must not be touched is not touched to put it back either; a person is told."""
+    case = replace(a_case(rule=GROUPED, labels={**DOWN, **SHOP}), undoes=True)
+    probe = ProtectedGroup(ProtectedSettings.model_validate(NOT_PAYMENTS), Alerts(SHOP, PAYMENTS))
+
+    assert isinstance(await Guards((), nothing_known, (probe,)).look(case), Refuse)
 
 
 _labels = st.dictionaries(

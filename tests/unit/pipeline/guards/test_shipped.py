@@ -4,14 +4,24 @@ import importlib
 import pkgutil
 from pathlib import Path
 
+import pytest
+
 from remediator.app import App
 from remediator.pipeline import guards
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.guards import Guard, Probe
 from remediator.pipeline.guards.shipped import shipped
+from remediator.pipeline.guards.still_true import StillTrue
 from remediator.plugins import Actions
 from remediator.rules.book import Book
-from remediator.settings import AlertmanagerSettings, CalendarSettings, ProtectedSettings, Settings, StoreSettings
+from remediator.settings import (
+    AlertmanagerSettings,
+    CalendarSettings,
+    PrometheusSettings,
+    ProtectedSettings,
+    Settings,
+    StoreSettings,
+)
 
 
 def classes_with(*methods: str) -> set[str]:
@@ -44,6 +54,33 @@ def test_every_guard_is_shipped_and_the_plainest_refusals_come_first() -> None:
     ] == names
 
 
+@pytest.mark.parametrize(
+    ("alertmanager", "prometheus", "raises_alerts", "expected"),
+    [
+        (True, True, True, "Alertmanager"),
+        (True, False, True, "Alertmanager"),
+        (False, True, True, "Prometheus"),
+        (False, True, False, "what the webhook has said last"),
+        (False, False, True, "what the webhook has said last"),
+    ],
+)
+def test_whoever_knows_best_is_asked_whether_an_alert_still_fires(
+    tmp_path: Path, *, alertmanager: bool, prometheus: bool, raises_alerts: bool, expected: str
+) -> None:
+    """Alertmanager knows of silences, Prometheus of what its rules raise; plans and `explain` say who it was."""
+    url = "http://127.0.0.1:1"
+    settings = Settings(
+        store=StoreSettings(directory=tmp_path),
+        alertmanager=AlertmanagerSettings(url=url if alertmanager else None),
+        prometheus=PrometheusSettings(url=url if prometheus else None, raises_alerts=raises_alerts),
+    )
+    app = App(settings, actions=Actions({}), book=Book(()))
+    made = app.guards(Calls(app.clients, app.clock, app.redactor, app.metrics, app.systems))
+    (still_true,) = (one for one in made.probes if isinstance(one, StillTrue))
+
+    assert [expected] * 2 == [made.alert_from, still_true.source]
+
+
 def test_the_service_runs_with_every_guard_and_every_probe(tmp_path: Path) -> None:
     """Also with those that look at the world."""
     settings = Settings(
@@ -54,7 +91,7 @@ def test_the_service_runs_with_every_guard_and_every_probe(tmp_path: Path) -> No
     made = app.guards(calls)
 
     assert len(shipped(CalendarSettings(), ProtectedSettings())) == len(made.guards)
-    assert ["PauseFile", "StillTrue", "Dependencies", "HealthFloor", "DeadMan"] == [
+    assert ["PauseFile", "ProtectedGroup", "StillTrue", "Dependencies", "HealthFloor", "DeadMan"] == [
         type(one).__name__ for one in made.probes
     ]
     assert classes_with("look") == {type(one).__name__ for one in made.probes}

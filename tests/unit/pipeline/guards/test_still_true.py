@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from remediator.clients.alertmanager import CREATED_BY
+from remediator.clients.alertmanager import CREATED_BY, AlertmanagerClient
 from remediator.model.ids import RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Reason
@@ -20,6 +20,7 @@ from tests.unit.pipeline.guards.probing import (
     SECOND,
     FakeAlertmanager,
     a_case,
+    a_prometheus,
     an_alertmanager,
     an_occurrence,
     review,
@@ -28,7 +29,7 @@ from tests.unit.pipeline.guards.probing import (
 GROUPED = {"group_by": ["alertname"]}
 WEB, SHOP = DOWN, {"alertname": "Down", "service": "shop"}
 
-World = tuple[FakeAlertmanager, Asking]
+World = tuple[FakeAlertmanager, Asking[AlertmanagerClient]]
 
 
 class Members:
@@ -70,9 +71,12 @@ async def test_without_an_alertmanager_the_webhook_has_the_last_word() -> None:
 
 
 async def test_who_was_asked_is_told(world: World) -> None:
-    """People weigh the two differently."""
+    """People weigh them differently."""
     assert "Alertmanager" == StillTrue(NOBODY, world[1]).source
     assert "what the webhook has said last" == StillTrue(NOBODY, None).source
+    async with a_prometheus(VirtualClock(AT)) as (_, rules):
+        assert "Prometheus" == StillTrue(NOBODY, None, rules).source
+        assert "Alertmanager" == StillTrue(NOBODY, world[1], rules).source
 
 
 async def test_what_alertmanager_has_firing_is_remedied(world: World) -> None:

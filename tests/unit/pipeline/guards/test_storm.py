@@ -108,6 +108,25 @@ def test_many_rules_at_once_hold_everything() -> None:
     assert EVERYTHING in ten.detail
 
 
+def test_a_storm_of_everything_is_one_storm_and_its_end_is_one_end() -> None:
+    """Of thirty rules in trouble nobody wants to read thirty messages, nor to lift thirty storms."""
+    journal = Journal()
+    for number in range(30):
+        came(journal, 20, rule=f"pack/rule-{number}")
+    case = a_case(rule="pack/rule-7")
+    stops = storms_of(case, journal.known(questions(case)))
+    for stop in stops:
+        journal.put_stop(stop)
+    lifted = journal.lift_stop(StopKind.STORM, EVERYTHING, T0 + SECOND)
+    later = judged(Storm(), replace(case, at=T0 + 2 * SECOND), journal)
+    came(journal, 5, by=T0 + 10 * SECOND, rule="pack/rule-7")
+
+    assert [EVERYTHING] == [stop.scope for stop in stops]
+    assert lifted
+    assert Allow() == later
+    assert Reason.STORM is reason_of(judged(Storm(), replace(case, at=T0 + 11 * SECOND), journal))
+
+
 def test_it_holds_for_ten_quiet_minutes_after_the_last_alert() -> None:
     """Each alert that comes meanwhile lets it last longer."""
     journal = Journal()
@@ -188,3 +207,15 @@ def test_it_stands_exactly_while_too_many_have_come_since_it_was_lifted(
 
     assert (len(counted) >= 5) == bool(stops)
     assert all(stop.until == max(counted) + QUIET for stop in stops)
+
+
+def test_one_that_was_lifted_does_not_come_again_by_runs_that_a_clock_has_dated_ahead() -> None:
+    """The store tells by the stop's own time up to when they belong to it."""
+    journal, newest = Journal(), T0 + 2 * HOUR
+    came(journal, 5, by=newest)
+    journal.put_stop(Stop(StopKind.STORM, RULE, "5 alerts", "remediator", newest, T0))
+
+    assert Allow() == judged(Storm(), a_case(at=T0 + MINUTE), journal)
+    assert Allow() == judged(Storm(), a_case(at=newest), journal)
+    came(journal, 5, by=newest + MINUTE)
+    assert Reason.STORM is reason_of(judged(Storm(), a_case(at=newest + MINUTE), journal))

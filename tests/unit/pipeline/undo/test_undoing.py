@@ -9,7 +9,7 @@ from remediator.model.ids import StepId
 from remediator.model.plan import Effect, Plan, PlannedStep, Verification
 from remediator.model.target import Target
 from remediator.model.undo import Captured, Cause, Undoing, undo_step, undone_by
-from remediator.pipeline.undoing import Asks, Back, Facts, PutBack, Stays, Why, next_of, verdicts_on
+from remediator.pipeline.undo.verdicts import Asks, Back, Facts, PutBack, Stays, Why, next_of, verdicts_on
 
 AT = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
