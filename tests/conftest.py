@@ -30,12 +30,19 @@ def _logs_as_they_were() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def docker_engine() -> Iterator[str]:
-    """The address (`unix://…`) of a private Docker engine that has an image called `busybox`."""
+def docker_of_session() -> Iterator[str]:
+    """The engine behind `docker_engine`: starting one takes a while."""
     services.requires("dockerd", "containerd", "runc", "busybox")
     with services.dockerd() as engine:
         services.import_busybox_image(engine.address, "busybox")
         yield engine.address
+
+
+@pytest.fixture
+def docker_engine(docker_of_session: str) -> Iterator[str]:
+    """The address (`unix://…`) of a private Docker engine with an image called `busybox`, and no containers."""
+    yield docker_of_session
+    services.remove_containers(docker_of_session)
 
 
 @pytest.fixture(scope="session")

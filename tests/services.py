@@ -232,6 +232,16 @@ def run_container(address: str, name: str, command: str, *, image: str = "busybo
     return str(made["Id"])
 
 
+def remove_containers(address: str) -> None:
+    """Remove every container, also those that run."""
+    from docker.errors import NotFound
+
+    with docker_api(address) as api:
+        for container in api.containers(all=True):
+            with suppress(NotFound):  # it was to be removed when it ended
+                api.remove_container(container["Id"], force=True)
+
+
 @contextmanager
 def prometheus(
     *,

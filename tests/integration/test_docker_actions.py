@@ -19,7 +19,7 @@ from remediator.settings import DockerSettings, Settings
 from tests import services
 
 _NUMBERS = count(1)
-_FOREVER = "trap 'exit 0' TERM; while true; do sleep 0.1; done"
+_FOREVER = "trap 'exit 0' TERM; sleep 1000 & wait"
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ async def test_restart_starts_the_same_container_again(clients: Clients, docker_
 
 async def test_restart_kills_what_does_not_stop(clients: Clients, docker_engine: str, name: str) -> None:
     """A hanging process ignores the polite signal; that is why it is being restarted."""
-    services.run_container(docker_engine, name, "trap '' TERM; while true; do sleep 0.1; done")
+    services.run_container(docker_engine, name, "trap '' TERM; sleep 1000")
 
     done = await act(docker.restart, clients, docker.RestartParams(container=name, stop_timeout=timedelta(seconds=1)))
 

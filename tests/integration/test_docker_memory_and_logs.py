@@ -18,7 +18,7 @@ from remediator.settings import DockerSettings, Settings
 from tests import services
 
 _NUMBERS = count(1)
-_FOREVER = "trap 'exit 0' TERM; while true; do sleep 0.1; done"
+_FOREVER = "trap 'exit 0' TERM; sleep 1000 & wait"
 _MIB = 1024 * 1024
 
 
@@ -189,7 +189,7 @@ async def test_a_limit_is_lowered_where_that_is_asked_for(clients: Clients, dock
 
 async def test_a_limit_below_what_is_used_is_refused(clients: Clients, docker_engine: str, name: str) -> None:
     """The kernel would kill the service at once."""
-    hungry = "x=$(head -c 20000000 /dev/zero | /bin/busybox tr '\\000' x); echo full; while true; do sleep 1; done"
+    hungry = "x=$(head -c 20000000 /dev/zero | /bin/busybox tr '\\000' x); echo full; sleep 1000 & wait"
     services.run_container(docker_engine, name, hungry, mem_limit="256m")
     with services.docker_api(docker_engine) as api:
         services.wait_until(lambda: b"full" in api.logs(name), "the container to fill its memory")

@@ -116,7 +116,7 @@ async def test_an_action_declares_exactly_the_calls_that_it_makes(
 ) -> None:
     """The doctor asks for what is declared: with one too few, a remedy would be found forbidden when it is needed."""
     name = f"calls-{action.name}"
-    forever = "trap 'exit 0' TERM; while true; do sleep 0.1; done"
+    forever = "trap 'exit 0' TERM; sleep 1000 & wait"
     services.run_container(docker_engine, name, forever, mem_limit="128m")
     async with AllowList(docker_engine).running() as proxy:
         clients = Clients(Settings(docker=DockerSettings(engines={"local": proxy.address})))
