@@ -17,6 +17,7 @@ from remediator.settings import EscalationSettings
 
 _SAID = 2048  # bytes of an answer that are looked at for its reason
 _SERVER_ERROR = 500
+_TELLING = 6  # characters of a part of an address that may be a secret
 
 
 class WebhookClient:
@@ -56,10 +57,18 @@ class WebhookClient:
             raise OutcomeUnknown(f"{self.place}: the connection broke: {type(error).__name__}") from error
         if 200 <= status < 300:  # noqa: PLR2004 - success, by HTTP
             return
-        why = f"{self.place}: answered {status}: {told(said.decode('utf-8', 'replace')) or 'no reason given'}"
+        why = f"{self.place}: answered {status}: {self._quoted(said) or 'no reason given'}"
         if status >= _SERVER_ERROR:
             raise OutcomeUnknown(why)
         raise Failed(f"{why}; check escalation.{self._level}")
+
+    def _quoted(self, said: bytes) -> str:
+        """The reason as it was given, unless that holds a part of the address: many servers name the path."""
+        text, url = said.decode("utf-8", "replace"), URL(self._url)
+        parts = {*url.raw_parts, *url.parts, *url.query.values(), url.raw_query_string}
+        if any(len(part) >= _TELLING and part in text for part in parts):
+            return "its reason names the address, so it is not shown"
+        return told(text)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -141,7 +141,7 @@ class Flow:
             await self._see_to_escalation(ledger, rule)
             match await self._advance(ledger, rule, turn):
                 case Parked(until=until):
-                    until = next_timer(ledger.run, rule, at_most=until)
+                    until = _not_at_once(next_timer(ledger.run, rule, at_most=until), self._clock.now())
                     if await ledger.park(until):
                         failpoints.hit("run.parked")
                         return until
@@ -161,7 +161,9 @@ class Flow:
         self._stages.putting_back.give_up(ledger, why)
         match stage_of(run):
             case Over(ended=ended):
-                until = next_undoing(ledger.run)
+                rule = await self._rule_of(ledger)
+                until = next_timer(ledger.run, rule) if rule is not None else next_undoing(ledger.run)
+                until = None if until is None else max(until, self._clock.now() + LOOK_AGAIN)  # it has just broken
                 await ledger.end(ended, keep_locks_until=locked_until(ledger.run), wake_at=until)
                 self._stages.execution.let_go(ledger.run)
                 return until
@@ -184,15 +186,19 @@ class Flow:
                 await self._conclude(ledger, await self._rulebook.rule(ledger.run.rule_digest), planned)
 
         await survive(conclude(), "run_taught_nothing", run=ledger.run.id)
-        ended = Ended(self._clock.now(), how, why)
-        rule: list[Rule] = []
+        rule = await self._rule_of(ledger)
+        await self._end(ledger, Ended(self._clock.now(), how, why), rule)
+        return next_timer(ledger.run, rule) if rule is not None else next_undoing(ledger.run)
+
+    async def _rule_of(self, ledger: Ledger) -> Rule | None:
+        """The rule of a run, where it can still be read."""
+        found: list[Rule] = []
 
         async def find() -> None:
-            rule.append(await self._rulebook.rule(ledger.run.rule_digest))
+            found.append(await self._rulebook.rule(ledger.run.rule_digest))
 
         await survive(find(), "run_has_no_rule", run=ledger.run.id)
-        await self._end(ledger, ended, rule[0] if rule else None)
-        return next_timer(ledger.run, rule[0]) if rule else next_undoing(ledger.run)
+        return found[0] if found else None
 
     async def _advance(self, ledger: Ledger, rule: Rule, turn: Turn) -> Parked | Ended | Left | None:
         """One stage on. None: there is more to do at once."""
@@ -225,6 +231,7 @@ class Flow:
                 self._note_settlement(ledger)
                 await self._conclude_well(ledger, rule, stage.planned)
                 if (due := recurs_at(ledger.run, stage)) is not None:
+                    await self._stages.silencing.lift(ledger)
                     return await self._do_again(ledger, rule, stage, due)
                 return await self._proven(ledger, rule, stage)
             case Over() as stage:
@@ -234,6 +241,8 @@ class Flow:
 
     async def _put_back(self, ledger: Ledger, rule: Rule, undoing: Undoing, turn: Turn) -> Parked | Left | None:
         """The next change that is to be put back; a run that has ended rests again when all of that is done."""
+        if isinstance(stage_of(ledger.run), Over):
+            await self._stages.silencing.lift(ledger)  # its timer does not wait for the undoing
         left = await self._stages.putting_back.go_on(ledger, undoing, partial(self._case, ledger, rule), turn)
         if under_way(ledger.run) is not None:
             return left
@@ -358,7 +367,8 @@ class Flow:
         if now - waits_since(ledger.run, stage.planned) > max(
             self._settings.hold_timeout, self._time_to_decide(rule, plan)
         ):
-            return outcome.expired(now, "the plan is too old by now to make sense")
+            held = f"; it was held: {stage.held.reason}" if stage.held is not None else ""
+            return outcome.expired(now, f"the plan is too old by now to make sense{held}")
         case = self._case(ledger, rule, stage.planned)
         review = await self._stages.guards.review(case)
         if isinstance(review, Refuse):
@@ -639,6 +649,11 @@ class Flow:
         self._metrics.runs_ended.labels(ledger.run.rule, ended.outcome).inc()
         log.info("run_ended", outcome=ended.outcome, brief=ended.brief)
         return rests
+
+
+def _not_at_once(until: datetime | None, now: datetime) -> datetime | None:
+    """A run that rests rests for a moment, so that no time in the past keeps it awake."""
+    return None if until is None else max(until, now + A_MOMENT)
 
 
 def _action_of(run: Run, started: Started) -> str:

@@ -3,10 +3,12 @@
 Called by the flow with what the guards have said. It asks no guard itself.
 """
 
-from datetime import timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
+from remediator.kit.wording import say_time
 from remediator.model.facts import Ended, Planned
 from remediator.model.outcome import Reason
 from remediator.model.stage import has_begun, waits_since
@@ -54,9 +56,18 @@ class Holding:
         if not has_begun(ledger.run, planned):
             expires = waits_since(ledger.run, planned) + self._timeout
             if now > expires:
-                return outcome.expired(now, f"held for too long: {hold.reason}")
+                why = f"{hold.reason}: {hold.detail}" if hold.detail else str(hold.reason)
+                return outcome.expired(now, f"held for too long (pipeline.hold_timeout): {why}")
+            if hold.until > expires:
+                hold = replace(hold, detail=_in_vain(hold.detail, expires))
             until = min(until, expires + A_MOMENT)
         until = until if until > now else now + A_MOMENT
         if note_held(ledger, planned.round, hold, now, until):
             self._metrics.held.labels(hold.reason.name.lower()).inc()
         return Parked(until)
+
+
+def _in_vain(detail: str, expires: datetime) -> str:
+    """What is told where a plan cannot be let go before it is too old."""
+    what = f"the plan expires before that, {say_time(expires)} (pipeline.hold_timeout), and nothing is done then"
+    return f"{detail}; {what}" if detail else what

@@ -458,8 +458,15 @@ def _ended(run: Run, fact: Ended) -> Message:
     return Message(
         _OUTCOME_TONES.get(fact.outcome, Tone.BAD),
         title,
-        (*_texts(fact.brief, f"{took} after the alert came in."), *_left_changed(run, fact)),
+        (*_texts(fact.brief, _what_now(fact), f"{took} after the alert came in."), *_left_changed(run, fact)),
     )
+
+
+def _what_now(ended: Ended) -> str:
+    """What follows from an end that people may take for a wait."""
+    if ended.outcome not in (Outcome.REFUSED, Outcome.EXPIRED):
+        return ""
+    return "This run is over, whatever is lifted now. When its alert comes anew, a new run looks at it."
 
 
 def _left_changed(run: Run, ended: Ended) -> Iterator[Part]:

@@ -109,12 +109,12 @@ def _severity(run: Run) -> str:
 
 
 def _standing(run: Run, escalated: Escalated) -> _Standing:
-    if is_over(run):
-        return _Standing("over", Tone.GOOD, "Over")
     word = next((fact for fact in run.facts if isinstance(fact, Acknowledged)), None)
+    by = "" if word is None else shorten(word.by, _WORD) + (f" ({word.reason})" if word.reason else "")
+    if is_over(run):
+        return _Standing("over", Tone.GOOD, "Over", by)
     if word is not None:
-        by = shorten(word.by, _WORD)
-        return _Standing("acknowledged", Tone.WAITING, "Taken on", f"{by} ({word.reason})" if word.reason else by)
+        return _Standing("acknowledged", Tone.WAITING, "Taken on", by)
     return _Standing("escalated", Tone.FIRING, f"Escalated to {escalated.to}")
 
 

@@ -20,6 +20,7 @@ from remediator.clients.alertmanager import CREATED_BY, OwnSilence, Silence
 from remediator.errors import RemediatorError, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.redaction import shorten
+from remediator.model.alert import Alert
 from remediator.model.duration import say_duration
 from remediator.model.facts import Planned, Silenced, Unsilenced
 from remediator.model.ids import RunId
@@ -184,18 +185,22 @@ class Silencing:
         await survive(self._ask(ledger, silences), "alert_not_looked_at", run=run.id)
 
     async def find_again(self, ledger: Ledger, rule: Rule | None) -> None:
-        """Have on record what was silenced right before a crash, where the run has not come as far again.
+        """Have on record what was silenced without the run's knowing: it was cut short, or the answer never came.
 
         Raises StoreUnavailable.
         """
         run = ledger.run
         is_planned = any(isinstance(fact, Planned) for fact in run.facts)
-        if rule is None or rule.silence is None or not is_planned or run.epoch <= 1 or _is_tried(run):
+        if rule is None or rule.silence is None or not is_planned:
             return
         await survive(self._find_again(ledger), "silence_not_looked_for", run=run.id)
 
     async def _find_again(self, ledger: Ledger) -> None:
-        for alert in await self._alerts.open_alerts_of(ledger.run.id, limit=MOST_SILENCES):
+        alerts: list[Occurrence | Alert] = list(await self._alerts.open_alerts_of(ledger.run.id, limit=MOST_SILENCES))
+        own = ledger.run.alert
+        if all(alert.fingerprint != own.fingerprint for alert in alerts):
+            alerts.append(own)  # it may have resolved meanwhile, and its next firing would not be heard
+        for alert in alerts:
             try:
                 found = None if self._client is None else await _find(self._client, ledger.run, alert)
             except StoreUnavailable:
@@ -276,12 +281,12 @@ class Silencing:
         return unsure
 
 
-def _matchers(alert: Occurrence) -> set[Matcher]:
+def _matchers(alert: Occurrence | Alert) -> set[Matcher]:
     """What this very alert meets."""
     return {Matcher(name, value) for name, value in alert.labels.items() if value}
 
 
-async def _find(client: Alertmanager, run: Run, alert: Occurrence) -> _Made | None:
+async def _find(client: Alertmanager, run: Run, alert: Occurrence | Alert) -> _Made | None:
     """The silence of this alert that the run has made, and that is not on record."""
     known = {fact.silence for fact in run.facts if isinstance(fact, Silenced)}
     for found in await client.own_silences(_matchers(alert)):

@@ -7,8 +7,9 @@ time that was spent switched off need nothing more: what is due by now is put ba
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeGuard
 
-from remediator.model.facts import Ended, Finished, Planned, StepStatus
+from remediator.model.facts import Ended, Fact, Finished, Planned, StepStatus
 from remediator.model.run import Run, Undo
 from remediator.model.stage import resolved
 from remediator.model.undo import Cause, Undoing, Undone, undone_by
@@ -66,10 +67,13 @@ def due_undoing(run: Run, now: datetime) -> Undoing | None:
 
 
 def due_rollback(run: Run, round_: int, now: datetime) -> Undoing | None:
-    """The undoing of a round that has not helped; None where it was done, and where it can put nothing back."""
+    """The undoing of a round that has not helped; None where it was done, and where there is nothing to put back.
+
+    Where a person has to look at what may have been done, it tells so, and puts nothing back.
+    """
     if _rollback(run, round_) is not None:
         return None
-    if not any(isinstance(verdict, PutBack) for verdict in verdicts_on(run.facts, round=round_)):
+    if not any(isinstance(verdict, PutBack | Asks) for verdict in verdicts_on(run.facts, round=round_)):
         return None
     return Undoing(now, _next(run), Cause.NOT_HELPED, round_)
 
@@ -105,15 +109,12 @@ def _temporary(run: Run) -> Iterator[_Temporary]:
         if plan.lasts is None or round_ in tried:
             continue
         if any(isinstance(one, PutBack | Asks) for one in verdicts_on(run.facts, round=round_)):
-            acted = [fact.at for fact in run.facts if _may_have_acted(fact, round_)]
+            ended = [fact for fact in run.facts if _is_end_of_step(fact, round_)]
+            acted = [fact.at for fact in ended if fact.status is not StepStatus.FAILED]
+            acted = acted or [fact.at for fact in ended]  # it failed, and an earlier try of it may have acted
             if acted:
                 yield _Temporary(round_, max(acted) + plan.lasts)
 
 
-def _may_have_acted(fact: object, round_: int) -> bool:
-    return (
-        isinstance(fact, Finished)
-        and fact.round == round_
-        and fact.status is not StepStatus.FAILED
-        and undone_by(fact.step) is None
-    )
+def _is_end_of_step(fact: Fact, round_: int) -> TypeGuard[Finished]:
+    return isinstance(fact, Finished) and fact.round == round_ and undone_by(fact.step) is None

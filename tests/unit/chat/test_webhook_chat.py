@@ -134,6 +134,19 @@ async def test_what_an_answer_means(pager: Pager, url: str, status: int, error: 
     assert error is None or f"the webhook of pager (127.0.0.1): answered {status}" in said
 
 
+@pytest.mark.parametrize("text", ["Cannot POST /hook/s3cr3t-path", "no s3cr3t-path here", "<p>s3cr3t-path</p>"])
+async def test_an_answer_that_names_the_address_is_not_quoted(pager: Pager, url: str, text: str) -> None:
+    """Many servers name the path that they do not know, and the path is often the secret."""
+    pager.status, pager.text = 404, text
+    chat = chat_of(url)
+    with pytest.raises(Failed) as caught:
+        await chat.post(outgoing())
+    await chat.close()
+
+    assert "s3cr3t" not in str(caught.value)
+    assert "answered 404: its reason names the address, so it is not shown" in str(caught.value)
+
+
 async def test_one_that_does_not_answer_in_time_may_have_heard_it(pager: Pager, url: str) -> None:
     """So it is told again, with a word that it may be a repeat."""
     pager.is_slow = True

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from remediator.errors import Failed, Protected
+from remediator.kit.wording import say_time
 from remediator.model.change import Change, Ending
 from remediator.model.facts import Asked, Ended, Examined, Finished, Held, LateFinished, Planned, Started, StepStatus
 from remediator.model.history import Latest, Which
@@ -274,6 +275,29 @@ async def test_a_change_too_many_within_an_hour_is_held_until_there_is_room(tmp_
         assert (Reason.BUDGET_USED, 3) == (held.reason, len(before))
         assert first + HOUR == held.until == last(await newest(it), Started).at
         assert "3/1h is used up" in held.detail
+
+
+async def test_a_hold_that_outlasts_the_plan_says_that_nothing_will_be_done(tmp_path: Path) -> None:
+    """There is room tomorrow, but the plan is dropped in an hour: who reads it must not wait for it."""
+    async with Harness(tmp_path, limits=wide(per_target="1/1d")) as it:
+        it.world.on_act = it.world.heal
+        await fall_ill(it, 0)
+        await it.until_over()
+        await fall_ill(it, 1)
+        await it.pass_time(MINUTE)
+        run = await newest(it)
+        held = last(run, Held)
+        expires = last(run, Planned).at + HOUR
+        await it.until_over(limit=2 * HOUR)
+        over = await newest(it)
+        said = [str(post.message) for post in await it.posts(over.id) if post.key.startswith("ended.")]
+
+        assert held.detail.endswith(
+            f"the plan expires before that, {say_time(expires)} (pipeline.hold_timeout), and nothing is done then"
+        )
+        assert ["healed", "expired"] == await it.outcomes()
+        assert f"it was held: {Reason.BUDGET_USED}" in last(over, Ended).brief
+        assert "This run is over, whatever is lifted now." in said[0]
 
 
 async def test_two_runs_that_were_both_reviewed_do_not_use_up_one_place_twice(tmp_path: Path) -> None:

@@ -224,6 +224,15 @@ def test_who_was_called_hears_the_end_of_it(news: Fact, signals: tuple[Signal, .
     assert "escalation ack" not in repr(notice.message.parts)
 
 
+def test_the_end_still_names_who_had_taken_it_on() -> None:
+    """A pager that closes its page keeps who worked on it."""
+    word, over = Acknowledged(T0, "ann", "on it"), Closed(T0, "resolved")
+    signals = (Acknowledge(T0, "ann", "on it"), Resolved(T0))
+    (notice,) = notices_of(run_of(told(1), word, over, signals=signals), [over], Redactor())
+
+    assert ("over", "ann (on it)") == tuple(dict(notice.message.data)[name] for name in ("event", "taken_on_by"))
+
+
 def test_an_end_that_is_none_of_the_problem_edits_nothing() -> None:
     """The level is told of a problem; that the run gave up makes it no smaller."""
     news = ended(Outcome.NOT_HEALED)

@@ -13,7 +13,7 @@ from remediator.clients.alertmanager import CREATED_BY, OwnSilence, Silence
 from remediator.errors import OutcomeUnknown, RemediatorError, Unavailable
 from remediator.model.facts import Closed, Silenced, Unsilenced, Verified
 from remediator.model.matchers import Matcher
-from remediator.model.run import Cancel
+from remediator.model.run import Cancel, Undo
 from remediator.pipeline.silencing.silences import unsilenced_rules
 from remediator.pipeline.silencing.silencing import MOST_SILENCES
 from remediator.settings import AlertmanagerSettings
@@ -385,6 +385,64 @@ async def test_between_two_remedies_the_alert_is_loud(tmp_path: Path) -> None:
 
         assert 2 * ["silenced", "verified", "unsilenced"] == kinds
         assert [] == desk.lasting(it.clock.now())
+
+
+async def test_a_remedy_that_recurs_is_loud_until_its_next_time(tmp_path: Path) -> None:
+    """It rests for a day: what fires meanwhile has to be heard."""
+    desk = Desk()
+    remedy = {"every": "24h", "do": [{"test.act": {"name": "{{ labels.service }}"}}]}
+    async with Harness(tmp_path, rule(silence="3h", remediate=[remedy]), alertmanager=desk) as it:
+        it.world.on_act = it.world.heal
+        await it.deliver(alert())
+        await it.pass_time(2 * MINUTE)
+        run = await it.run()
+
+        assert ([], 1) == (desk.lasting(it.clock.now()), len(desk.silences))
+        assert last(run, Unsilenced).ended
+
+
+async def test_a_silence_is_ended_while_an_undoing_waits(tmp_path: Path) -> None:
+    """Its timer must not keep the run awake either: it is looked at as seldom as what holds the undoing says."""
+    desk = Desk()
+    remedy = {"for": "20m", "do": [{"test.set": {"name": "{{ labels.service }}", "way": "hard"}}]}
+    async with Harness(tmp_path, quiet(remediate=[remedy]), alertmanager=desk) as it:
+
+        def act(name: str) -> None:
+            it.world.heal(name)
+            desk.away = Unavailable("gone")
+
+        it.world.on_act = act
+        await it.deliver(alert())
+        await it.until_over()
+        run = await it.run()
+        await it.process.stops.pause("everything", "", "ann", None)
+        await it.say(run.id, Undo(it.clock.now(), "ann"))
+        await it.pass_time(2 * MINUTE)
+        before = len(desk.lasting(it.clock.now()))
+        desk.away = None
+        await it.pass_time(5 * MINUTE)
+
+        assert (1, 0) == (before, len(desk.lasting(it.clock.now())))
+        wakes = {wake.run: wake.at for wake in await it.store.wakes()}
+        assert wakes[run.id] > it.clock.now()
+
+
+async def test_a_silence_that_was_made_without_an_answer_is_ended_too(tmp_path: Path) -> None:
+    """Nobody knows whether it is there; so it is looked for when the run ends."""
+    desk = Desk()
+    make = desk.make_silence
+
+    async def make_and_break(*args: Any, **more: Any) -> str:
+        await make(*args, **more)
+        raise OutcomeUnknown("the connection broke")
+
+    desk.make_silence = make_and_break  # type: ignore[method-assign]
+    async with Harness(tmp_path, quiet(), alertmanager=desk) as it:
+        it.world.on_act = it.world.heal
+        await it.deliver(alert())
+
+        assert ["healed"] == await it.until_over()
+        assert ([], 1) == (desk.lasting(it.clock.now()), len(desk.silences))
 
 
 async def test_a_run_that_is_stopped_ends_its_silence(tmp_path: Path) -> None:

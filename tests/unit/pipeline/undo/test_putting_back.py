@@ -62,6 +62,31 @@ async def causes(it: Harness) -> list[Cause]:
     return [fact.cause for fact in (await it.run()).facts if isinstance(fact, Undoing)]
 
 
+async def test_what_may_be_in_place_is_asked_about_where_its_repeat_has_failed(tmp_path: Path) -> None:
+    """Cut short when it was done, refused at its repeat: nobody knows, so nothing more is tried, and people hear."""
+    remedies = [for_a_while(), {"name": "second", "do": [{"test.act": {"name": "second"}}]}]
+    async with Harness(tmp_path, rule(remediate=remedies)) as it:
+        it.world.pause = asyncio.Event()
+        await it.deliver(alert())
+        await it.pass_time(5 * SECOND)
+        it.world.setting = BOLD  # it was done
+        await it.crash()
+        it.world.pause = None
+
+        def refuse(name: str) -> None:
+            if name == "web":
+                raise Failed("refused now")
+
+        it.world.on_act = refuse
+        await it.until_over()
+        run = await it.run()
+        (over,) = (fact for fact in run.facts if isinstance(fact, Undone))
+
+        assert "second" not in it.world.effects
+        assert (True, []) == (over.asks, it.world.restores)
+        assert "it is not known whether it was done" in over.brief
+
+
 async def test_what_was_changed_for_a_while_is_put_back_when_its_time_is_over(tmp_path: Path) -> None:
     """Not before, and once; the run has ended long before that, and its target was free."""
     async with Harness(tmp_path, temporary()) as it:
