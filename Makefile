@@ -28,6 +28,7 @@ soak: $(VENV)/.development  ## kill it 500 times on each store (SOAK_DIR=FOLDER 
 chaos: $(VENV)/.development  ## the tests of outages and storms, longer and larger (SCALE=8), with what they measure
 	tests/install-services
 	CHAOS_SCALE=$(or $(SCALE),8) $(BIN)/pytest tests/chaos tests/integration/test_alertmanager_storms.py \
+		tests/contract/test_limits_hold.py \
 		-o timeout=3600 -o log_cli=true -o log_cli_level=info $(ARGS)
 
 bench: $(VENV)/.development  ## measure it, and write the tables of docs/performance.md (WHAT=accept: one alone; half an hour)

@@ -24,7 +24,7 @@ _BESIDE = {
 }
 _FILES = "files"  # the site's folder of what is no page
 _LINK = re.compile(r"(?<=\]\()([^)\s#]+)(#[^)\s]*)?(?=\))")
-_FENCE = re.compile(r"^```yaml (?:rule-file|settings)$", re.MULTILINE)
+_FENCE = re.compile(r"^```(\w+) [a-z-]+$", re.MULTILINE)
 _CODE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 
 
@@ -49,7 +49,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     parts = _CODE.split(markdown)
     prose = [_LINK.sub(lambda link: _in_site(link, source, page.file), part) for part in parts[::2]]
     parts[::2] = prose
-    return _FENCE.sub("```yaml", "".join(parts))
+    return _FENCE.sub(r"```\1", "".join(parts))
 
 
 def _in_repository(file: File) -> str:

@@ -13,7 +13,7 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic.fields import FieldInfo
 
 from remediator.cli import main as command_line
-from remediator.cli.fields import flat, one_of, say_bounded, say_default, say_kind, with_items
+from remediator.cli.fields import flat, one_of, say_bounded, say_default, say_inverse, say_kind, with_items
 from remediator.documents import fields_of
 from remediator.kit.metrics import Metrics
 from remediator.model.duration import say_duration
@@ -49,8 +49,9 @@ The effect is `read` (changes nothing), `change`, or `destroy` (what it does can
 in every mode). Only reading actions may stand in `diagnose` and `checks`; `command.run` may where the command's effect
 is `read`, which is looked at when it is called. A step may have a `timeout` beside its action; without one the action's
 own time limit holds. Reading is tried up to three times where the other side does not answer, and so is a change that
-is idempotent; any other change is tried once. Permissions are what the other side has to let it do; `remediator
-doctor` asks whether it does. `remediator actions` lists what is installed.
+is idempotent; any other change is tried once. What can be put back may be changed for a while (`for`). Permissions are
+what the other side has to let it do; `remediator doctor` asks whether it does. `remediator actions` lists what is
+installed.
 """
 
 _METRICS_INTRO = """
@@ -115,6 +116,7 @@ _LABELS = {
     ("remediator_calls_not_made", "family"): _FAMILY,
     ("remediator_calls_not_made", "reason"): "`away` (the breaker is open), `busy` (no place in time)",
     ("remediator_plans_held", "reason"): "a [reason](glossary.md#reasons), as the name in code: `needs_approval`, …",
+    ("remediator_escalations", "level"): "the level, as rules name it",
     ("remediator_posts", "result"): (
         "`sent`, `delayed` (the chat could not take it now), `uncertain` (it may have landed), `failed`, "
         "`given_up` (an edit of a message that is gone)"
@@ -218,6 +220,7 @@ def _nature(action: Action) -> Iterator[str]:
     if action.permissions:
         yield f"Permissions: {', '.join(map(_say_permission, action.permissions))}"
     if action.resolve is not None:
+        yield f"Can be put back: {say_inverse(action)}"
         yield f"Target: {flat(action.resolve.__doc__)}"
 
 

@@ -5,16 +5,17 @@ import os
 import resource
 import socket
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Self
 
 import structlog
 from aiohttp import web
 
 from remediator import __version__
-from remediator.chat.chat import Chat
+from remediator.chat.chat import WEBHOOK, Chat
+from remediator.chat.routed import RoutedChat
 from remediator.chat.terminal import TerminalChat
 from remediator.clients import Clients
 from remediator.clients.reach import Reach
@@ -27,20 +28,34 @@ from remediator.kit.tasks import Background
 from remediator.model.alert import Delivery
 from remediator.model.duration import say_duration
 from remediator.model.ids import OwnerId, RunId, new_owner_id
+from remediator.model.occurrence import Occurrence
 from remediator.model.priority import Priority
-from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Signal
+from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Signal, Undo
 from remediator.pipeline.busy import BusyTargets
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.completion import Completion
 from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.dispatch import Dispatcher, HeapDispatcher
 from remediator.pipeline.doubts import Doubts
+from remediator.pipeline.escalation.levels import levels_of
+from remediator.pipeline.escalation.listing import Escalations, unknown_levels
 from remediator.pipeline.execution import Execution
 from remediator.pipeline.flow import Flow, Stages
-from remediator.pipeline.guards import Conflicts, Guards, Targets, Unbuilt
+from remediator.pipeline.guards import Guards
+from remediator.pipeline.guards.alert_rules import AlertRules
+from remediator.pipeline.guards.asking import Asking
+from remediator.pipeline.guards.dead_man import DeadMan
+from remediator.pipeline.guards.dependencies import Dependencies
+from remediator.pipeline.guards.effective import limits_by
+from remediator.pipeline.guards.health_floor import HealthFloor
+from remediator.pipeline.guards.pause_file import PauseFile
+from remediator.pipeline.guards.protected import ProtectedGroup
+from remediator.pipeline.guards.shipped import shipped
+from remediator.pipeline.guards.still_true import StillTrue
 from remediator.pipeline.heartbeat import Heartbeat
 from remediator.pipeline.housekeeping import Housekeeping
 from remediator.pipeline.intake import Intake
+from remediator.pipeline.lessons import Lessons
 from remediator.pipeline.outbox import Outbox
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.pressure import Pressure
@@ -48,8 +63,12 @@ from remediator.pipeline.recovery import resume
 from remediator.pipeline.reloading import Reloader
 from remediator.pipeline.replicas import Alone, Replicas
 from remediator.pipeline.rulebook import Rulebook
+from remediator.pipeline.silencing.silences import unsilenced_rules
+from remediator.pipeline.silencing.silencing import Silencing
+from remediator.pipeline.stops import Stops
 from remediator.pipeline.store_check import StoreCheck
 from remediator.pipeline.systems import Systems
+from remediator.pipeline.undo.putting_back import PuttingBack
 from remediator.pipeline.unheard import Unheard
 from remediator.pipeline.verification import Watch
 from remediator.pipeline.worker import Worker
@@ -107,6 +126,10 @@ class Runs:
         """Store what a person knows, then wake the run's owner."""
         return await self._say(run, word)
 
+    async def undo(self, run: RunId, wish: Undo, /) -> bool:
+        """Store the wish, then wake the run's owner."""
+        return await self._say(run, wish)
+
     async def _say(self, run: RunId, signal: Signal) -> bool:
         stored = await self.store.signal(run, signal)
         if stored:
@@ -140,7 +163,10 @@ class App:
         self.store: Store = self.shared or SqliteStore(settings.store.directory, clock=self.clock, metrics=self.metrics)
         self.rulebook = Rulebook(book, actions, self.store)
         self.dispatcher = HeapDispatcher(self.clock, at_once_per_rule=settings.pipeline.most_of_one_rule)
+        self._webhooks = _webhooks_of(settings)
         self.chat = chat or _chat_of(settings)
+        if self._webhooks:
+            self.chat = RoutedChat(self.chat, self._webhooks)
         self._channel = settings.slack.channel if self.chat.name != _TERMINAL else _TERMINAL
         self.died: str | None = None
         self.port: int | None = None
@@ -161,6 +187,16 @@ class App:
             unclaimed=self._count_unclaimed if self.shared is not None else None,
         )
         self.heartbeat = self._listen_for_heartbeat()
+        self.stops = Stops(
+            self.store,
+            self.rulebook,
+            self.clock,
+            self.redactor,
+            channel=self._channel,
+            on_message=self._nudge,  # the outbox is made after it
+            pause_file=PauseFile(settings.pause_path, is_set=settings.pause_file is not None),
+            calendar=settings.calendar,
+        )
         self.intake, self.worker, self.outbox, self.doubts = self._wire()
         self.replicas = self._join_others()
         self.rule_files = RuleFiles(settings.rules, self.clock, seen=seen)
@@ -202,9 +238,12 @@ class App:
     def _nudge(self) -> None:
         self.outbox.nudge()
 
+    async def _close_resolved(self, gone: Sequence[Occurrence], asked_at: datetime) -> None:
+        await self.intake.close_resolved(gone, asked_at)  # it is made after the flow
+
     def _wire(self) -> tuple[Intake, Worker, Outbox, Doubts]:
         calls = Calls(self.clients, self.clock, self.redactor, self.metrics, self.systems)
-        guards = Guards([Unbuilt(), Targets(self.settings.pipeline.max_targets), Conflicts()])
+        guards = self.guards(calls)
         busy = BusyTargets(self.dispatcher, self.clock)
         self._execution = Execution(calls, guards, busy, self.clock, self.metrics)
         stages = Stages(
@@ -213,6 +252,15 @@ class App:
             guards=guards,
             execution=self._execution,
             watch=Watch(calls, self.clock),
+            lessons=Lessons(self.store, self.stops),
+            putting_back=PuttingBack(calls, guards, self._execution, self.clock, self.metrics),
+            silencing=Silencing(
+                self.store,
+                self._close_resolved,
+                self.clients.alertmanager,
+                self.clock,
+                longest=self.settings.alertmanager.longest_silence,
+            ),
         )
         flow = Flow(
             store=self.store,
@@ -223,6 +271,8 @@ class App:
             redactor=self.redactor,
             settings=self.settings.pipeline,
             ceiling=self.settings.mode_ceiling,
+            limits=limits_by(self.settings.limits),
+            levels=levels_of(self.settings.escalation, instead=_TERMINAL if self._channel == _TERMINAL else None),
         )
         intake = Intake(
             store=self.store,
@@ -252,11 +302,41 @@ class App:
             clock=self.clock,
             metrics=self.metrics,
             interval=self.settings.slack.post_interval if self.chat.name != _TERMINAL else timedelta(0),
-            moved={_TERMINAL: self.settings.slack.channel} if self.chat.name != _TERMINAL else {},
+            moved=self._moved,
             leads=self._leads,
         )
         doubts = Doubts(self.store, intake, self.clients.alertmanager, self.clock, leads=self._leads)
         return intake, worker, outbox, doubts
+
+    def _moved(self, channel: str) -> str | None:
+        """Where to tell instead what waits for a channel that the settings do not have any more."""
+        if channel.startswith(WEBHOOK) and channel not in self._webhooks:
+            return self._channel
+        return self._channel if channel == _TERMINAL and channel != self._channel else None
+
+    def guards(self, calls: Calls) -> Guards:
+        """All that stands in the way of changes, by what is known and by what the world says."""
+        settings, client = self.settings, self.clients.alertmanager
+        asking = Asking(client, self.clock) if client is not None else None
+        rules = self._alert_rules() if client is None and settings.prometheus.is_asked_for_alerts else None
+        still_true = StillTrue(self.store, asking, rules)
+        probes = (
+            PauseFile(settings.pause_path, is_set=settings.pause_file is not None),
+            ProtectedGroup(settings.protected, self.store),
+            still_true,
+            Dependencies(self.store, asking, rules),
+            HealthFloor(calls),
+            DeadMan(self.store, self._ping_prometheus if settings.prometheus.url is not None else None),
+        )
+        judges = shipped(settings.calendar, settings.protected)
+        return Guards(judges, self.store.known, probes, alert_from=still_true.source)
+
+    def _alert_rules(self) -> AlertRules:
+        """What guards ask Prometheus, where it is configured."""
+        return AlertRules(Asking(self.clients.prometheus, self.clock, name="Prometheus"), self.clock)
+
+    async def _ping_prometheus(self) -> None:
+        await self.clients.prometheus.ping()
 
     def _join_others(self) -> Alone | Replicas:
         if self.shared is None:
@@ -323,6 +403,11 @@ class App:
         )
         for what, remedy in not_configured(self.settings):
             log.warning("not_configured", what=what, remedy=remedy)
+        for rule, what in unsilenced_rules(self.rulebook.book, self.settings.alertmanager):
+            log.warning("rule_not_silenced", rule=rule, what=what)
+        for rule, level in unknown_levels(self.rulebook.book, self.settings.escalation):
+            remedy = f"add it under escalation; until then {rule} tells nobody but its own thread"
+            log.warning("escalation_level_unknown", rule=rule, level=level, remedy=remedy)
 
     async def _take_up(self) -> int:
         """What was left to do is due again: all of it here, or what is claimed from a store that others share."""
@@ -347,6 +432,9 @@ class App:
             leads=self._leads,
         )
 
+    def _wake_for_person(self, run: RunId) -> None:
+        self.dispatcher.wake(run, self.clock.now(), Priority.HIGH)
+
     def reload_rules(self) -> None:
         """Have the rule files read again, as SIGHUP asks for; while the service starts, once it has."""
         self.reloader.ask(by_hand=True)
@@ -360,6 +448,8 @@ class App:
             runs=Runs(self.store, self.dispatcher, self.clock, self.replicas),
             alerts=self.store,
             breakers=self.systems,
+            stops=self.stops,
+            escalations=Escalations(self.store, self.rulebook, self.clock, on_word=self._wake_for_person),
             health=self.health,
             metrics=self.metrics,
             settings=self.settings,
@@ -517,9 +607,9 @@ class App:
         age = (self.clock.now() - state.oldest).total_seconds() if state.oldest else 0.0
         late = age > _OUTBOX_LATE or self.outbox.trouble is not None
         why = f": {shorten(self.redactor.text(self.outbox.trouble), 200)}" if self.outbox.trouble else ""
-        return HealthCheck(
-            "chat", ok=True, degraded=late, detail=f"{state.waiting} waiting, the oldest {age:.0f} s{why}"
-        )
+        behind = f", and {state.minor} behind these" if state.minor else ""
+        detail = f"{state.waiting} waiting, the oldest {age:.0f} s{behind}{why}"
+        return HealthCheck("chat", ok=True, degraded=late, detail=detail)
 
 
 def not_configured(settings: Settings) -> list[tuple[str, str]]:
@@ -561,6 +651,19 @@ def _chat_of(settings: Settings) -> Chat:
     from remediator.clients.slack import SlackClient
 
     return SlackChat(SlackClient(token=settings.slack.token.get_secret_value(), base_url=settings.slack.base_url))
+
+
+def _webhooks_of(settings: Settings) -> dict[str, Chat]:
+    """The webhooks of the levels of escalation, by their channels."""
+    found: dict[str, Chat] = {}
+    for name, level in settings.escalation.items():
+        if level.webhook is not None:
+            from remediator.chat.webhook import WebhookChat
+            from remediator.clients.webhook import WebhookClient
+
+            client = WebhookClient(name, level.webhook.get_secret_value(), level)
+            found[f"{WEBHOOK}{name}"] = WebhookChat(client)
+    return found
 
 
 def _raise_file_limit() -> None:

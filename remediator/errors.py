@@ -15,6 +15,8 @@ RemediatorError
 │   └── Overloaded        we take nothing new now, so that what was taken gets done
 ├── Failed              final: it was tried and the answer is no
 │   ├── TargetGone        what was to be acted on is not there, or is not what was seen
+│   ├── Protected         what was to be acted on says itself that it is not to be touched
+│   ├── Conflicted        what was to be put back has been changed by somebody since
 │   └── NotAllowed        a limit of ours forbids it
 ├── OutcomeUnknown      a change may or may not have happened (the connection broke, the time limit passed)
 └── Fenced              the run belongs to somebody else now; stop working on it
@@ -85,6 +87,14 @@ class Failed(RemediatorError):
 
 class TargetGone(Failed):
     """What was to be acted on is not there, or is not what was seen when the plan was made."""
+
+
+class Protected(Failed):
+    """What was to be acted on is marked as not to be touched, by whoever runs it. Nothing was done to it."""
+
+
+class Conflicted(Failed):
+    """What was to be put back was changed by somebody since; the text says what was found. Nothing was done to it."""
 
 
 class NotAllowed(Failed):

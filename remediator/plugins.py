@@ -14,11 +14,43 @@ An action is one async function with typed parameters and a typed result, declar
 
 A package offers its actions by an entry point of the group `remediator.actions` that names the module they stand in.
 Time limits, retries, redaction and logging are not an action's business: whoever executes it sees to them. An action
-raises the errors of `remediator.errors`; a change that may or may not have happened raises OutcomeUnknown.
+raises the errors of `remediator.errors`; a change that may or may not have happened raises OutcomeUnknown. Where what
+it would change has labels or annotations, it raises Protected if these opt out (`opts_out`): when the targets are
+found, and again right before it acts.
 
 Calls to one system share a limit of how many there may be at once, and a circuit breaker: what has not answered several
 times in a row (Transient, OutcomeUnknown, no answer in time) is left alone for a while. `system` says which one a step
 talks to; without it, all actions with the same text before the dot share one.
+
+What a change takes out of service often has others beside it that carry on meanwhile: `pool` counts them, right before
+the act, so that enough of them stay healthy. It is asked with the plan's targets in `ctx.targets`, and answers None
+where the step takes nothing out of service. A change without it is not held to any floor; a rule may destroy something
+without it only where it says `min_healthy: 0`.
+
+A change that can be put back declares its `inverse`. `capture` reads what is there before the change; it is kept with
+the step, as JSON, until the change is put back, which may be weeks later and in another process. So it holds what
+putting back takes and nothing else, and never a secret. `remains` looks how it is now, and `restore` puts it back: it
+looks once more right before, raises Conflicted where somebody has changed it since, and does nothing where it is as
+before already. All three get the step's parameters, and its targets in `ctx.targets`:
+
+    class LimitBefore(Before):
+        limit: int
+
+    @action("example.limit", effect=Effect.CHANGE, targets=..., inverse=Inverse(capture, remains, restore))
+
+A step of several targets is carried out in waves of 1, 2, 4, 8 … of them, each a call of its own that acts on no
+others. `for_targets` gives the parameters of such a call: those of the step, narrowed to these targets. `targets` must
+find exactly these with them, which is looked up for each wave when the plan is made. An action without it is never
+called for more than one target; a plan that would is refused:
+
+    class Machines(Params):
+        service: str
+        only: tuple[str, ...] = ()
+
+    def narrow(params: Machines, targets: tuple[Target, ...]) -> Machines:
+        return params.model_copy(update={"only": tuple(target.parts[0] for target in targets)})
+
+    @action("example.reboot", effect=Effect.CHANGE, targets=..., for_targets=narrow)
 """
 
 import inspect
@@ -27,7 +59,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from importlib.metadata import entry_points
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import ConfigDict
 
@@ -37,22 +69,33 @@ from remediator.errors import Failed
 from remediator.kit.clock import Clock
 from remediator.model.ids import StepId
 from remediator.model.plan import Effect
+from remediator.model.pool import Member, Pool
+from remediator.model.remains import Now, Remains
 from remediator.model.system import System
-from remediator.model.target import Target
+from remediator.model.target import SKIP, Target, opts_out
 
 __all__ = [
+    "SKIP",
     "Action",
     "ActionContext",
     "Actions",
+    "Before",
     "Effect",
+    "Inverse",
+    "Member",
     "Nature",
+    "Now",
     "Params",
     "Permission",
+    "Pool",
+    "Remains",
+    "Restored",
     "Result",
     "System",
     "Target",
     "WrittenIn",
     "action",
+    "opts_out",
 ]
 
 GROUP = "remediator.actions"
@@ -103,6 +146,24 @@ class Result(Described):
         return ""
 
 
+class Before(Described):
+    """What was there before a change: all that it takes to put that back. It is stored as JSON, and holds no secret."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Restored(Result):
+    """What came of putting something back."""
+
+    said: str
+    """What is as before now, in words."""
+    changed: bool
+    """Whether anything was done; it may have been as before already."""
+
+    def brief(self) -> str:
+        return self.said
+
+
 @dataclass(frozen=True, slots=True)
 class ActionContext:
     """What an action may use, and what it must heed."""
@@ -134,9 +195,37 @@ class Nature:
 
 Perform = Callable[[ActionContext, Any], Awaitable[Result]]
 ResolveTargets = Callable[[ActionContext, Any], Awaitable[tuple[Target, ...]]]
+CountPool = Callable[[ActionContext, Any], Awaitable[Pool | None]]
 NatureOf = Callable[[Clients, Any], Nature]
 Say = Callable[[Any], str]
 Where = Callable[[Clients, Any], str]
+Narrow = Callable[[Any, tuple[Target, ...]], Params]
+
+
+P = TypeVar("P", bound=Params)
+R = TypeVar("R", bound=Result)
+B = TypeVar("B", bound=Before)
+
+
+@dataclass(frozen=True, slots=True)
+class Inverse(Generic[P, B]):
+    """How a change is put back. None of the three may do anything else."""
+
+    capture: Callable[[ActionContext, P], Awaitable[B]]
+    """Reads what is there before the change. Raises what an action raises; then the change is not made."""
+    remains: Callable[[ActionContext, P, B], Awaitable[Remains]]
+    """Looks how it is now. Raises Unavailable where that cannot be told, never a guess."""
+    restore: Callable[[ActionContext, P, B], Awaitable[Restored]]
+    """Puts it back. Raises Conflicted where somebody has changed it since, and TargetGone where it is not there any
+    more; OutcomeUnknown as any change does."""
+    stays: Callable[[Clients, P], str] | None = None
+    """Why a step with these parameters cannot be put back all the same, as the settings are; empty where it can."""
+
+    @property
+    def before(self) -> type[Before]:
+        """The model of what is captured."""
+        found: type[Before] = typing.get_type_hints(self.capture)["return"]
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +253,12 @@ class Action:
     away: Callable[[Any], bool] | None = None
     """Whether a result says that the system does not answer. One that has it asks for nothing else, so that it is
     carried out, or answered with what was just found, while the system's breaker is open."""
+    pool: CountPool | None = None
+    """Counts what does the same work as the targets."""
+    inverse: Inverse[Any, Any] | None = None
+    """How it is put back; None where it cannot be."""
+    for_targets: Narrow | None = None
+    """Narrows parameters to some of the targets that they lead to; None where it acts on all of them or none."""
 
     def system_of(self, params: Params) -> System:
         """What a step with these parameters talks to. Raises Failed where they name nothing that could be."""
@@ -173,6 +268,11 @@ class Action:
     def changes(self) -> bool:
         """Whether every step of it changes something."""
         return self.effect is not Effect.READ and not self.may_only_read
+
+    @property
+    def stays_always(self) -> bool:
+        """Whether it may change something that can never be put back."""
+        return self.effect is not Effect.READ and self.inverse is None
 
     def nature_of(self, clients: Clients, params: Params) -> Nature:
         """What a step with these parameters does. Raises Failed where the parameters name something unknown."""
@@ -184,16 +284,23 @@ class Action:
         """The address that a step with these parameters asks, without secrets; nothing where it names none."""
         return "" if self.where is None else self.where(clients, params)
 
+    def stays(self, clients: Clients, params: Params) -> str:
+        """Why a step with these parameters cannot be put back; empty where it can, and where it changes nothing.
+
+        Raises Failed where the parameters name something unknown.
+        """
+        if self.nature_of(clients, params).effect is Effect.READ:
+            return ""
+        if self.inverse is None:
+            return f"{self.name} has no inverse"
+        return "" if self.inverse.stays is None else self.inverse.stays(clients, params)
+
     def describe(self, params: Params) -> str:
         """What a step with these parameters would do, in one sentence for people."""
         if self.say is not None:
             return self.say(params)
         given = ", ".join(f"{k}={v!r}" for k, v in params.model_dump(mode="json", exclude_defaults=True).items())
         return f"{self.name} {given}".strip()
-
-
-P = TypeVar("P", bound=Params)
-R = TypeVar("R", bound=Result)
 
 
 def action(
@@ -210,6 +317,9 @@ def action(
     where: Callable[[Clients, P], str] | None = None,
     system: Callable[[P], System] | None = None,
     away: Callable[[Any], bool] | None = None,  # with R, checkers could infer neither type where it is left out
+    pool: Callable[[ActionContext, P], Awaitable[Pool | None]] | None = None,
+    inverse: Inverse[P, Any] | None = None,
+    for_targets: Callable[[P, tuple[Target, ...]], P] | None = None,
 ) -> Callable[[Callable[[ActionContext, P], Awaitable[R]]], Action]:
     """Declare an action. A changing one must say how its `targets` are found; reading is always idempotent.
 
@@ -221,6 +331,10 @@ def action(
     def declare(perform: Callable[[ActionContext, P], Awaitable[R]]) -> Action:
         if effect is not Effect.READ and targets is None:
             raise TypeError(f"action {name}: a {effect} must say how its targets are found")
+        if effect is not Effect.CHANGE and inverse is not None and nature is None:
+            raise TypeError(f"action {name}: only a {Effect.CHANGE} has an inverse, and it is a {effect}")
+        if effect is Effect.READ and for_targets is not None:
+            raise TypeError(f"action {name}: a {effect} has no targets, so it cannot be narrowed to some of them")
         if not inspect.getdoc(perform):
             raise TypeError(f"action {name}: it needs a docstring, the sentence that is shown for it")
         hints = typing.get_type_hints(perform)
@@ -241,6 +355,9 @@ def action(
             where=where,
             system=system,
             away=away,
+            pool=pool,
+            inverse=inverse,
+            for_targets=for_targets,
         )
 
     return declare

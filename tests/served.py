@@ -43,6 +43,18 @@ rules:
 """
 
 
+WIDE = {
+    **dict.fromkeys(("overall", "per_target", "per_rule", "storm", "storm_overall"), "10000/100ms"),
+    **dict.fromkeys(("attempts", "flapping"), "10000/1h"),
+    "cooldown": "0s",
+    "storm_quiet": "100ms",
+    "failures_in_row": 10_000,
+    "failures_of_ten": 11,
+    **dict.fromkeys(("gated_after_failures", "gated_after_not_healed"), 10_000),
+}
+"""Limits for tests that change the same targets again and again. Every guard is asked all the same."""
+
+
 @dataclass
 class Served:
     """The service, which can be stopped, killed and started again on the same store."""
@@ -67,6 +79,7 @@ class Served:
             "listen": f"127.0.0.1:{self.port}",
             "rules": [str(self.folder / "rules.yaml")],
             "mode_ceiling": "auto",
+            "limits": WIDE,
             "store": {"directory": str(self.folder / "store")},
             "commands": {
                 "mend": {

@@ -219,13 +219,24 @@ def import_busybox_image(address: str, name: str) -> None:
         api.import_image_from_data(packed.getvalue(), repository=name, tag="latest")
 
 
-def run_container(address: str, name: str, command: str, *, image: str = "busybox", **host_config: Any) -> str:
+def run_container(
+    address: str,
+    name: str,
+    command: str,
+    *,
+    image: str = "busybox",
+    labels: Mapping[str, str] | None = None,
+    healthcheck: Mapping[str, Any] | None = None,
+    **host_config: Any,
+) -> str:
     """Create and start a container that runs a shell command; returns its id."""
     with docker_api(address) as api:
         made = api.create_container(
             image,
             command=["/bin/sh", "-c", command],
             name=name,
+            labels=dict(labels or {}),
+            healthcheck=healthcheck,
             host_config=api.create_host_config(network_mode="none", **host_config),
         )
         api.start(made["Id"])
@@ -295,18 +306,26 @@ def alertmanager(
     route: Mapping[str, Any] | None = None,
     receiver: str = "remediator",
     max_alerts: int = 0,
+    inhibit: Sequence[Mapping[str, Any]] = (),
+    time_intervals: Sequence[Mapping[str, Any]] = (),
     cluster: Sequence[str] = ("--cluster.listen-address=",),
 ) -> Iterator[Service]:
     """An Alertmanager whose one receiver posts to `webhook`; `address` is its URL.
 
-    `route` changes the root route, which groups nothing and waits for nothing. `cluster` are its arguments about that:
-    by default it is alone.
+    `route` changes the root route, which groups nothing and waits for nothing; `inhibit` are its inhibitions, and
+    `time_intervals` those that routes may name. `cluster` are its arguments about that: by default it is alone.
     """
     with _folder("alertmanager") as folder:
         port = free_port()
         hooks = [{"url": webhook, "send_resolved": True, "max_alerts": max_alerts}] if webhook else []
         root = {"receiver": receiver, "group_wait": "0s", "group_interval": "1s", **(route or {})}
-        config = {"route": root, "receivers": [{"name": receiver, "webhook_configs": hooks}]}
+        receivers = [{"name": receiver, "webhook_configs": hooks}]
+        config = {
+            "route": root,
+            "receivers": receivers,
+            "inhibit_rules": list(inhibit),
+            "time_intervals": list(time_intervals),
+        }
         (folder / "config.json").write_text(json.dumps(config))
         argv = [
             "prometheus-alertmanager",

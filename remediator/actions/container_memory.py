@@ -1,6 +1,7 @@
 """What a container uses, and how much memory it may use. Offered through `remediator.actions.docker`.
 
 A limit is never lowered unless that is asked for, and never below what is used: that would kill what it was to help.
+Neither is it when it is put back.
 """
 
 from datetime import timedelta
@@ -10,21 +11,38 @@ from pydantic import Field
 
 from remediator.actions.containers import (
     INSPECT,
+    LIST,
     MARGIN,
     ContainerParams,
     container_of,
     engine_of,
+    pool_of,
     refuse_haste,
     same_as_planned,
     say_of,
     time_left,
 )
 from remediator.clients.docker import Container
-from remediator.errors import Failed
+from remediator.errors import Conflicted, Failed, TargetGone
 from remediator.model.size import Size, say_size
-from remediator.plugins import ActionContext, Effect, Permission, Result, action
+from remediator.plugins import (
+    ActionContext,
+    Before,
+    Effect,
+    Inverse,
+    Now,
+    Permission,
+    Pool,
+    Remains,
+    Restored,
+    Result,
+    action,
+)
 
 _LEAST = 6 * 1024 * 1024  # what an engine takes
+_NO_SWAP_LIMIT = -1
+_NO_LIMIT = 2**63 - 4096  # the kernel's own number for none: an engine takes 0 for “as it is”, and nothing below 6 MiB
+_ENDLESS = 2**62  # bytes: whoever may use that has no limit
 _STATS = "GET /containers/{id}/stats"
 
 
@@ -77,6 +95,15 @@ class MemorySet(Result):
         return f"{self.name} may use {say_size(self.limit)} now, before it was {before}"
 
 
+class MemoryBefore(Before):
+    """How much memory a container could use before, as its engine tells it."""
+
+    limit: int
+    """In bytes; 0 was no limit."""
+    swap: int
+    """Memory and swap together, in bytes; 0 was not said, and -1 was no limit."""
+
+
 def _say_stats(params: ContainerParams) -> str:
     return say_of("measure", params)
 
@@ -84,6 +111,11 @@ def _say_stats(params: ContainerParams) -> str:
 def _say_set_memory(params: MemoryParams) -> str:
     how = "set" if params.lower else "raise"
     return say_of(f"{how} the memory limit to {say_size(params.limit)} for", params)
+
+
+async def _pool(ctx: ActionContext, params: MemoryParams) -> Pool | None:
+    """More memory takes nothing out of service; less may."""
+    return await pool_of(ctx, params) if params.lower else None
 
 
 @action("docker.stats", effect=Effect.READ, system=engine_of, say=_say_stats, permissions=(INSPECT, Permission(_STATS)))
@@ -103,6 +135,66 @@ async def stats(ctx: ActionContext, params: ContainerParams) -> Stats:
     )
 
 
+async def _capture(ctx: ActionContext, params: MemoryParams) -> MemoryBefore:
+    """What the container may use now."""
+    found = await same_as_planned(ctx, params)
+    return MemoryBefore(limit=_limit_of(found), swap=found.memory_swap)
+
+
+async def _remains(ctx: ActionContext, params: MemoryParams, before: MemoryBefore) -> Remains:
+    """Whether the container still has the limit that it was given; another container of its name has its own."""
+    try:
+        found = await same_as_planned(ctx, params)
+    except TargetGone as error:
+        return Remains(Now.GONE, str(error))
+    return _compared(found, params, before)
+
+
+def _limit_of(found: Container) -> int:
+    """The limit of its memory; 0 where it has none."""
+    return found.memory_limit if found.memory_limit < _ENDLESS else 0
+
+
+def _compared(found: Container, params: MemoryParams, before: MemoryBefore) -> Remains:
+    may = f"{found.name} {_say_limit(_limit_of(found))}"
+    if _same(found, before.limit, before.swap):
+        return Remains(Now.AS_BEFORE, may)
+    if _same(found, params.limit, _swap(before.limit, before.swap, params.limit) or before.swap):
+        return Remains(Now.AS_SET, may)
+    swap = f", and {_say_swap(found.memory_swap)}" if found.memory_limit == params.limit else ""
+    return Remains(Now.CHANGED, may + swap)
+
+
+def _same(found: Container, limit: int, swap: int) -> bool:
+    """Whether its limits are these. Without a limit of its memory there is none of its swap, whatever is said."""
+    return _limit_of(found) == limit and (limit == 0 or found.memory_swap == swap)
+
+
+def _say_limit(limit: int) -> str:
+    return f"may use {say_size(limit)}" if limit else "has no limit of its memory"
+
+
+def _say_swap(swap: int) -> str:
+    return f"{say_size(swap)} with swap" if swap > 0 else "swap without a limit of its own"
+
+
+async def _restore(ctx: ActionContext, params: MemoryParams, before: MemoryBefore) -> Restored:
+    """Give the container the limit that it had, unless it uses more than that by now."""
+    refuse_haste(ctx, MARGIN)
+    found, engine = await same_as_planned(ctx, params), ctx.clients.docker(params.engine)
+    remains = _compared(found, params, before)
+    if remains.now is Now.CHANGED:
+        wanted = f"it was given {say_size(params.limit)}, before that it {_say_limit(before.limit)}"
+        raise Conflicted(f"{remains.found}: somebody has changed that since ({wanted}); nothing was done")
+    if remains.now is Now.AS_SET:
+        if before.limit:
+            await _refuse_to_kill(ctx, params, found, before.limit)
+        limit, swap = (before.limit, before.swap or None) if before.limit else (_NO_LIMIT, _NO_SWAP_LIMIT)
+        await engine.set_memory(found.id, limit=limit, swap=swap, within=time_left(ctx))
+    again = f"{found.name} {_say_limit(before.limit)} again"
+    return Restored(said=again, changed=remains.now is Now.AS_SET)
+
+
 @action(
     "docker.set_memory",
     effect=Effect.CHANGE,
@@ -111,21 +203,28 @@ async def stats(ctx: ActionContext, params: ContainerParams) -> Stats:
     idempotent=True,
     timeout=timedelta(seconds=60),
     say=_say_set_memory,
+    pool=_pool,
+    inverse=Inverse(_capture, _remains, _restore),
     permissions=(
         INSPECT,
+        Permission(LIST, without="the limit of a container that Compose has made cannot be lowered"),
         Permission("POST /containers/{id}/update"),
-        Permission(_STATS, without="the limit of a container that runs cannot be lowered"),
+        Permission(
+            _STATS,
+            without="what was raised cannot be put back, and the limit of a container that runs cannot be lowered",
+        ),
     ),
 )
 async def set_memory(ctx: ActionContext, params: MemoryParams) -> MemorySet:
     """Set how much memory a container may use, from now on and after restarts; it goes on running."""
     refuse_haste(ctx, MARGIN)
     found, engine = await same_as_planned(ctx, params), ctx.clients.docker(params.engine)
-    before = found.memory_limit
+    before = _limit_of(found)
     if before != params.limit:
         if before == 0 or params.limit < before:
             await _refuse_harm(ctx, params, found)
-        await engine.set_memory(found.id, limit=params.limit, swap=_swap(found, params.limit), within=time_left(ctx))
+        swap = _swap(before, found.memory_swap, params.limit)
+        await engine.set_memory(found.id, limit=params.limit, swap=swap, within=time_left(ctx))
     return MemorySet(
         name=found.name, id=found.id, previous_limit=before, limit=params.limit, changed=before != params.limit
     )
@@ -133,25 +232,31 @@ async def set_memory(ctx: ActionContext, params: MemoryParams) -> MemorySet:
 
 async def _refuse_harm(ctx: ActionContext, params: MemoryParams, found: Container) -> None:
     """Raises Failed where a lower limit was not asked for, or where more than that is used now."""
-    before = f"may use {say_size(found.memory_limit)}" if found.memory_limit else "has no limit of its memory"
     if not params.lower:
-        wanted = say_size(params.limit)
-        raise Failed(f"{found.name} {before}, {wanted} would be less; nothing was done. To lower it, say `lower: true`")
+        before, wanted = f"{found.name} {_say_limit(_limit_of(found))}", say_size(params.limit)
+        raise Failed(f"{before}, {wanted} would be less; nothing was done. To lower it, say `lower: true`")
+    await _refuse_to_kill(ctx, params, found, params.limit)
+
+
+async def _refuse_to_kill(ctx: ActionContext, params: MemoryParams, found: Container, limit: int) -> None:
+    """Raises Failed where the container uses more than a limit now."""
     if not found.running:
         return
     used = (await ctx.clients.docker(params.engine).usage(found.id)).memory
-    if used >= params.limit:
+    if used >= limit:
         raise Failed(
-            f"{found.name} uses {say_size(used)} now, so a limit of {say_size(params.limit)} would kill it; "
+            f"{found.name} uses {say_size(used)} now, so a limit of {say_size(limit)} would kill it; "
             "nothing was done. Give it more, or stop it before"
         )
 
 
-def _swap(found: Container, limit: int) -> int | None:
+def _swap(before: int, swap: int, limit: int) -> int | None:
     """What memory and swap may be together: as much swap as before. None where nothing was said of it."""
-    if found.memory_swap == 0:
+    if not before:
         # Where nothing was limited, the engine takes a first limit only together with one for both.
-        return None if found.memory_limit else -1
-    if found.memory_swap < 0:
-        return found.memory_swap  # without limit, which has to be said again: the engine compares it as a number
-    return limit + max(found.memory_swap - found.memory_limit, 0)
+        return swap if swap > 0 else _NO_SWAP_LIMIT
+    if swap == 0:
+        return None
+    if swap < 0:
+        return swap  # without limit, which has to be said again: the engine compares it as a number
+    return limit + max(swap - before, 0)

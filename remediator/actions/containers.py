@@ -1,15 +1,16 @@
-"""What the docker actions share: how a container is named, found, and looked at again right before it is changed.
+"""What the docker actions share: how a container is named, found, counted, and looked at again before it is changed.
 
 A target's name is the one that the engine tells, never the label that led there; and a change acts on the
 container's id as it was seen when the plan was made, never on a name.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from remediator.clients.docker import Container
-from remediator.errors import Failed, TargetGone
+from remediator.errors import Failed, Protected, TargetGone
 from remediator.model.duration import say_duration
-from remediator.plugins import ActionContext, Params, Permission, System, Target
+from remediator.plugins import SKIP, ActionContext, Member, Params, Permission, Pool, System, Target, opts_out
 
 MARGIN = timedelta(seconds=5)
 """What a change takes beside itself: looking at the container, and asking the engine."""
@@ -17,6 +18,11 @@ MARGIN = timedelta(seconds=5)
 INSPECT = Permission("GET /containers/{id}/json")
 """What every one of them begins with, those that change something twice."""
 LOGS = Permission("GET /containers/{id}/logs")
+LIST = "GET /containers/json"
+"""What counting the containers of a service takes."""
+
+_PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+_ONE_OFF = "com.docker.compose.oneoff"  # `True` for what `docker compose run` made, which is of no service
 
 
 class ContainerParams(Params):
@@ -34,13 +40,38 @@ def engine_of(params: ContainerParams) -> System:
 
 
 async def container_of(ctx: ActionContext, params: ContainerParams) -> tuple[Target, ...]:
-    """The container, named as its engine names it."""
+    """The container, named as its engine names it. Raises Protected where it has opted out."""
     found = await ctx.clients.docker(params.engine).inspect(params.container)
+    _refuse_opted_out(found)
     return (Target("docker", (params.engine, found.name), incarnation=found.id),)
 
 
+async def pool_of(ctx: ActionContext, params: ContainerParams) -> Pool:
+    """The containers of the target's Compose service; where it is of none, the container alone."""
+    engine, name = ctx.clients.docker(params.engine), ctx.target.name
+    found = await engine.inspect(ctx.target.incarnation or params.container)
+    chosen = {label: found.labels[label] for label in (_PROJECT, _SERVICE) if found.labels.get(label)}
+    if len(chosen) < 2 or _is_one_off(found.labels):  # noqa: PLR2004 - both labels
+        alone = Member(name, found.is_well, is_target=True)
+        return Pool(f"container {found.name} (Docker engine {params.engine})", (alone,))
+    members = tuple(
+        Member(Target("docker", (params.engine, one.name)).name, one.is_well, is_target=one.id == found.id)
+        for one in await engine.labelled(chosen)
+        if not _is_one_off(one.labels)
+    )
+    what = f"service {found.labels[_SERVICE]} of Compose project {found.labels[_PROJECT]}"
+    return Pool(f"{what} (Docker engine {params.engine})", members)
+
+
+def _is_one_off(labels: Mapping[str, str]) -> bool:
+    return labels.get(_ONE_OFF) == "True"
+
+
 async def same_as_planned(ctx: ActionContext, params: ContainerParams) -> Container:
-    """The target right before acting. Raises TargetGone where it is not what the plan was made for."""
+    """The target right before acting.
+
+    Raises TargetGone where it is not what the plan was made for, and Protected where it has opted out since.
+    """
     target = ctx.target
     if target.system != "docker" or target.parts[0] != params.engine or not target.incarnation:
         raise Failed(f"{ctx.step}: {target} is not a container of Docker engine {params.engine}")
@@ -50,7 +81,13 @@ async def same_as_planned(ctx: ActionContext, params: ContainerParams) -> Contai
         raise TargetGone(f"{target.name} is not the container that the plan was made for: {error}") from error
     if found.name != target.parts[1]:
         raise TargetGone(f"{target.name} is called {found.name} now; nothing was done to it")
+    _refuse_opted_out(found)
     return found
+
+
+def _refuse_opted_out(found: Container) -> None:
+    if opts_out(found.labels):
+        raise Protected(f"container {found.name} has the label {SKIP}, so it is not touched")
 
 
 def time_left(ctx: ActionContext) -> timedelta:

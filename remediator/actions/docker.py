@@ -13,11 +13,13 @@ from remediator.actions.container_logs import count_logs
 from remediator.actions.container_memory import set_memory, stats
 from remediator.actions.containers import (
     INSPECT,
+    LIST,
     LOGS,
     MARGIN,
     ContainerParams,
     container_of,
     engine_of,
+    pool_of,
     refuse_haste,
     same_as_planned,
     say_of,
@@ -261,7 +263,12 @@ async def start(ctx: ActionContext, params: ContainerParams) -> Started:
     targets=container_of,
     nature=_restart_nature,
     say=_say_restart,
-    permissions=(INSPECT, Permission("POST /containers/{id}/restart")),
+    pool=pool_of,
+    permissions=(
+        INSPECT,
+        Permission(LIST, without="no container that Compose has made can be restarted"),
+        Permission("POST /containers/{id}/restart"),
+    ),
 )
 async def restart(ctx: ActionContext, params: RestartParams) -> Restarted:
     """Stop a container and start it again; it stays the same container."""

@@ -1,11 +1,14 @@
-"""Asking Redis servers. Found by `remediator.plugins` through its entry point. It only reads."""
+"""Asking and configuring Redis servers. Found by `remediator.plugins` through its entry point."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from remediator.actions.redis_config import ConfigBefore, ConfigParams, ConfigSet, config_set
 from remediator.kit.redaction import shorten
 from remediator.kit.wording import counted
 from remediator.plugins import ActionContext, Effect, Params, Permission, Result, System, action
+
+__all__ = ["ConfigBefore", "ConfigParams", "ConfigSet", "Pinged", "ServerParams", "config_set", "ping"]
 
 _MEBIBYTE = 1024 * 1024
 

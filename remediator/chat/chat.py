@@ -6,6 +6,8 @@ from typing import Protocol
 
 from remediator.model.message import Message
 
+WEBHOOK = "webhook:"
+"""What begins the name of a channel that is no channel of the chat, but the webhook of the level that follows it."""
 REPEATED = "This may be a repeat of an earlier message: nobody could tell whether that one had arrived."
 """Shown with a message that is sent though an earlier try may have landed."""
 

@@ -2,7 +2,8 @@
 
 Labels and outputs stand in a message, and they are anybody's. So blocks are built only of `plain_text` and
 `rich_text` elements, which Slack takes literally: there is no markup to escape from, nothing pings or links.
-Only the fallback text (notifications, screen readers) is markup, and it is escaped.
+Only the fallback text (notifications, screen readers) is markup, and it is escaped. Whoever a level of escalation pings
+comes from the settings, and is an element and a word of its own.
 """
 
 import html
@@ -16,7 +17,7 @@ from remediator.chat.text import clip, clip_middle, one_line, paragraph, units
 from remediator.clients.slack import Listed, MessageRef, Page, SlackClient, is_channel_id
 from remediator.errors import Failed
 from remediator.kit.wording import counted
-from remediator.model.message import Excerpt, Fields, Message, Part, Text, Tone
+from remediator.model.message import Excerpt, Fields, Mention, Message, Part, Text, Tone
 
 Block = dict[str, Any]
 
@@ -138,7 +139,32 @@ def fallback_of(message: Message, *, repeated: bool = False) -> str:
                 lines += [one_line(part.title), paragraph(part.text)]
             case other:
                 assert_never(other)
-    return html.escape(clip("\n".join(filter(None, lines)), _FALLBACK), quote=False)
+    text = html.escape(clip("\n".join(filter(None, lines)), _FALLBACK), quote=False)
+    return text if message.mention is None else f"{_mention_word(message.mention)} {text}"
+
+
+def _mention_word(mention: Mention) -> str:
+    match mention.kind:
+        case "user":
+            return f"<@{mention.id}>"
+        case "usergroup":
+            return f"<!subteam^{mention.id}>"
+        case "broadcast":
+            return f"<!{mention.id}>"
+        case other:
+            assert_never(other)
+
+
+def _mention(mention: Mention) -> Block:
+    match mention.kind:
+        case "user":
+            return {"type": "user", "user_id": mention.id}
+        case "usergroup":
+            return {"type": "usergroup", "usergroup_id": mention.id}
+        case "broadcast":
+            return {"type": "broadcast", "range": mention.id}
+        case other:
+            assert_never(other)
 
 
 def blocks_of(message: Message, *, is_parent: bool = True, repeated: bool = False) -> list[Block]:
@@ -155,6 +181,8 @@ def _render(message: Message, *, is_parent: bool, repeated: bool, budget: int) -
     shown = parts[:_PARTS]
     allowed = _shares([_wanted(part) for part in shown], budget)
     blocks = [_header(message) if is_parent else _rich(_headline(message))]
+    if message.mention is not None:
+        blocks.append(_rich(_section(_mention(message.mention))))
     blocks += [_rich(*_elements(part, room)) for part, room in zip(shown, allowed, strict=True)]
     if len(parts) > len(shown):
         blocks.append(_note(f"… {counted(len(parts) - len(shown), 'more part is', 'more parts are')} left out"))

@@ -21,6 +21,13 @@ _COMMANDS = {
     "approve": "Approve the plan that a run waits with.",
     "deny": "Say no to the plan that a run waits with.",
     "cancel": "Stop a run.",
+    "undo": "Put back what a run has changed, as far as that can be.",
+    "escalation": "List problems that somebody else is told of, or take one on.",
+    "pause": "Change nothing, or nothing of a pack, a rule, an action, a target.",
+    "resume": "Lift a pause.",
+    "stops": "List what stands in the way of changes.",
+    "quarantine": "Let a target be changed again that nothing has helped.",
+    "promote": "Let a rule act by itself again that has lost the right to.",
     "breaker": "List the systems that do not answer and are left alone, or have one asked again.",
     "backup": "Copy the store to a file, while the service runs or not.",
     "migrate": "Bring the store's tables to this version, ahead of an upgrade.",
@@ -29,7 +36,12 @@ _COMMANDS = {
     "completion": "Print the script that completes this program's commands in a shell.",
     "demo": "Play the whole story in this terminal: a service fails, is healed, and it is proven and told.",
 }
-_MODULES = {"approve": "decide", "deny": "decide", "cancel": "decide"}
+_MODULES = {
+    "approve": "decide",
+    "deny": "decide",
+    "cancel": "decide",
+    **dict.fromkeys(("pause", "resume", "quarantine", "promote"), "stops"),
+}
 
 
 # Python's last act is to look for garbage in all that was imported, for a fifth of the time that a short command takes.

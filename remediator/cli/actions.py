@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from remediator.cli.fields import flat, say_bounded, say_default, say_kind, with_items
+from remediator.cli.fields import flat, say_bounded, say_default, say_inverse, say_kind, with_items
 from remediator.cli.loading import installed_actions
 from remediator.cli.service import USAGE, fail, plain
 from remediator.documents import fields_of
@@ -64,6 +64,7 @@ def _as_json(action: "Action") -> dict[str, Any]:
         "name": action.name,
         "effect": action.effect,
         "idempotent": action.idempotent,
+        "can_be_put_back": action.inverse is not None,
         "sentence": action.sentence,
         "params": action.params.model_json_schema(),
         "result": action.result.model_json_schema(),
@@ -72,6 +73,8 @@ def _as_json(action: "Action") -> dict[str, Any]:
 
 def _page(action: "Action") -> Iterator[str]:
     yield f"{action.name} ({'at most ' if action.nature else ''}{action.effect}): {flat(action.sentence)}"
+    if action.resolve is not None:
+        yield f"Can be put back: {say_inverse(action)}"
     yield "\nParameters:"
     for name, field in fields_of(action.params).items():
         default = "needed" if field.is_required() else f"default: {say_default(field)}"

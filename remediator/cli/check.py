@@ -15,6 +15,7 @@ from remediator.kit.wording import counted
 
 if TYPE_CHECKING:
     from remediator.documents import Mistake
+    from remediator.plugins import Actions
     from remediator.rules.book import Book
     from remediator.settings import Settings
 
@@ -37,8 +38,9 @@ def check(ctx: click.Context, paths: tuple[Path, ...], output: str) -> None:
     """Check the settings, and the rule files PATHS (those of the settings, if none are named).
 
     Mistakes of both are told in one go, and end with 1. Where all is well, notes tell what of the rules is not carried
-    out yet, and which names they use that the settings do not have. A note is no mistake: with notes alone it ends
-    with 0.
+    out yet, which names they use that the settings do not have, which `silence` those do not allow, and, if no PATHS
+    are named, which packs, rules and actions the settings name (in `limits` and `calendar`) that there are not. A note
+    is no mistake: with notes alone it ends with 0.
     """
     gc.set_threshold(10_000)  # what is read and compiled is kept to the end: there is little garbage to look for
     found = _look(ctx.find_root().obj, paths)
@@ -65,6 +67,8 @@ class _Found:
     mistakes: "Sequence[Mistake]"
     held: Notes
     notes: Notes
+    of_settings: "Sequence[Mistake]"
+    """Notes with their places in the settings."""
     count: int | None
     """How many rules there are; 0 where there is a mistake in them, None where they were not looked at."""
 
@@ -84,9 +88,12 @@ def _look(file: Path | None, paths: Sequence[Path]) -> _Found:
     except MistakenSettings as error:
         mistakes, rules = [*error.mistakes], error.rules
     if not paths and rules is None:
-        return _Found(None, mistakes, (), (_NOT_LOOKED_AT,), None)
-    in_rules, book = check_files(paths or rules or (), installed_actions())
-    return _Found(settings, [*mistakes, *in_rules], _held(book), _notes(settings, book), len(book) if book else 0)
+        return _Found(None, mistakes, (), (_NOT_LOOKED_AT,), (), None)
+    actions = installed_actions()
+    in_rules, book = check_files(paths or rules or (), actions)
+    nobody = _nobody(file, settings, book, actions) if not paths else ()
+    found, count = [*mistakes, *in_rules], len(book) if book else 0
+    return _Found(settings, found, _held(book), _notes(settings, book), nobody, count)
 
 
 def _what_to_do(paths: Sequence[Path], found: _Found) -> Iterator[str]:
@@ -106,24 +113,47 @@ def _held(book: "Book | None") -> Notes:
 
 
 def _notes(settings: "Settings | None", book: "Book | None") -> Notes:
-    """What rules ask for by a name that the settings do not have: the service starts, and these steps would fail."""
+    """What rules ask for and the settings do not have: the service starts, and is without that."""
     from remediator.doctor.local import unknown_names
     from remediator.doctor.needs import needs_of
+    from remediator.pipeline.guards.names import endless_in_rules
+    from remediator.pipeline.silencing.silences import unsilenced_rules
 
-    return () if book is None or settings is None else sorted(unknown_names(settings, needs_of(book)))
+    if book is None or settings is None:
+        return ()
+    silences = unsilenced_rules(book, settings.alertmanager)
+    return sorted([*unknown_names(settings, needs_of(book)), *silences, *endless_in_rules(book)])
+
+
+def _nobody(
+    file: Path | None, settings: "Settings | None", book: "Book | None", actions: "Actions"
+) -> "Sequence[Mistake]":
+    """Limits and freezes in the settings that hold for nothing, as what they name is not there, or out of reach."""
+    from remediator.pipeline.guards.names import endless_limits, unknown_names
+    from remediator.settings import place_in_settings
+
+    found = () if settings is None else endless_limits(settings)
+    found += () if book is None or settings is None else unknown_names(settings, book, actions)
+    return place_in_settings(file, [(one.path, one.what) for one in found]) if found else ()
 
 
 def _as_json(found: _Found) -> str:
-    mistakes = [{"file": m.file, "line": m.line, "column": m.column, "what": m.what} for m in found.mistakes]
     said = {
         kind: [{"rule": rule, "what": sentence} for rule, sentence in some]
         for kind, some in (("held", found.held), ("notes", found.notes))
     }
-    return json.dumps({"mistakes": mistakes, "rules": found.count, **said}, indent=2)
+    placed = {"mistakes": _placed(found.mistakes), "rules": found.count, **said, "settings": _placed(found.of_settings)}
+    return json.dumps(placed, indent=2)
+
+
+def _placed(found: "Sequence[Mistake]") -> list[dict[str, str | int]]:
+    return [{"file": m.file, "line": m.line, "column": m.column, "what": m.what} for m in found]
 
 
 def _as_text(found: _Found) -> list[str]:
     notes = [f"note: {rule}: {plain(sentence)}" for rule, sentence in _worth_telling(found)]
+    if not found.mistakes:
+        notes += [f"note: {one}" for one in found.of_settings]
     first = [str(mistake) for mistake in found.mistakes] or [f"ok: {counted(found.count or 0, 'rule')}"]
     return [*first, *notes]
 
@@ -138,12 +168,18 @@ def _worth_telling(found: _Found) -> Notes:
 def _for_github(found: _Found) -> Iterator[str]:
     """Workflow commands, which GitHub shows at the lines that they name."""
     for mistake in found.mistakes:
-        place = {"line": str(mistake.line), "col": str(mistake.column)} if mistake.line else {}
-        file = {"file": _within(mistake.file)} if mistake.line or Path(mistake.file).exists() else {}
-        what = mistake.what if file else f"{mistake.file}: {mistake.what}"
-        yield _command("error", {**file, **place, "title": "remediator"}, what)
+        yield _annotation("error", mistake)
     for rule, sentence in _worth_telling(found):
         yield _command("notice", {"title": rule}, sentence)
+    for one in () if found.mistakes else found.of_settings:
+        yield _annotation("warning", one)
+
+
+def _annotation(kind: str, said: "Mistake") -> str:
+    place = {"line": str(said.line), "col": str(said.column)} if said.line else {}
+    file = {"file": _within(said.file)} if said.line or Path(said.file).exists() else {}
+    what = said.what if file else f"{said.file}: {said.what}"
+    return _command(kind, {**file, **place, "title": "remediator"}, what)
 
 
 def _within(file: str) -> str:

@@ -85,7 +85,7 @@ def explain(
     book = book_of(settings, paths)
     redactor, explained = asyncio.run(_explain(alerts, book, settings, gather=gather))
     if output == "json":
-        _print_json(explained, redactor)
+        _print_json(explained, redactor, _alert_from(settings))
     else:
         _print_text(explained, redactor, settings, every_rule=every_rule)
     if not all(explanation.matching or explanation.is_heartbeat for explanation, _ in explained):
@@ -106,15 +106,21 @@ async def _explain(
     from remediator.kit.redaction import Redactor
     from remediator.pipeline.calls import Calls
     from remediator.pipeline.explaining import explain as explain_alert
-    from remediator.pipeline.guards import Guards, Targets, Unbuilt
-    from remediator.pipeline.rehearsal import Rehearsal
+    from remediator.pipeline.guards import Guards
+    from remediator.pipeline.guards.effective import limits_by
+    from remediator.pipeline.guards.health_floor import HealthFloor
+    from remediator.pipeline.guards.pause_file import PauseFile
+    from remediator.pipeline.guards.shipped import shipped
+    from remediator.pipeline.rehearsal import Rehearsal, nothing_known
 
     redactor = Redactor(settings.secrets())
     logs.configure(level="error", style=settings.log.style, redactor=redactor)
     clients = Clients(settings)
-    guards = Guards([Targets(settings.pipeline.max_targets), Unbuilt()])
     calls = Calls(clients, SystemClock(), redactor, Metrics())
-    rehearsal = Rehearsal(calls, guards, ceiling=settings.mode_ceiling)
+    file = PauseFile(settings.pause_path, is_set=settings.pause_file is not None)
+    probes = (file, HealthFloor(calls))
+    guards = Guards(shipped(settings.calendar, settings.protected), nothing_known, probes)
+    rehearsal = Rehearsal(calls, guards, ceiling=settings.mode_ceiling, limits=limits_by(settings.limits))
     try:
         explained: list[tuple[Explanation, Gathered]] = []
         for alert in alerts:
@@ -131,18 +137,32 @@ async def _explain(
         await clients.close()
 
 
-def _print_json(explained: Explained, redactor: "Redactor") -> None:
+def _alert_from(settings: "Settings") -> str:
+    """Who is asked whether an alert still fires."""
+    from remediator.pipeline.guards.alert_source import source_of
+
+    return source_of(
+        has_alertmanager=settings.alertmanager.url is not None, has_prometheus=settings.prometheus.is_asked_for_alerts
+    )
+
+
+def _print_json(explained: Explained, redactor: "Redactor", alert_from: str) -> None:
     from remediator.cli.explained import as_json
 
     shown = [as_json(explanation, gathered, redactor) for explanation, gathered in explained]
-    click.echo(json.dumps({"alerts": shown}, indent=2))
+    click.echo(json.dumps({"alerts": shown, "alert_from": alert_from}, indent=2))
 
 
 def _print_text(explained: Explained, redactor: "Redactor", settings: "Settings", *, every_rule: bool) -> None:
     from remediator.cli.explained import Text
     from remediator.model.duration import say_duration
 
-    text = Text(redactor, every_rule=every_rule, approval_timeout=say_duration(settings.pipeline.approval_timeout))
+    text = Text(
+        redactor,
+        every_rule=every_rule,
+        approval_timeout=say_duration(settings.pipeline.approval_timeout),
+        alert_from=_alert_from(settings),
+    )
     for number, (explanation, gathered) in enumerate(explained):
         if number:
             click.echo()

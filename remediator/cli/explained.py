@@ -20,6 +20,7 @@ from remediator.model.plan import Effect, Mode
 from remediator.pipeline.explaining import Explanation, RuleView, Seen, Standing
 from remediator.pipeline.outlook import GateOutlook, Outlook, RungOutlook, StepOutlook
 from remediator.pipeline.rehearsal import Rehearsed
+from remediator.rules.rule import Escalation
 
 Gathered = Mapping[RuleId, Rehearsed]
 
@@ -34,13 +35,18 @@ def say_failure(seen: Seen) -> str:
     return f"{seen.matcher} failed: {has}"
 
 
+_NEVER_ACT = (Mode.OBSERVE, Mode.SUGGEST)
+
+
 class Text:
     """Renders explanations for people."""
 
-    def __init__(self, redactor: Redactor, *, every_rule: bool, approval_timeout: str) -> None:
+    def __init__(self, redactor: Redactor, *, every_rule: bool, approval_timeout: str, alert_from: str = "") -> None:
+        """`alert_from`: who is asked whether an alert still fires."""
         self._redactor = redactor
         self._every_rule = every_rule
         self._approval_timeout = approval_timeout
+        self._alert_from = alert_from
 
     def lines(self, explanation: Explanation, gathered: Gathered) -> Iterator[str]:
         """One alert, with the rules that are worth showing."""
@@ -86,6 +92,8 @@ class Text:
             key = ", ".join(f"{name}={value}" for name, value in view.group_key)
             yield f"  group: one run for all alerts with {key}"
         yield f"  mode: {_mode(view, outlook)}"
+        if self._alert_from and outlook.mode not in _NEVER_ACT and any(rung.steps for rung in outlook.rungs):
+            yield f"  alert: has to fire still right before each change, by {self._alert_from}"
         for step in outlook.diagnose:
             yield f"  looks: {step.id.removeprefix('diagnose.')}: {step.sentence}"
             yield from _doubts(step, "    ", is_gathered=is_gathered)
@@ -93,6 +101,8 @@ class Text:
             yield "  The rule only diagnoses: it has no remedy."
         for rung in outlook.rungs:
             yield from self._rung(rung, outlook, is_gathered=is_gathered)
+        if view.rule.escalate:
+            yield f"  escalates while it lasts: {', '.join(map(_level, view.rule.escalate))}"
         yield from (f"  held: {sentence}" for sentence in view.held)
 
     def _rung(self, rung: RungOutlook, outlook: Outlook, *, is_gathered: bool) -> Iterator[str]:
@@ -103,8 +113,11 @@ class Text:
         for number, step in enumerate(rung.steps, 1):
             yield f"    {number}. {step.sentence} ({'at most ' if step.at_most else ''}{step.effect})"
             yield from _doubts(step, "       ", is_gathered=is_gathered)
+            yield from _way_back(step)
         if rung.lasts is not None:
-            yield f"    put back after {say_duration(rung.lasts)}"
+            yield f"    put back after {say_duration(rung.lasts)}, or when the alert resolves"
+        if rung.every is not None:
+            yield f"    done again each {say_duration(rung.every)}, as long as the alert fires"
         if rung.limits:
             yield f"    limits: {', '.join(f'{name} {text}' for name, text in rung.limits.items())}"
         yield from _proof(rung, is_gathered=is_gathered)
@@ -114,7 +127,7 @@ class Text:
             yield f"    digest: {_digest(rung)}"
 
     def _gate(self, gate: GateOutlook, mode: Mode) -> str:
-        if mode in (Mode.OBSERVE, Mode.SUGGEST):
+        if mode in _NEVER_ACT:
             return f"nothing is done in the mode {mode}"
         if not gate.reasons:
             return "nobody is asked"
@@ -123,6 +136,10 @@ class Text:
         until = say_duration(gate.timeout) if gate.timeout is not None else self._approval_timeout
         why = ", ".join(gate.reasons)
         return f"{gate.quorum} {people}{who} must approve it within {until} (else: {gate.on_timeout}): {why}"
+
+
+def _level(level: Escalation) -> str:
+    return f"{level.to} {f'after {say_duration(level.after)}' if level.after else 'at once'}"
 
 
 def _heartbeat(explanation: Explanation) -> Iterator[str]:
@@ -178,6 +195,12 @@ def _doubts(step: StepOutlook, indent: str, *, is_gathered: bool) -> Iterator[st
         yield f"{indent}not on the alert: {', '.join(step.missing_labels)}"
     if step.needs:
         yield f"{indent}{'see below for' if is_gathered else 'not known yet:'} {_results(step.needs)}"
+
+
+def _way_back(step: StepOutlook) -> Iterator[str]:
+    """Whether `remediator undo` could put it back; nothing where that depends on what is not known yet."""
+    if step.stays is not None:
+        yield f"       cannot be put back: {step.stays}" if step.stays else "       can be put back"
 
 
 def _proof(rung: RungOutlook, *, is_gathered: bool) -> Iterator[str]:
@@ -252,6 +275,7 @@ def _rule_json(view: RuleView, found: Rehearsed | None) -> dict[str, Any]:
         "passed_over_for": view.winner,
         "continue": view.rule.continues,
         "group_key": dict(view.group_key),
+        "escalate": [{"after": level.after.total_seconds(), "to": level.to} for level in view.rule.escalate],
         "held": list(view.held),
         "outlook": None if view.outlook is None else _outlook_json(view, view.outlook),
         "gathered": None if found is None else _rehearsed_json(found),
@@ -279,6 +303,8 @@ def _step_json(step: StepOutlook) -> dict[str, Any]:
         "needs": [f"steps.{need}" for need in step.needs],
         "missing_labels": list(step.missing_labels),
         "trouble": step.trouble or None,
+        "can_be_put_back": None if step.stays is None else not step.stays,
+        "stays": step.stays or None,
     }
     return {**shown, "expect": step.expect} if step.expect else shown
 
@@ -294,6 +320,7 @@ def _rung_json(rung: RungOutlook) -> dict[str, Any]:
         "tell": rung.tell or None,
         "do": [_step_json(step) for step in rung.steps],
         "for": None if rung.lasts is None else rung.lasts.total_seconds(),
+        "every": None if rung.every is None else rung.every.total_seconds(),
         "verify": {
             "settle": proof.settle.total_seconds(),
             "sustain": proof.sustain.total_seconds(),
@@ -337,6 +364,8 @@ def _rehearsed_json(found: Rehearsed) -> dict[str, Any]:
                     "params": dict(step.params),
                     "timeout": step.timeout.total_seconds(),
                     "targets": [str(target) for target in step.targets],
+                    "can_be_put_back": None if step.stays is None else not step.stays,
+                    "stays": step.stays or None,
                 }
                 for step in plan.steps
             ],

@@ -8,15 +8,19 @@ from datetime import timedelta
 from enum import Enum
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from remediator.documents import fields_of
+from remediator.model.budget import Budget, Share
 from remediator.model.duration import say_duration
 from remediator.settings import CommandParameter, CommandSettings, Network, Secret
+
+if TYPE_CHECKING:
+    from remediator.plugins import Action
 
 _WORDS: dict[Any, str] = {
     str: "text",
@@ -29,6 +33,8 @@ _WORDS: dict[Any, str] = {
     Secret: "secret, or a mapping with `value` or `value_file`",
     CommandParameter: "mapping with `pattern`",
     CommandSettings: "command",
+    Budget: "how often in how long, such as `3/1h`",
+    Share: "number, or share such as `25%`",
     Any: "anything",
 }
 
@@ -46,6 +52,8 @@ def say_kind(annotation: Any) -> str:
         return " or ".join(say_kind(a) for a in arguments if a is not NoneType) + (
             ", or nothing" if NoneType in arguments else ""
         )
+    if annotation == tuple[Budget, ...]:
+        return "how often in how long, such as `3/1h` or `3/1h, 7/1d`"
     if origin is tuple:
         return f"list of: {say_kind(arguments[0])}"
     if origin is dict:
@@ -65,6 +73,8 @@ def say_default(field: FieldInfo) -> str:
     """A field's default as it is written in YAML, or that there is none."""
     if field.default_factory is not None:
         return "none"
+    if isinstance(field.default, BaseModel):
+        return "as below"
     return "it must be given" if field.default is PydanticUndefined else _value(field.default, quoted=True)
 
 
@@ -118,6 +128,15 @@ def _bare(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, timedelta):
         return say_duration(value)
+    if isinstance(value, tuple) and all(isinstance(item, Budget) for item in value):
+        return ", ".join(map(str, value))
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_bare, value)) + "]"
     return str(value.value) if isinstance(value, Enum) else str(value)
+
+
+def say_inverse(action: "Action") -> str:
+    """Whether what an action does can be put back."""
+    if action.inverse is None:
+        return "no"
+    return "yes" if action.inverse.stays is None else "where its settings say how"

@@ -24,6 +24,8 @@ MEND_SETTINGS = (
     "Mend this, or name another file before the command: remediator -c FILE …; docs/settings.md tells every setting, "
     "and editors check them with: remediator schema settings"
 )
+_OF_OTHER_VERSIONS = ("there is no parameter", "there is no field", " JSON object: ")
+"""How the API says that it does not know what this program asks for, which no user has typed."""
 _BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 400, 401, 403, 404, 409
 
 
@@ -54,6 +56,8 @@ class Service:
     """Whether this is where the settings say that the service listens: only there do its own secrets belong."""
     token_file: Path | None = None
     """Where the settings say that the local service leaves its token."""
+    pause_file: Path | None = None
+    """The file that has the local service change nothing."""
 
     @classmethod
     def of(cls, ctx: click.Context, url: str | None) -> "Service":
@@ -67,7 +71,8 @@ class Service:
         there = (url or own).rstrip("/")
         is_ours = url is None or _place(there) == _place(own)
         local = _local_token(settings) if is_ours or _place(there)[1] == _HERE else None
-        return cls(there, settings.client_token or local, is_ours, _token_file(settings).absolute())
+        token_file, pause_file = _token_file(settings).absolute(), settings.pause_path.absolute()
+        return cls(there, settings.client_token or local, is_ours, token_file, pause_file)
 
     def get(self, path: str, *, has: str) -> dict[str, Any]:
         """The JSON object at `path`, which has the key `has`."""
@@ -76,14 +81,19 @@ class Service:
             fail(f"what answers at {self.url} is not remediator; set listen, or give --url", NOT_REACHABLE)
         return answer
 
-    def post(self, path: str, body: Mapping[str, Any], *, authorization: str | None = None) -> None:
-        """Post JSON; with `authorization` instead of the token for the API, an empty one for none."""
-        self._call("POST", path, body, self._bearer() if authorization is None else authorization)
+    def post(self, path: str, body: Mapping[str, Any], *, authorization: str | None = None, instead: str = "") -> Any:
+        """Post JSON, and get the answer; with `authorization` instead of the API's token, an empty one for none.
+
+        `instead` is what to do where the service does not answer, or is in trouble.
+        """
+        return self._call("POST", path, body, self._bearer() if authorization is None else authorization, instead)
 
     def _bearer(self) -> str:
         return f"Bearer {self.token}" if self.token else ""
 
-    def _call(self, method: str, path: str, body: Mapping[str, Any] | None, authorization: str) -> Any:
+    def _call(
+        self, method: str, path: str, body: Mapping[str, Any] | None, authorization: str, instead: str = ""
+    ) -> Any:
         from remediator.cli.calling import NoAnswer, Refusal, call  # http.client is slow to import; --help asks nobody
 
         try:
@@ -91,14 +101,15 @@ class Service:
         except NoAnswer as error:
             fail(
                 f"the service at {self.url} does not answer: {plain(error)}\n"
-                "Is it running? Start it with: remediator serve. Elsewhere? Set `listen`, or give --url.",
+                "Is it running? Start it with: remediator serve. Elsewhere? Set `listen`, or give --url."
+                + (f"\n{instead}" if instead else ""),
                 NOT_REACHABLE,
             )
         if isinstance(answer, Refusal):
-            self._refused(answer.status, plain(answer.why), path)
+            self._refused(answer.status, plain(answer.why), path, instead)
         return answer
 
-    def _refused(self, status: int, why: str, path: str) -> NoReturn:
+    def _refused(self, status: int, why: str, path: str, instead: str) -> NoReturn:
         if status in (_UNAUTHORIZED, _FORBIDDEN):
             fail(
                 f"not allowed: {why}\n"
@@ -110,8 +121,12 @@ class Service:
         if status in (_NOT_FOUND, _CONFLICT):
             fail(f"{why}; {_where_to_look(path, is_there=status == _CONFLICT)}", FINDINGS)
         if status == _BAD_REQUEST:
-            fail(f"the service answered 400: {why}; is it of the same version as this program?", USAGE)
-        fail(f"the service answered {status}: {why}; its log says more, and /readyz what is wrong", NOT_REACHABLE)
+            other = (
+                "; is it of the same version as this program?" if any(map(why.__contains__, _OF_OTHER_VERSIONS)) else ""
+            )
+            fail(f"the service answered 400: {why}{other}", USAGE)
+        said = f"the service answered {status}: {why}; its log says more, and /readyz what is wrong"
+        fail(f"{said}\n{instead}" if instead else said, NOT_REACHABLE)
 
 
 def _where_to_look(path: str, *, is_there: bool) -> str:
@@ -119,6 +134,8 @@ def _where_to_look(path: str, *, is_there: bool) -> str:
     kind, _, name = path.removeprefix("/api/v1/").partition("?")[0].partition("/")
     if kind == "breakers" and name:
         return "see: remediator breaker list"
+    if kind == "stops" and name == "lift":
+        return "see: remediator stops"
     if kind not in ("runs", "alerts") or not name:
         return "is it remediator, and as new as this program? Set `listen`, or give --url"
     if kind == "alerts":

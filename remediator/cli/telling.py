@@ -10,9 +10,12 @@ from typing import Any
 
 from remediator.cli.service import plain
 from remediator.kit.wording import counted
+from remediator.model.ids import StepId
+from remediator.model.undo import undone_by
 
 _EXCERPT_LINES = 10
 _NAMES_SHOWN = 5  # of alerts that have joined
+_CAN_BE_PUT_BACK = "can be put back"
 _STATES = {
     "fresh": "gathering evidence",
     "diagnosed": "gathering evidence",
@@ -100,7 +103,7 @@ def tell_run(run: Mapping[str, Any]) -> list[str]:
         lines.append(f"{clock_time(event['at'])}  {said}")
         lines += (f"    {line}" for line in _details(event))
         proof = str(event["text"]) if event["kind"] == "verified" else proof
-    return lines + _how_to_go_on(run)
+    return lines + _changes(run) + _how_to_go_on(run)
 
 
 def _events(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -119,6 +122,30 @@ def _events(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
         else:
             told.append(event)
     return told
+
+
+def _changes(run: Mapping[str, Any]) -> list[str]:
+    """What it has changed, and how it stands with each of it; the last first, as it would be put back."""
+    changes = run.get("changes") or ()
+    lines = ["", "Changed, the last first:"] if changes else []
+    for change in changes:
+        first, *rest = tell_change(change)
+        lines += [f"  {first}", *(f"    {line}" for line in rest)]
+    if any(change["stands"] == _CAN_BE_PUT_BACK for change in changes):
+        lines.append(f"To have it put back: remediator undo {run['id']}")
+    return lines
+
+
+def tell_change(change: Mapping[str, Any]) -> Iterator[str]:
+    """One change: what was done to what, and whether it can be put back, was, or stays and why."""
+    yield plain(change["sentence"])
+    if change["targets"]:
+        yield f"on {plain(', '.join(change['targets']))}"
+    yield plain(f"{change['stands']}: {change['why']}" if change["why"] else change["stands"])
+    if change["before"] is not None:
+        yield f"before it: {plain(json.dumps(change['before'], ensure_ascii=False))}"
+    if change["until"] and change["stands"] == _CAN_BE_PUT_BACK:
+        yield f"for a while: it is put back by itself at {clock_time(change['until'])}, or when its alert resolves"
 
 
 def _how_to_go_on(run: Mapping[str, Any]) -> list[str]:
@@ -153,8 +180,10 @@ def _headline(event: Mapping[str, Any], sentences: Mapping[str, str], proof: str
     if event["kind"] == "ended" and proof and event["text"].startswith(proof):  # it has just been told
         return plain(f"ended as {event['outcome']}{event['text'].removeprefix(proof)}")
     text, step = str(event["text"]), str(event.get("step"))
-    if step in sentences:
-        text = text.replace(step, f"“{sentences[step]}”", 1)
+    undone = undone_by(StepId(step))
+    if (undone or step) in sentences:
+        said = f"“{sentences[undone or step]}”"
+        text = text.replace(step, f"putting back {said}" if undone else said, 1)
     why = f": {event['reason']}" if event["kind"] in ("decision", "cancel") and event["reason"] else ""
     return plain(text + why)
 
@@ -182,6 +211,8 @@ def _details(event: Mapping[str, Any]) -> Iterator[str]:
                 yield from excerpt(item["detail"])
         case "planned":
             yield from _plan(event["plan"])
+            if event.get("alert_from"):
+                yield f"alert: has to fire still right before each change, by {plain(event['alert_from'])}"
         case "asked":
             yield f"until {clock_time(event['until'])}"
         case "held":
@@ -201,6 +232,13 @@ def _plan(plan: Mapping[str, Any]) -> Iterator[str]:
         if step["targets"]:
             yield f"   on {plain(', '.join(step['targets']))}"
         yield f"   {plain(step['action'])} {plain(json.dumps(step['params'], ensure_ascii=False))}"
+        if step.get("stays") is not None:
+            stays = f"cannot be put back: {plain(step['stays'])}"
+            yield f"   {stays if step['stays'] else _CAN_BE_PUT_BACK}"
+    if plan.get("lasts"):
+        yield f"lasts {_seconds(plan['lasts'])}, then it is put back"
+    if plan.get("every"):
+        yield f"done again each {_seconds(plan['every'])}, as long as the alert fires"
     yield f"proof: {plain(plan['proof'])}"
     yield f"digest: {plan['digest'][:12]}"
 

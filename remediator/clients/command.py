@@ -54,6 +54,7 @@ class CommandRunner:
         self._patterns = {name: _patterns(name, command) for name, command in self._commands.items()}
         for name, command in self._commands.items():
             _check_placeholders(name, command)
+            _check_put_back(name, command, self._commands)
 
     def settings_of(self, name: str) -> CommandSettings:
         """What the settings say of a command. Raises NotAllowed for one that they do not name."""
@@ -69,6 +70,10 @@ class CommandRunner:
         command = self.settings_of(name)
         self._check(name, parameters)
         return _filled(command.target, parameters) or name
+
+    def parameters_of(self, name: str) -> frozenset[str]:
+        """The names of its parameters. Raises NotAllowed for a command that the settings do not name."""
+        return frozenset(self.settings_of(name).parameters)
 
     async def run(self, name: str, parameters: Mapping[str, str], *, timeout: timedelta | None = None) -> CommandAnswer:
         """Run a command to its end, whatever its exit code, for its own time limit or a shorter one.
@@ -117,6 +122,22 @@ class CommandRunner:
                     f"command {name}: {shorten(repr(parameters[key]), 120)} does not match "
                     f"commands.{name}.parameters.{key}.pattern"
                 )
+
+
+def _check_put_back(name: str, command: CommandSettings, known: Mapping[str, CommandSettings]) -> None:
+    """Raises BadSettings where the command that shows the value cannot do that."""
+    if command.put_back is None:
+        return
+    shown_by, where = known.get(command.put_back.shown_by), f"commands.{name}.put_back.shown_by"
+    if shown_by is None:
+        raise BadSettings(f"{where}: no command is named {shorten(command.put_back.shown_by, 80)!r}")
+    if shown_by.effect is not Effect.READ:
+        raise BadSettings(f"{where}: the effect of {command.put_back.shown_by} is not `read`")
+    unknown = sorted(shown_by.parameters.keys() - (command.parameters.keys() - {command.put_back.parameter}))
+    if unknown:
+        raise BadSettings(
+            f"{where}: {command.put_back.shown_by} would need {', '.join(unknown)}, which is not known then"
+        )
 
 
 def _patterns(name: str, command: CommandSettings) -> dict[str, TypeAdapter[str]]:

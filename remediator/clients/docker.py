@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -59,6 +59,23 @@ class Container:
     created_at: datetime | None
     image_id: str
     has_terminal: bool
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it runs, and is healthy where it has a health check: one that is starting is not yet."""
+        return self.status == "running" and self.health in ("", "healthy")
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A container as a list of the engine's tells it."""
+
+    id: str
+    name: str
+    is_well: bool
+    """As of `Container`."""
+    labels: Mapping[str, str]
 
 
 class DockerEngine:
@@ -95,6 +112,19 @@ class DockerEngine:
             # The engine takes the beginning of an id for a name. Acting on such a find would hit a stranger.
             raise TargetGone(f"{self._on(what)}: no container has this name")
         return found
+
+    async def labelled(self, labels: Mapping[str, str]) -> tuple[Listed, ...]:
+        """All containers that have these labels, running or not, by their names. Raises Unavailable, Failed."""
+        chosen = {"label": [f"{name}={value}" for name, value in labels.items()]}
+        well = {**chosen, "status": ["running"], "health": ["none", "healthy"]}
+
+        def work(api: "APIClient") -> tuple[Listed, ...]:
+            everybody = api.containers(all=True, filters=chosen)
+            who_is_well = {said["Id"] for said in api.containers(all=True, filters=well)}
+            listed = (_listed(said, is_well=said["Id"] in who_is_well) for said in everybody)
+            return tuple(sorted(listed, key=lambda one: one.name))
+
+        return await self._ask("list the containers of a service", work)
 
     async def logs(self, container_id: str, *, tail: int, since: datetime | None = None) -> str:
         """The last `tail` lines that the container wrote, at most the last 256 KiB of them.
@@ -367,7 +397,15 @@ def _container(said: Mapping[str, Any]) -> Container:
         created_at=_time(said.get("Created")),
         image_id=said.get("Image") or "",
         has_terminal=bool((said.get("Config") or {}).get("Tty")),
+        labels=(said.get("Config") or {}).get("Labels") or {},
     )
+
+
+def _listed(said: Mapping[str, Any], *, is_well: bool) -> Listed:
+    """One of a list; its own name has one slash, the names that links give it have more."""
+    names = [str(name).removeprefix("/") for name in said.get("Names") or ()]
+    name = next((one for one in names if "/" not in one), said["Id"])
+    return Listed(said["Id"], name, is_well, said.get("Labels") or {})
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Questions to one configured service that answers in JSON: Prometheus, Alertmanager.
+"""Questions to one configured service that answers in JSON: Prometheus, Alertmanager; and what it is told to do.
 
 Used by their clients only. The address comes from the settings and is trusted, so no allow-list applies;
 still there is no proxy, no cookie, no redirect, and an answer is read up to a bound.
@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from remediator.clients.addresses import bare_url
-from remediator.errors import Failed, Unavailable
+from remediator.errors import Failed, OutcomeUnknown, Unavailable
 from remediator.kit.redaction import Redactor, shorten
 
 _LARGEST = 8 * 1024 * 1024
@@ -65,6 +65,30 @@ class JsonApi:
             raise Unavailable(f"{where}: answered {status} without JSON; check {self._setting}: {said}") from error
         if status >= 500 or status == 429:  # noqa: PLR2004 - worth another try, by HTTP
             raise Unavailable(f"{where}: answered {status}: {told(said_in(value))}")
+        return status, value
+
+    async def tell(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Have the service do something: the status, and the JSON value that it answered; None where that is empty.
+
+        Raises Unavailable where it cannot have been done, and OutcomeUnknown where it may have been.
+        """
+        where = f"{method} {bare_url(self._url)}{path}"
+        try:
+            async with self._opened().request(method, self._url + path, json=body, allow_redirects=False) as response:
+                status, said = response.status, await _read(response, where)
+        except aiohttp.ClientConnectorError as error:
+            raise Unavailable(f"{where}: {told(str(error))}; check {self._setting}") from error
+        except (aiohttp.ClientError, OSError, ValueError, Unavailable) as error:  # TimeoutError is an OSError
+            why = told(str(error) or type(error).__name__)
+            raise OutcomeUnknown(f"{where}: {why}; it may have been done") from error
+        if status == 429:  # noqa: PLR2004 - it takes nothing now, by HTTP
+            raise Unavailable(f"{where}: answered {status}")
+        try:
+            value = json.loads(said) if said.strip() else None
+        except (ValueError, RecursionError):
+            value = said[:_SAID].decode("utf-8", "replace")
+        if status >= 500:  # noqa: PLR2004 - something went wrong there, by HTTP
+            raise OutcomeUnknown(f"{where}: answered {status}: {told(said_in(value))}; it may have been done")
         return status, value
 
     async def close(self) -> None:

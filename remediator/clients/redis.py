@@ -1,4 +1,4 @@
-"""One Redis server, asked over a connection that is made for the question and closed after it.
+"""One Redis server, asked or told something over a connection that is made for it and closed after it.
 
 Made by `Clients` and used by the redis actions. Nothing is kept open: a server that is out of connections must not
 lose one to us. It never tries again by itself, and never tells the password.
@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from remediator.errors import Failed, RemediatorError, Unavailable
+from remediator.errors import Failed, OutcomeUnknown, RemediatorError, Unavailable
 from remediator.kit.redaction import Redactor, shorten
 from remediator.settings import RedisSettings
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PORT = 6379
 _CLOSING = 1.0  # seconds
 _NAMED = re.compile(r"'([a-z|_-]+)' command")
-_HARMLESS = frozenset({"ping", "info"})  # what may be carried out to see whether it may
+_HARMLESS = frozenset({"ping", "info", "config|get"})  # what may be carried out to see whether it may
 
 
 class RedisStatus(StrEnum):
@@ -46,6 +46,19 @@ class Pong:
     error: str
     seconds: float
     info: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Configured:
+    """What a server is configured to, of one parameter, and what INFO told; empty where it told nothing."""
+
+    value: str
+    info: Mapping[str, Any]
+
+    @property
+    def process(self) -> str:
+        """The id of the server's process, which another one after a restart has not; empty where it is not told."""
+        return str(self.info.get("run_id", ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +101,54 @@ class RedisServer:
         if found.status is not RedisStatus.READY:
             raise Unavailable(f"ping Redis server {self.name}: {found.error}; {_advice(found.status, self.name)}")
 
+    async def configured(self, parameter: str) -> Configured:
+        """What a parameter is set to now. Raises Unavailable, Failed."""
+        from redis.exceptions import RedisError
+
+        try:
+            async with self._connected() as server, asyncio.timeout(self._settings.timeout.total_seconds()):
+                said = await server.config_get(parameter)
+                value = said.get(parameter) if isinstance(said, Mapping) else None
+                if not isinstance(value, str):
+                    raise Failed(f"CONFIG GET {parameter} at Redis server {self.name}: it knows no such parameter")
+                return Configured(value, await _info(server))
+        except (RedisError, OSError, ValueError, LookupError, AttributeError) as error:
+            raise self._refused(f"CONFIG GET {parameter} at", "config|get", error) from error
+
+    async def configure(self, parameter: str, value: str) -> None:
+        """Set a parameter, until the server restarts. Raises Unavailable, Failed, OutcomeUnknown."""
+        from redis.exceptions import RedisError
+
+        what, is_sent = f"CONFIG SET {parameter} {value} at", False
+        try:
+            async with self._connected() as server, asyncio.timeout(self._settings.timeout.total_seconds()):
+                await server.ping()  # so that nothing was sent where it cannot be reached, or does not let us in
+                is_sent = True
+                await server.config_set(parameter, value)
+        except (RedisError, OSError, ValueError, LookupError, AttributeError) as error:
+            ours = self._refused(what, "config|set", error)
+            if is_sent and isinstance(ours, Unavailable):
+                why = "look at it before trying again"
+                raise OutcomeUnknown(f"{what} Redis server {self.name}: it may have been done; {why}") from error
+            raise ours from error
+
+    def _refused(self, what: str, command: str, error: Exception) -> RemediatorError:
+        """Our error for one of the library's that came of a command beside PING and INFO."""
+        from redis.exceptions import NoPermissionError, ResponseError
+
+        asked = f"{what} Redis server {self.name}"
+        if isinstance(error, NoPermissionError):
+            user = self._settings.username or "default"
+            return Failed(f"{asked}: {self._told(str(error))}; let it: ACL SETUSER {user} +{command}")
+        status, why = self._read(error)
+        if status is RedisStatus.FAILING and isinstance(error, ResponseError):
+            return Failed(f"{asked}: {why}")
+        return Unavailable(f"{asked}: {why}; {_advice(status, self.name)}")
+
     async def denials(self, commands: Iterable[str]) -> tuple[Denial, ...]:
         """Which of these commands the server denies our user, and SELECT where that is in the way of all others.
 
-        PING and INFO are carried out to see it; of others nothing is told. Raises Unavailable, Failed.
+        PING, INFO and CONFIG GET are carried out to see it; of others nothing is told. Raises Unavailable, Failed.
         """
         denials: dict[str, Denial] = {}
         wanted = {command.lower() for command in commands} & _HARMLESS
@@ -106,7 +163,7 @@ class RedisServer:
 
         try:
             async with self._connected() as server, asyncio.timeout(self._settings.timeout.total_seconds()):
-                said = await (server.ping() if command == "ping" else server.info())
+                said = await _carried_out(server, command)
                 if command == "ping" and said is not True:
                     raise Failed(f"ping Redis server {self.name}: it answers PING with something else")
         except exceptions.NoPermissionError as error:
@@ -187,6 +244,15 @@ class RedisServer:
 
     def _told(self, text: str) -> str:
         return shorten(" ".join(self._redactor.text(text[:2000]).split()), 200).rstrip(".") or "no reason given"
+
+
+async def _carried_out(server: "Redis", command: str) -> object:
+    match command:
+        case "ping":
+            return await server.ping()
+        case "config|get":
+            return await server.config_get("timeout")
+    return await server.info()
 
 
 async def _info(server: "Redis") -> Mapping[str, Any]:

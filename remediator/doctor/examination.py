@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from remediator.clients import Clients
-from remediator.doctor import database, engines, local, servers, services
+from remediator.doctor import database, engines, escalation, local, servers, services
 from remediator.doctor.finding import Finding, problem
 from remediator.doctor.needs import Needs, needs_of
 from remediator.errors import RemediatorError
@@ -23,6 +23,7 @@ Look = Callable[[Clients, Needs], Awaitable[list[Finding]]]
 LOOKS: Mapping[str, Look] = {
     "store database": database.store,
     "slack": services.slack,
+    "escalation": escalation.levels,
     "alertmanager": services.alertmanager,
     "prometheus": services.prometheus,
     "docker": engines.docker,
@@ -37,6 +38,8 @@ async def examine(settings: Settings, actions: Actions) -> list[Finding]:
     needs = Needs() if book is None else needs_of(book)
     findings = [local.rules(settings, mistakes, book)]
     findings += local.held_rules(book)
+    findings += local.nobody(settings, book, actions)
+    findings += local.silences(settings, book)
     findings += await asyncio.to_thread(local.examine, settings, needs)
     clients = Clients(settings)
     redactor = Redactor(settings.secrets())

@@ -6,9 +6,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from remediator.doctor.finding import Finding, ok, problem, warning
-from remediator.doctor.needs import Needs
+from remediator.doctor.needs import ESCALATION, Needs
 from remediator.documents import Mistake
 from remediator.kit.wording import counted
+from remediator.pipeline.guards.names import endless_in_rules, endless_limits
+from remediator.pipeline.guards.names import unknown_names as unknown_to_rules
+from remediator.pipeline.silencing.silences import unsilenced_rules
 from remediator.rules.book import Book
 from remediator.rules.held import held
 from remediator.settings import Settings
@@ -34,10 +37,27 @@ def held_rules(book: Book | None) -> Iterator[Finding]:
             yield warning(f"rule {rule.id}", sentence, "leave it out, or do that part by hand")
 
 
+def silences(settings: Settings, book: Book | None) -> Iterator[Finding]:
+    """Rules whose alerts cannot be silenced, or not for as long as they say."""
+    for rule, sentence in unsilenced_rules(book or Book(), settings.alertmanager):
+        yield warning(f"rule {rule}", sentence, "mend the settings under alertmanager, or the rule's `silence`")
+
+
+def nobody(settings: Settings, book: Book | None, actions: Collection[str]) -> Iterator[Finding]:
+    """What the settings name and is not there, and limits that nothing reaches."""
+    unknown = () if book is None else unknown_to_rules(settings, book, actions)
+    for one in (*endless_limits(settings), *unknown):
+        where = ".".join(str(part + 1) if isinstance(part, int) else part for part in one.path)
+        yield warning("settings", f"{where}: {one.what}", "correct it, or take it out")
+    for rule, what in endless_in_rules(book or Book()):
+        yield warning(f"rule {rule}", what, "correct it, unless that is what you mean")
+
+
 def examine(settings: Settings, needs: Needs) -> list[Finding]:
     """Everything local."""
     return [
         _store(settings.store.directory),
+        *_pause_file(settings),
         _door(settings),
         *_folders(settings, needs),
         *_commands(settings, needs),
@@ -60,6 +80,14 @@ def _store(directory: Path) -> Finding:
     if free < _LITTLE:
         return problem("store", f"{directory} has {free // 1024**2} MiB left", "free some space on that disk")
     return ok("store", f"{directory} is writable, {free // 1024**3} GiB free")
+
+
+def _pause_file(settings: Settings) -> Iterator[Finding]:
+    """Only where the settings name one: the folder of the other is the store's."""
+    file = settings.pause_file
+    if file is not None and not file.parent.is_dir():
+        what = f"{file} cannot be looked for: there is no folder {file.parent}, so nothing is changed"
+        yield problem("pause file", what, "mount it, or mend pause_file")
 
 
 def _door(settings: Settings) -> Finding:
@@ -127,6 +155,7 @@ def unknown_names(settings: Settings, needs: Needs) -> Iterator[tuple[str, str]]
         "postgres": ("PostgreSQL server", settings.postgres),
         "files": ("files root", settings.files.roots),
         "command": ("command", settings.commands),
+        ESCALATION: ("level of escalation", settings.escalation),
     }
     for family, (kind, known) in kinds.items():
         for name in needs.names(family):

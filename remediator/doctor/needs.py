@@ -17,6 +17,8 @@ _NAMED_BY = {
     "command": "command",
 }
 """The parameter by which the actions of a family name what they need."""
+ESCALATION = "escalation"
+"""The family of the levels that rules escalate to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ def needs_of(book: Book) -> Needs:
     for rule in book:
         for step in _steps(rule):
             _note(needs, rule, step)
+        for level in rule.escalate:
+            needs.by_name.setdefault((ESCALATION, level.to), set()).add(rule.id)
         for matcher in rule.matchers:
             if matcher.label == "alertname":
                 for name in matcher.values or ():

@@ -41,7 +41,7 @@ def faults_of(error: ValidationError, model: type[BaseModel], data: Any) -> list
         path = _path_of(detail, model)
         found.append(Fault(path, _say(detail, path, model, data), detail["type"]))
     # Pydantic does not count a faulty item, and would say that the list is too short as well.
-    faulty = {fault.path[:-1] for fault in found if fault.path}
+    faulty = {fault.path[:length] for fault in found for length in range(len(fault.path))}
     return list(dict.fromkeys(f for f in found if f.kind != "too_short" or f.path not in faulty))
 
 
@@ -151,6 +151,8 @@ def _say(detail: ErrorDetails, path: Path, model: type[BaseModel], data: Any) ->
             return _say_unknown(str(path[-1]), model, path[:-1])
         case "value_error":
             return str(context.get("error", detail["msg"]))
+        case "greater_than" if str(context.get("gt")) == "datetime.timedelta(0)":  # as pydantic writes it
+            return f"{name} is longer than nothing; write it like 30s"
         case "too_short":
             return f"{name} is empty; it needs {context.get('min_length', 1)} at the least"
         case "enum" | "literal_error":

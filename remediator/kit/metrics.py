@@ -109,12 +109,23 @@ class Metrics:
         self.held = Counter(
             "remediator_plans_held", "Plans held or refused, by guard's reason", ["reason"], registry=self.registry
         )
+        self.escalations = Counter(
+            "remediator_escalations",
+            "Problems that lasted so long that a level of escalation was told, by its name",
+            ["level"],
+            registry=self.registry,
+        )
         self.posts = Counter("remediator_posts", "Chat messages, by result", ["result"], registry=self.registry)
         self.outbox_waiting = Gauge(
-            "remediator_outbox_waiting", "Chat messages that wait to be sent", registry=self.registry
+            "remediator_outbox_waiting", "Chat messages that people wait for", registry=self.registry
+        )
+        self.outbox_minor = Gauge(
+            "remediator_outbox_minor",
+            "Chat messages that wait behind those: of runs that have only waited since a storm",
+            registry=self.registry,
         )
         self.outbox_age_seconds = Gauge(
-            "remediator_outbox_age_seconds", "Age of the oldest chat message that waits", registry=self.registry
+            "remediator_outbox_age_seconds", "Age of the oldest of `remediator_outbox_waiting`", registry=self.registry
         )
         self.store_commits = Counter("remediator_store_commits", "Commits of the store", registry=self.registry)
         self.store_writes = Counter(

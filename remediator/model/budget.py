@@ -68,6 +68,15 @@ def _budgets(value: Any) -> Any:
     raise ValueError("a budget is text, how often in how long, like 3/1h, or 3/1h, 7/1d")
 
 
+def _window(value: Any) -> Any:
+    if isinstance(value, Budget):
+        return value
+    budgets = _budgets(value)
+    if len(budgets) != 1 or not budgets[0].count:
+        raise ValueError(f"{value!r}: this takes one figure of at least 1 and one time, like 3/1h")
+    return budgets[0]
+
+
 def _say_budgets(budgets: tuple[Budget, ...]) -> str:
     return ", ".join(map(str, budgets))
 
@@ -87,3 +96,11 @@ Part = Annotated[
     WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "examples": ["25%"]}]}),
 ]
 """As a person writes it: `2` or `25%`."""
+
+Window = Annotated[
+    Budget,
+    BeforeValidator(_window),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema({"type": "string", "examples": ["3/1h"]}),
+]
+"""As a person writes it: `3/1h`; one of them, and not of nothing."""

@@ -5,13 +5,15 @@ The stage of a run is folded from these and from its signals (`stage.py`), so a 
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
 
 from remediator.model.ids import StepId
+from remediator.model.message import Mention
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Plan
+from remediator.model.undo import Captured, Undoing, Undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Planned:
     round: int
     revision: int
     plan: Plan
+    alert_from: str = ""
+    """Who is asked, right before each changing step, whether the alert still fires."""
     kind: Literal["planned"] = "planned"
 
     @property
@@ -63,6 +67,10 @@ class Asked:
     round: int
     revision: int
     until: datetime
+    why: str = ""
+    """Why a guard wants a person to decide; empty where the mode or the plan itself asks for one."""
+    reasons: tuple[Reason, ...] = ()
+    """What `why` tells of: an approval covers no other."""
     kind: Literal["asked"] = "asked"
 
     @property
@@ -217,4 +225,97 @@ class Closed:
         return "", 1
 
 
-Fact = Examined | Planned | Asked | Held | Started | Finished | LateFinished | Settled | Verified | Ended | Closed
+@dataclass(frozen=True, slots=True)
+class Escalated:
+    """The problem has lasted so long that the next level of the rule's escalation is told."""
+
+    at: datetime
+    level: int
+    """From 1, in the order of the rule."""
+    to: str
+    """The level's name in the settings."""
+    after: timedelta
+    channels: tuple[str, ...] = ()
+    """Where it is told; nowhere but in the run's own thread where the settings do not have this level."""
+    mention: Mention | None = None
+    """Who is pinged there."""
+    kind: Literal["escalated"] = "escalated"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return "", self.level
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledged:
+    """A person has taken the problem on: nobody else is told of it any more."""
+
+    at: datetime
+    by: str
+    reason: str
+    kind: Literal["acknowledged"] = "acknowledged"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return "", 1
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """The noise of the run's own alert is silenced in Alertmanager while it acts."""
+
+    at: datetime
+    count: int
+    silence: str
+    """Its id there."""
+    until: datetime
+    """When it ends by itself, whatever becomes of the run."""
+    fingerprint: str = ""
+    """Of the alert that it silences."""
+    kind: Literal["silenced"] = "silenced"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return "silence", self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Unsilenced:
+    """That silence is over, or could not be ended for now; where there is none of its count, it could not be made."""
+
+    at: datetime
+    count: int
+    ended: bool
+    brief: str
+    tries: int = 0
+    """Which try to end it this was; 0 where it is over, and where it could not be made."""
+    kind: Literal["unsilenced"] = "unsilenced"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return f"silence.{self.tries}" if self.tries else "silence", self.count
+
+
+Aside = Captured | Undoing | Undone | Silenced | Unsilenced | Escalated | Acknowledged
+"""What goes on beside the stages of a run, and moves it to no other."""
+
+Fact = (
+    Examined
+    | Planned
+    | Asked
+    | Held
+    | Started
+    | Finished
+    | LateFinished
+    | Settled
+    | Verified
+    | Ended
+    | Closed
+    | Captured
+    | Undoing
+    | Undone
+    | Silenced
+    | Unsilenced
+    | Escalated
+    | Acknowledged
+)

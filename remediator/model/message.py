@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Literal
 
 from remediator.model.ids import RunId
 
@@ -44,12 +45,24 @@ Part = Fields | Text | Excerpt
 
 
 @dataclass(frozen=True, slots=True)
+class Mention:
+    """Who is to be pinged by a message. It comes from the settings alone: no text of a message pings anybody."""
+
+    kind: Literal["user", "usergroup", "broadcast"]
+    id: str
+    """The id in the chat; of a broadcast `here`, `channel` or `everyone`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message: a tone, a title in one line, and its parts."""
 
     tone: Tone
     title: str
     parts: tuple[Part, ...] = ()
+    mention: Mention | None = None
+    data: tuple[tuple[str, str], ...] = ()
+    """The same for programs, as names and values. A chat for people shows nothing of it."""
 
 
 PARENT = "parent"
@@ -60,6 +73,17 @@ PARENT = "parent"
 class Post:
     """A message for a run's thread. The same key again edits the earlier one in place."""
 
+    key: str
+    message: Message
+    is_minor: bool = False
+    """Whether it may wait behind all others: thousands like it may be told, and nobody waits for any of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message of a run for another channel than its own. The same key again edits the earlier one in place."""
+
+    channel: str
     key: str
     message: Message
 

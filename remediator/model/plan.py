@@ -45,6 +45,8 @@ class PlannedStep:
     targets: tuple[Target, ...]
     timeout: timedelta
     sentence: str  # what it would do, for people
+    stays: str | None = None
+    """Why what it changes cannot be put back; empty where it can. None where it only reads, or nobody has asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +87,16 @@ class Plan:
     verification: Verification
     lasts: timedelta | None = None
     """How long the change is to last before it is put back; None for good."""
+    every: timedelta | None = None
+    """How often it is carried out again as long as the alert fires; None for once."""
     max_targets: int | None = None
     """How many targets the rule lets it touch; None leaves it to the settings."""
     held: tuple[str, ...] = ()
     """Why it is held whatever else speaks for it: what the rule asks for and this version cannot do."""
+    pools: tuple[str, ...] = ()
+    """The names of the pools that its targets are of, as far as its actions know any; each once, sorted."""
+    groups: tuple[str, ...] = ()
+    """The names of what its targets share with others, as its rule says; each once, sorted."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -97,10 +105,22 @@ class Plan:
         return tuple(sorted(seen, key=str))
 
     @property
+    def locks(self) -> tuple[str, ...]:
+        """What nobody else may hold meanwhile: its targets; their pools, so that no two plans empty one; its groups."""
+        targets = sorted({target.name for target in self.targets})
+        return (*targets, *(f"pool:{name}" for name in self.pools), *(f"lock:{name}" for name in self.groups))
+
+    @property
     def digest(self) -> Digest:
         """Of the rendered steps, their targets and the verification: change one of them and it is another plan."""
+        pools = {"pools": list(self.pools)} if self.pools else {}
+        groups = {"groups": list(self.groups)} if self.groups else {}
+        every = {"every": self.every.total_seconds()} if self.every else {}
         return digest_of(
             {
+                **pools,
+                **groups,
+                **every,
                 "rung": [self.rung, self.name],
                 "limits": [self.lasts.total_seconds() if self.lasts else None, self.max_targets],
                 "steps": [

@@ -99,7 +99,27 @@ class Settle:
         return self.step, self.attempt
 
 
-Signal = Joined | Resolved | Decision | Cancel | Settle
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """A person wants the run's changes to be put back."""
+
+    at: datetime
+    by: str
+    reason: str = ""
+    kind: Literal["undo"] = "undo"
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledge:
+    """A person has taken the problem on: nobody else is to be told of it."""
+
+    at: datetime
+    by: str
+    reason: str = ""
+    kind: Literal["acknowledge"] = "acknowledge"
+
+
+Signal = Joined | Resolved | Decision | Cancel | Settle | Undo | Acknowledge
 """What comes to a run from outside. It is a row of its own and never conflicts with the owner's writes."""
 
 

@@ -1,10 +1,10 @@
 """Where a run stands, folded from its facts and signals. Pure; a restart folds the same stage that a live owner has."""
 
 from dataclasses import dataclass
-from datetime import timedelta
-from typing import assert_never
+from datetime import datetime, timedelta
 
 from remediator.model.facts import (
+    Aside,
     Asked,
     Closed,
     Ended,
@@ -20,7 +20,9 @@ from remediator.model.facts import (
     StepStatus,
     Verified,
 )
-from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, Settle
+from remediator.model.outcome import Reason
+from remediator.model.run import Acknowledge, Cancel, Decision, Joined, Resolved, Run, Settle, Undo
+from remediator.model.undo import undone_by
 
 MOST_NOT_BEGUN = 3
 """How often a run goes on after a step that could not begin; after that such a step has failed like any other."""
@@ -130,10 +132,14 @@ class _Round:
     closed: bool = False
 
     def learn(self, fact: Fact) -> None:
+        if not _is_aside(fact):
+            self._learn(fact)
+
+    def _learn(self, fact: Fact) -> None:
         match fact:
             case Examined():
                 if fact.round > self.number and self.planned is not None:
-                    self._begin(fact.round, self.after_rung if self.in_vain else self.planned.plan.rung)
+                    self._begin(fact.round, self._tried(self.planned))
                 self.examined = fact
             case Planned():
                 self.planned, self.asked = fact, None
@@ -152,10 +158,16 @@ class _Round:
                 self.ended = fact
             case Closed():
                 self.closed = True
-            case LateFinished() | Settled():
+            case _:  # what became known later of a step, which `found_out` looks for
                 pass
-            case other:
-                assert_never(other)
+
+    def _tried(self, planned: Planned) -> int:
+        """The last rung that was tried, for the round after this one."""
+        if self.in_vain or (self.started is None and self.verified is None and not self.finished):
+            return self.after_rung
+        recurs = planned.plan.every is not None and self.verified is not None
+        is_again = recurs and self.verified is not None and self.verified.proof is not Proof.NOT_HEALED
+        return planned.plan.rung - 1 if is_again else planned.plan.rung
 
     def _end_step(self, fact: Finished) -> None:
         if fact.begun or self.not_begun == MOST_NOT_BEGUN:
@@ -168,6 +180,11 @@ class _Round:
         self.number, self.after_rung = number, after_rung
         self.planned = self.asked = self.held = self.started = self.verified = None
         self.finished, self.in_vain = (), False
+
+
+def _is_aside(fact: Fact) -> bool:
+    """Whether it moves the run to no other stage; what puts a step back is no step of the plan."""
+    return isinstance(fact, Aside) or (isinstance(fact, Started | Finished) and undone_by(fact.step) is not None)
 
 
 def stage_of(run: Run) -> Stage:
@@ -217,18 +234,62 @@ def approval_of(run: Run, planned: Planned) -> Decision | None:
     return decision if decision is not None and decision.approved else None
 
 
+def told_of(run: Run, planned: Planned) -> frozenset[Reason]:
+    """Why guards want a person to decide on this very plan, as far as people were told."""
+    asked = [fact for fact in run.facts if isinstance(fact, Asked) and fact.round == planned.round and fact.reasons]
+    if not asked:
+        return frozenset()  # as in most runs: working out a digest takes a while
+    plans = (fact for fact in run.facts if isinstance(fact, Planned) and fact.round == planned.round)
+    revisions = {fact.revision for fact in plans if fact.plan.digest == planned.plan.digest}
+    return frozenset(reason for fact in asked if fact.revision in revisions for reason in fact.reasons)
+
+
+def has_begun(run: Run, planned: Planned) -> bool:
+    """Whether a step of the plan was started."""
+    return any(isinstance(fact, Started) and fact.round == planned.round for fact in run.facts)
+
+
+def recurs_at(run: Run, stage: Proven) -> datetime | None:
+    """When what was done is to be done again; None where it is not, or no more."""
+    every = stage.planned.plan.every
+    if every is None or stage.unknown or resolved(run) is not None or cancelled(run) is not None:
+        return None
+    round_ = stage.planned.round
+    return max(fact.at for fact in run.facts if isinstance(fact, Finished) and fact.round == round_) + every
+
+
 def wait_before(run: Run) -> timedelta:
     """How long the newest evidence was in coming: since the alert came, or since the last thing before it.
 
-    A round whose plan could not begin has done nothing: who waits after it has waited since before it.
+    A round whose plan could not begin has done nothing: who waits after it has waited since before it. What recurs is
+    never late: its alert fires still.
     """
     since = before = run.created_at
-    waited = timedelta(0)
+    waited, recurs = timedelta(0), False
     for fact in run.facts:
+        if _is_aside(fact):
+            continue
         if isinstance(fact, Examined):
-            waited, before = fact.at - since, since
+            waited, before = timedelta(0) if recurs else fact.at - since, since
         since = before if isinstance(fact, Finished) and not fact.begun else fact.at
+        recurs = isinstance(fact, Held) and fact.reason is Reason.RECURS
     return waited
+
+
+def waits_since(run: Run, planned: Planned) -> datetime:
+    """Since when there is a plan that could be begun: making it again from newer evidence makes it no younger."""
+    since = planned.at
+    for fact in reversed(run.facts):
+        if isinstance(fact, Planned):
+            since = fact.at
+        elif isinstance(fact, Asked | Finished | Verified) and not _is_aside(fact):
+            break
+    return since
+
+
+def last_at(run: Run) -> datetime:
+    """When the run last got on: what goes on beside its stages makes it no younger."""
+    return next((fact.at for fact in reversed(run.facts) if not _is_aside(fact)), run.created_at)
 
 
 def is_repeat(run: Run, started: Started) -> bool:
@@ -242,9 +303,14 @@ def resolved(run: Run) -> Resolved | None:
     return next((s for s in run.signals if isinstance(s, Resolved)), None)
 
 
-def cancelled(run: Run) -> Cancel | None:
-    """A person's wish to stop the run, if there is one."""
-    return next((s for s in run.signals if isinstance(s, Cancel)), None)
+def cancelled(run: Run) -> Cancel | Undo | None:
+    """A person's wish to stop the run, if there is one; who wants its changes to be put back wants that, too."""
+    return next((s for s in run.signals if isinstance(s, Cancel | Undo)), None)
+
+
+def acknowledged(run: Run) -> Acknowledge | None:
+    """The word of a person who has taken the problem on, if there is one."""
+    return next((s for s in run.signals if isinstance(s, Acknowledge)), None)
 
 
 def joined(run: Run) -> tuple[Joined, ...]:
@@ -268,4 +334,14 @@ def unsettled(run: Run) -> Finished | None:
     known = {fact.key for fact in run.facts if isinstance(fact, LateFinished | Settled)}
     known |= {signal.key for signal in run.signals if isinstance(signal, Settle)}
     unknown = (f for f in run.facts if isinstance(f, Finished) and f.status is StepStatus.UNKNOWN)
-    return next((fact for fact in unknown if fact.key not in known), None)
+    return next((fact for fact in unknown if fact.key not in known and not _was_put_back_since(run, fact)), None)
+
+
+def _was_put_back_since(run: Run, unknown: Finished) -> bool:
+    """Whether it was to put something back, and that was seen to be back later."""
+    return undone_by(unknown.step) is not None and any(
+        isinstance(fact, Finished)
+        and fact.status is StepStatus.DONE
+        and (fact.round, undone_by(fact.step)) == (unknown.round, undone_by(unknown.step))
+        for fact in run.facts
+    )

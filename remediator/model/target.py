@@ -1,8 +1,12 @@
 """The thing acted on, in canonical form: `docker:local/web@4f5e…`. Parts are escaped, so a label cannot forge one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from remediator.model.escaping import escaped
+
+SKIP = "remediator.dev/skip"
+"""A label or an annotation by which a target itself says that it is not to be touched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +27,11 @@ class Target:
 
     def __str__(self) -> str:
         return f"{self.name}@{escaped(self.incarnation)}" if self.incarnation else self.name
+
+
+def opts_out(marks: Mapping[str, str]) -> bool:
+    """Whether labels or annotations say that their bearer is not to be touched: any value but `false`.
+
+    No value does, too: `docker run --label remediator.dev/skip` gives none.
+    """
+    return marks.get(SKIP, "false") != "false"

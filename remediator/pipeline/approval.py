@@ -51,12 +51,11 @@ def stand(plan: Plan, mode: Mode, asked: Asked | None, decision: Decision | None
     """Where a plan stands with the people who decide on it.
 
     A decision counts only on the plan it names, only after it was asked for, and only in time: one that was given
-    after the time was over decides nothing.
+    after the time was over decides nothing. Who was asked has been told that nothing is done without an answer: that
+    holds on, also where nobody would be asked any more.
     """
-    if not needs_person(plan, mode):
-        return Free(approved=False)
     if asked is None:
-        return Ask()
+        return Ask() if needs_person(plan, mode) else Free(approved=False)
     if decision is not None and decision.at <= asked.until:
         return Free(approved=True) if decision.approved else Denied(decision)
     return Expired() if at >= asked.until else Wait(asked.until)

@@ -1,11 +1,10 @@
 """Who waits for a target that another run holds: whoever has waited longest is woken as soon as it is free.
 
-Execution lines a run up before it tries to take its targets, and the flow says when a run has ended. It is a hint for
-this process alone and decides nothing: the store does. A run that nobody wakes looks again by itself after some
-seconds, which is how it hears of what another process has freed.
+Execution lines a run up before it tries to take its targets, and says when a run has given its targets back: at its
+end, or where it begins anew. It is a hint for this process alone and decides nothing: the store does. A run that nobody
+wakes looks again by itself after some seconds, which is how it hears of what another process has freed.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -16,7 +15,6 @@ from remediator.model.outcome import Reason
 from remediator.model.priority import priority_of
 from remediator.model.run import Run
 from remediator.pipeline.dispatch import Dispatcher
-from remediator.storage.store import Reservation
 
 _FORGOTTEN_AFTER = 60.0  # seconds; who still waits here has looked again by then, else another process has it
 
@@ -40,11 +38,11 @@ class BusyTargets:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def line_up(self, run: Run, reservations: Iterable[Reservation]) -> None:
+    def line_up(self, run: Run, targets: tuple[str, ...]) -> None:
         """The run is about to try to take these targets; it keeps the place that it has had before."""
         self.leave(run.id)
         self._forget_old()
-        since, targets = self._since(run), tuple(one.target for one in reservations)
+        since = self._since(run)
         self._waiting[run.id] = _Waiting(run, targets, self._clock.monotonic())
         for target in targets:
             self._lines.setdefault(target, {})[run.id] = since
@@ -59,11 +57,11 @@ class BusyTargets:
                 del self._lines[target]
 
     def free(self, run: Run) -> None:
-        """The run has ended: for each target that it may have had, the one that has waited longest tries now."""
+        """The run has its targets no more: for each that it may have had, the one that has waited longest tries now."""
         self.leave(run.id)
         if not self._lines:
             return
-        freed = {one.name for fact in run.facts if isinstance(fact, Planned) for one in fact.plan.targets}
+        freed = {name for fact in run.facts if isinstance(fact, Planned) for name in fact.plan.locks}
         lines = [line for name in sorted(freed) if (line := self._lines.get(name)) is not None]
         for first in dict.fromkeys(min(line, key=lambda one: (line[one], one)) for line in lines):
             waiting = self._waiting[first].run

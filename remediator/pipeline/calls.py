@@ -14,12 +14,22 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
+from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
 from remediator.clients import Clients
-from remediator.errors import Failed, Mistaken, OutcomeUnknown, RemediatorError, Transient, Unavailable
+from remediator.errors import (
+    Conflicted,
+    Failed,
+    Mistaken,
+    OutcomeUnknown,
+    Protected,
+    RemediatorError,
+    Transient,
+    Unavailable,
+)
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor, shorten
@@ -27,10 +37,11 @@ from remediator.model.duration import say_duration
 from remediator.model.facts import Evidence, StepStatus
 from remediator.model.ids import StepId
 from remediator.model.plan import Effect, PlannedStep
+from remediator.model.pool import Pool
 from remediator.model.system import System
 from remediator.model.target import Target
 from remediator.pipeline.systems import Manner, Systems, Visit
-from remediator.plugins import Action, ActionContext, Params, Result
+from remediator.plugins import Action, ActionContext, Before, Inverse, Params, Remains, Result
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +64,9 @@ class Answer:
     brief: str
     detail: str
     seconds: float
+    begun: bool = True
+    """False where what was to be acted on has said that it is not to be touched, or was changed by somebody since it
+    was to be put back: nothing was done."""
 
     def as_evidence(self, action: str) -> Evidence:
         ok = self.status is StepStatus.DONE
@@ -159,13 +173,90 @@ class Calls:
         resolve = action.resolve
         if resolve is None:
             return ()
-        context, seconds = self._context(step, timeout), timeout.total_seconds()
+        context = self._context(step, timeout)
+        late = "the target was not found"
+        return await self._looked_up(action, params, timeout, lambda: resolve(context, params), late)
+
+    async def pool(self, step: PlannedStep, action: Action) -> Pool | None:
+        """The pool of a planned step as it is now; None where its action names none.
+
+        Raises RemediatorError where it cannot be counted, also where the action breaks.
+        """
+        count = action.pool
+        if count is None:
+            return None
+        params = action.params.model_validate(dict(step.params))
+        context = self._context(step.id, step.timeout, step.targets)
+        late = "the pool was not counted"
+        try:
+            return await self._looked_up(action, params, step.timeout, lambda: count(context, params), late)
+        except RemediatorError:
+            raise
+        except Exception as error:
+            log.exception("action_raised", action=action.name)
+            raise Failed(f"the action broke when it counted the pool: {type(error).__name__}: {error}") from error
+
+    async def capture(self, step: PlannedStep, action: Action) -> Mapping[str, Any]:
+        """What is there before a planned step, as putting it back takes it: plain JSON, as it is stored.
+
+        Raises RemediatorError where it cannot be read, or must not be stored, also where the action breaks.
+        """
+        inverse, params = _inverse_of(action), action.params.model_validate(dict(step.params))
+        context = self._context(step.id, step.timeout, step.targets)
+        late = "what is there before was not read"
+        before = await self._read_back(action, params, step.timeout, lambda: inverse.capture(context, params), late)
+        kept: dict[str, Any] = before.model_dump(mode="json")
+        if self._redactor.value(kept) != kept:  # a mask cannot be put back, and a secret must not be stored
+            raise Failed(f"what {action.name} would change holds what looks like a secret, so it cannot be put back")
+        return kept
+
+    async def remains(self, step: PlannedStep, action: Action, before: Mapping[str, Any]) -> Remains:
+        """How that which a step has changed is now. Raises RemediatorError where that cannot be told."""
+        inverse, params = _inverse_of(action), action.params.model_validate(dict(step.params))
+        context, read = self._context(step.id, step.timeout, step.targets), _before(inverse, before)
+        late = "what remains of the change was not read"
+        found = await self._read_back(
+            action, params, step.timeout, lambda: inverse.remains(context, params, read), late
+        )
+        return Remains(found.now, self._brief(found.found))
+
+    async def restore(self, step: PlannedStep, action: Action, before: Mapping[str, Any]) -> Answer:
+        """Put back what a step has changed, called once: an Answer that is not `begun` says that nothing was done."""
+        inverse, params = _inverse_of(action), action.params.model_validate(dict(step.params))
+        context, seconds = self._context(step.id, step.timeout, step.targets), step.timeout.total_seconds()
+
+        async def call() -> Result:
+            read = _before(inverse, before)
+            async with self._systems.visit(_system(action, params), Manner.ORDINARY, patience=seconds / 2) as visit:
+                try:
+                    async with asyncio.timeout(seconds - visit.waited):
+                        return await inverse.restore(context, params, read)
+                except TimeoutError:
+                    raise OutcomeUnknown(f"no answer within {seconds:g} s; it may have been put back") from None
+
+        return await self._answer(action, call, surprise=StepStatus.UNKNOWN)
+
+    async def _read_back(
+        self, action: Action, params: Params, timeout: timedelta, look: Callable[[], Awaitable[T]], late: str
+    ) -> T:
+        try:
+            return await self._looked_up(action, params, timeout, look, late)
+        except RemediatorError:
+            raise
+        except Exception as error:
+            log.exception("action_raised", action=action.name)
+            raise Failed(f"the action broke: {late}: {type(error).__name__}: {error}") from error
+
+    async def _looked_up(
+        self, action: Action, params: Params, timeout: timedelta, look: Callable[[], Awaitable[T]], late: str
+    ) -> T:
+        seconds = timeout.total_seconds()
         async with self._systems.visit(_system(action, params), Manner.ORDINARY, patience=seconds) as visit:
             try:
                 async with asyncio.timeout(seconds - visit.waited):
-                    return await self._retried(lambda: resolve(context, params))
+                    return await self._retried(look)
             except TimeoutError:
-                raise Unavailable(f"the target was not found within {seconds:g} s") from None
+                raise Unavailable(f"{late} within {seconds:g} s") from None
 
     def _context(self, step: StepId, timeout: timedelta, targets: tuple[Target, ...] = ()) -> ActionContext:
         return ActionContext(self.clients, self.clock, step, self.clock.now() + timeout, targets)
@@ -213,7 +304,7 @@ class Calls:
     async def _answer(self, action: Action, call: Callable[[], Awaitable[Result]], *, surprise: StepStatus) -> Answer:
         began = self.clock.monotonic()
         kept: Mapping[str, Any] = {}
-        detail = ""
+        detail, begun = "", True
         try:
             result = await call()
             kept, detail, brief = self._kept(result), self._detail(result), result.brief()
@@ -223,7 +314,7 @@ class Calls:
         except OutcomeUnknown as error:
             status, brief = StepStatus.UNKNOWN, str(error)
         except (Failed, Transient, Mistaken) as error:
-            status, brief = StepStatus.FAILED, str(error)
+            status, brief, begun = StepStatus.FAILED, str(error), not isinstance(error, Protected | Conflicted)
         except RemediatorError as error:
             status, brief = surprise, str(error)
         except Exception as error:
@@ -231,7 +322,7 @@ class Calls:
             status, brief = surprise, f"the action broke: {type(error).__name__}: {error}"
         seconds = self.clock.monotonic() - began
         self._metrics.step_seconds.labels(action.name, status).observe(seconds)
-        return Answer(status, kept, self._brief(brief), detail, round(seconds, 3))
+        return Answer(status, kept, self._brief(brief), detail, round(seconds, 3), begun)
 
     def _brief(self, text: str) -> str:
         redacted = self._redactor.start(_whole_text(text), 2 * _BRIEF_LIMIT)
@@ -276,6 +367,22 @@ def _system(action: Action, params: Params) -> System:
         log.exception("action_raised", action=action.name)
         why = f"{type(error).__name__}: {error}"
         raise Failed(f"not done: the action broke when it was to say what it talks to: {why}") from error
+
+
+def _inverse_of(action: Action) -> Inverse[Any, Any]:
+    if action.inverse is None:
+        raise Failed(f"what {action.name} does cannot be put back: it has no inverse")
+    return action.inverse
+
+
+def _before(inverse: Inverse[Any, Any], before: Mapping[str, Any]) -> Before:
+    """What was captured, as it was stored. Raises Failed where the action does not understand it any more."""
+    try:
+        return inverse.before.model_validate_json(json.dumps(dict(before)))
+    except ValidationError as error:
+        raise Failed(
+            f"what was captured before the change cannot be read any more: {error.error_count()} faults"
+        ) from None
 
 
 def _manner(action: Action) -> Manner:

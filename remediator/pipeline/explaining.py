@@ -12,11 +12,11 @@ from enum import StrEnum
 from remediator.clients import Clients
 from remediator.model.alert import Alert
 from remediator.model.ids import RuleId
+from remediator.model.matchers import Matcher
 from remediator.model.plan import Mode
 from remediator.pipeline.outlook import Foresight, Outlook
 from remediator.rules.book import Book, Rule
 from remediator.rules.held import held
-from remediator.rules.matchers import Matcher
 
 _NEAREST = 3  # misses of one pack that are worth showing
 _ALIKE = 0.75  # how much of a text two have in common, at the least, so that one may be meant for the other

@@ -182,6 +182,23 @@ class Intake:
         await self._store_and_wake(delivery, judge)
         log.info("doubt_settled", fingerprint=occurrence.fingerprint, firing=firing)
 
+    async def close_resolved(self, gone: Sequence[Occurrence], asked_at: datetime) -> None:
+        """Close occurrences whose alerts Alertmanager, asked at that time, did not have firing any more."""
+        asked = {one.fingerprint: one.id for one in gone}
+
+        def judge(alert: Alert, known: Occurrence | None) -> Verdict:
+            if known is None or known.id != asked[alert.fingerprint] or known.closed_at is not None:
+                return Verdict(Ruling.NOT_OPEN)
+            if known.heard_at > asked_at:
+                return Verdict(Ruling.NOT_OPEN)  # it was heard meanwhile
+            return Verdict(Ruling.RESOLVED, close=Closing.RESOLVED)
+
+        alerts = tuple(
+            Alert(one.fingerprint, AlertStatus.RESOLVED, one.labels, {}, one.starts_at, ends_at=asked_at)
+            for one in gone
+        )
+        await self._store_and_wake(Delivery(alerts, received_at=self._clock.now()), judge)
+
     async def give_up(self, unheard: Sequence[Occurrence]) -> None:
         """Close occurrences of which nothing was heard for so long that their resolve must have been missed."""
         heard = {one.fingerprint: one.heard_at for one in unheard}

@@ -6,9 +6,8 @@ and lets others pass: nothing that is stuck keeps another thread or another chan
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import timedelta
-from types import MappingProxyType
 
 import structlog
 
@@ -44,10 +43,10 @@ class Outbox:
         clock: Clock,
         metrics: Metrics,
         interval: timedelta,
-        moved: Mapping[str, str] = MappingProxyType({}),
+        moved: Callable[[str], str | None] = lambda _channel: None,
         leads: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`moved`: channels that this chat does not have, each with the one where its threads begin anew.
+        """`moved`: for a channel that this chat does not have, the one where its threads begin anew.
 
         `leads`: whether it is this process that posts, at this moment.
         """
@@ -121,10 +120,11 @@ class Outbox:
             return
         state = await self._store.outbox_state()
         self._count_from = self._clock.monotonic() + _COUNT_EVERY
-        self._are_waiting = bool(state.waiting)
-        if not state.waiting:
+        self._are_waiting = bool(state.waiting or state.minor)
+        if not self._are_waiting:
             self.trouble = None
         self._metrics.outbox_waiting.set(state.waiting)
+        self._metrics.outbox_minor.set(state.minor)
         age = (self._clock.now() - state.oldest).total_seconds() if state.oldest else 0
         self._metrics.outbox_age_seconds.set(max(age, 0))
 
@@ -142,8 +142,8 @@ class Outbox:
 
     async def _send(self, post: QueuedPost) -> None:
         now = self._clock.monotonic()
-        if post.channel in self._moved:
-            await self._store.move_thread(post.seq, self._moved[post.channel])
+        if (there := self._moved(post.channel)) is not None:
+            await self._store.move_thread(post.seq, there)
             return
         if self._may_have_landed(post) and now < self._look_from:
             self._rests[post.seq] = self._look_from

@@ -1,16 +1,14 @@
 """How a run ends, in the product's words. Pure."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from remediator.model.duration import say_duration
 from remediator.model.facts import Ended, LateFinished, Proof, Settled, StepStatus
 from remediator.model.ids import RunId
 from remediator.model.outcome import Outcome, Reason
-from remediator.model.run import Cancel, Resolved
+from remediator.model.run import Cancel, Resolved, Undo
 from remediator.model.stage import NotHelped, Proven
 from remediator.pipeline.approval import Denied
-from remediator.rules.book import Rule
 
 
 def told(at: datetime, why: str) -> Ended:
@@ -23,20 +21,16 @@ def ladder_over(at: datetime, why: str, *, tried: bool) -> Ended:
     return Ended(at, Outcome.NOT_HEALED, why) if tried else told(at, why)
 
 
-_WELL = (Outcome.HEALED, Outcome.RESOLVED_BY_ITSELF, Outcome.CANCELLED, Outcome.TOLD, Outcome.DENIED)
-
-
-def with_escalation(ended: Ended, rule: Rule) -> Ended:
-    """The end, and whom to turn to where it is a bad one: nobody else is told by this version."""
-    if not rule.escalate or ended.outcome in _WELL:
-        return ended
-    levels = ", ".join(f"{level.to} (after {say_duration(level.after)})" for level in rule.escalate)
-    return replace(ended, brief=f"{ended.brief}. The rule would escalate to {levels}; nobody was told: please do it")
-
-
 def refused(at: datetime, reason: Reason, detail: str) -> Ended:
-    """A guard, or the planning itself, refused the plan."""
+    """A guard, or the planning itself, refused the plan; that its alert is over is no refusal."""
+    if reason is Reason.NOT_FIRING:
+        return Ended(at, Outcome.RESOLVED_BY_ITSELF, f"nothing was done: {detail}")
     return Ended(at, Outcome.REFUSED, f"{reason}: {detail}" if detail else str(reason))
+
+
+def rest_refused(at: datetime, reason: Reason, detail: str) -> Ended:
+    """A guard refused what is left of a plan that was begun."""
+    return Ended(at, Outcome.REFUSED, f"the rest of the plan was not done: {reason}: {detail}")
 
 
 def denied(at: datetime, denial: Denied) -> Ended:
@@ -75,14 +69,11 @@ def _waited(waited: timedelta, limit: timedelta) -> str:
     )
 
 
-def called_off(at: datetime, cancel: Cancel | None, resolved: Resolved | None) -> Ended | None:
+def called_off(at: datetime, cancel: Cancel | Undo | None, resolved: Resolved | None) -> Ended | None:
     """The end of a run that nothing was done in, when there is no more reason to do anything."""
     if cancel is not None:
-        return Ended(
-            at,
-            Outcome.CANCELLED,
-            f"{cancel.by} cancelled it" + (f": {cancel.reason}" if cancel.reason else ""),
-        )
+        how = "cancelled it" if isinstance(cancel, Cancel) else "wants its changes to be put back"
+        return Ended(at, Outcome.CANCELLED, f"{cancel.by} {how}" + (f": {cancel.reason}" if cancel.reason else ""))
     if resolved is not None:
         why = "the alert went stale" if resolved.missed else "the alert has resolved before anything was done"
         return Ended(at, Outcome.RESOLVED_BY_ITSELF, why)

@@ -53,6 +53,8 @@ class StepOutlook:
     """Why it cannot be carried out; the plan would be refused."""
     expect: str = ""
     """What a check expects of its result."""
+    stays: str | None = None
+    """Why what it changes cannot be put back; empty where it can. None where it only reads, or it is not known yet."""
 
     @property
     def changes(self) -> bool:
@@ -107,6 +109,8 @@ class RungOutlook:
     """The limits that the rule sets, by name, as people write them."""
     digest: Digest | None = None
     """Of its plan, where nothing had to be found out for it; filled in by `rehearsal`."""
+    every: timedelta | None = None
+    """How often it recurs."""
 
     @property
     def unknown(self) -> tuple[str, ...]:
@@ -119,7 +123,10 @@ class RungOutlook:
     @property
     def refusals(self) -> tuple[str, ...]:
         """Why its plan would be refused, as things stand."""
-        return tuple(why for part in (*self.steps, *self.proof.checks) for why in _refusals(part))
+        said = [why for part in (*self.steps, *self.proof.checks) for why in _refusals(part)]
+        if self.lasts is not None:
+            said += [f"{step.id}: {Reason.CANNOT_PUT_BACK}: {step.stays}" for step in self.steps if step.stays]
+        return tuple(said)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +205,8 @@ class Foresight:
             proof=ProofOutlook(verify.settle, verify.sustain, verify.within, verify.every, checks),
             gate=self._gate(rung, steps),
             lasts=rung.for_,
-            limits=_said(rung.limits or self.rule.limits),
+            limits=_said(self.rule.own_limits(rung)),
+            every=rung.every,
         )
 
     def _condition(self, rung: Rung) -> tuple[bool | None, tuple[str, ...], str]:
@@ -248,6 +256,7 @@ class Foresight:
             needs=tuple(sorted(needs | step.needs)),
             missing_labels=tuple(sorted(absences.names)),
             expect=expect,
+            stays=self._stays(step, effect, None if needs else params),
         )
 
     def _data(self, step: Step, absences: Absences, needs: set[str]) -> dict[str, Any]:
@@ -274,6 +283,16 @@ class Foresight:
             return action.effect, action.may_only_read, step.timeout
         nature = action.nature_of(self.clients, params)
         return nature.effect, False, step.timeout or nature.timeout
+
+    def _stays(self, step: Step, effect: Effect, params: Params | None) -> str | None:
+        if effect is Effect.READ:
+            return None
+        if params is not None:
+            return step.action.stays(self.clients, params)
+        inverse = step.action.inverse
+        if inverse is None:
+            return f"{step.action.name} has no inverse"
+        return "" if inverse.stays is None else None
 
     def _validated(self, step: Step, data: Mapping[str, Any]) -> Params | None:
         """The parameters with what is not known standing as text, where the action takes text there."""
@@ -312,13 +331,14 @@ class Foresight:
                 raise BadExpression(f"`{part.source}` cannot be put into text: {error}") from error
 
 
-def _said(limits: Limits | None) -> dict[str, str]:
-    if limits is None:
-        return {}
+def _said(limits: Limits) -> dict[str, str]:
     budgets = {"per_target": limits.per_target, "per_rule": limits.per_rule}
     said = {
         "cooldown": None if limits.cooldown is None else say_duration(limits.cooldown),
         **{name: None if windows is None else ", ".join(map(str, windows)) for name, windows in budgets.items()},
+        "attempts": None if limits.attempts is None else str(limits.attempts),
+        "flapping": None if limits.flapping is None else str(limits.flapping),
+        "storm": None if limits.storm is None else str(limits.storm),
         "max_targets": None if limits.max_targets is None else str(limits.max_targets),
         "min_healthy": None if limits.min_healthy is None else str(limits.min_healthy),
     }

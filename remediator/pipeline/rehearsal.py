@@ -4,12 +4,13 @@ Called by the command that explains, with the very stages that the service uses,
 operator would be asked to approve. It stores nothing, tells nobody, and never begins a change.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
 from remediator.model.alert import Alert
 from remediator.model.facts import Evidence
+from remediator.model.history import Known, Latest, Nth, Question, Recent
 from remediator.model.ids import OccurrenceId, OwnerId, RunId
 from remediator.model.plan import Effect, Mode, Plan
 from remediator.model.run import Run
@@ -17,10 +18,22 @@ from remediator.pipeline import approval, planning
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.explaining import Explanation, RuleView
-from remediator.pipeline.guards import Allow, Guards, Hold, Refuse
+from remediator.pipeline.guards import Allow, Ask, Case, Guards, Hold, Refuse
+from remediator.pipeline.guards.effective import LimitsOf
 from remediator.pipeline.outlook import Outlook, RungOutlook, reasons_to_ask
 from remediator.pipeline.planning import CannotPlan, NoRung, Planner
 from remediator.rules.book import Rule
+
+_NOT_JUDGED = "what depends on the past (budgets, cooldowns, pauses and the like) is judged when it matters"
+
+
+async def nothing_known(questions: Sequence[Question]) -> Known:
+    """Answers the questions of guards as if nothing had ever been changed."""
+    return Known(
+        times={one: None for one in questions if isinstance(one, Nth)},
+        changes={one: () for one in questions if isinstance(one, Latest)},
+        begun={one: () for one in questions if isinstance(one, Recent)},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +51,12 @@ class Rehearsed:
 class Rehearsal:
     """Looks at the world for an explanation."""
 
-    def __init__(self, calls: Calls, guards: Guards, *, ceiling: Mode) -> None:
+    def __init__(self, calls: Calls, guards: Guards, *, ceiling: Mode, limits: LimitsOf) -> None:
+        """`guards`: those that have something to say where the past is not known, see `nothing_known`."""
         self._calls = calls
         self._guards = guards
         self._ceiling = ceiling
+        self._limits = limits
         self._diagnosis = Diagnosis(calls)
         self._planner = Planner(calls)
 
@@ -59,22 +74,25 @@ class Rehearsal:
         plan = await self._planner.draft(run, rule, rung, evidence)
         if isinstance(plan, CannotPlan):
             return Rehearsed(evidence, rung.name, f"the plan would be refused: {plan.reason}: {plan.detail}")
-        return Rehearsed(evidence, rung.name, await self._fate(plan, rule), plan)
+        return Rehearsed(evidence, rung.name, await self._fate(run, plan, rule), plan)
 
-    async def _fate(self, plan: Plan, rule: Rule) -> str:
+    async def _fate(self, run: Run, plan: Plan, rule: Rule) -> str:
         """What would become of a plan."""
         mode = rule.mode.capped(self._ceiling)
         if mode is Mode.OBSERVE:
             return "it would not even be suggested: the mode is observe"
         if mode is Mode.SUGGEST:
             return "it would be suggested, and not done: the mode is suggest"
-        match await self._guards.review(plan, at=self._calls.clock.now()):
+        case = Case(run, rule, plan, self._calls.clock.now(), mode, self._limits(rule, plan))
+        match await self._guards.review(case):
             case Refuse(reason=reason, detail=detail):
                 return f"it would be refused: {reason}: {detail}"
             case Hold(reason=reason, detail=detail):
                 return f"it would be held: {reason}: {detail}"
+            case Ask(reason=reason, detail=detail):
+                return f"a person would be asked to approve it: {reason}: {detail}; {_NOT_JUDGED}"
             case Allow():
-                return self._who_decides(plan, mode)
+                return f"{self._who_decides(plan, mode)}; {_NOT_JUDGED}"
             case other:
                 assert_never(other)
 

@@ -22,6 +22,7 @@ from remediator.kit.redaction import Redactor
 from remediator.kit.wording import counted
 from remediator.model.message import Excerpt, Message, Text, Tone
 from remediator.pipeline.dispatch import wait_for_event
+from remediator.pipeline.rounds import survive
 from remediator.pipeline.rulebook import Rulebook
 from remediator.plugins import Actions
 from remediator.rules.book import Book
@@ -242,17 +243,19 @@ class Reloader:
         if message is None:
             return
         key = self._message_key or f"rules-{now:%Y%m%dT%H%M%S%f}"
+
+        async def queue() -> None:
+            await self._store.notify(self._channel, key, message, now)
+            self._on_message()
+
         try:
             if message != self._told:
-                await self._store.notify(self._channel, key, message, now)
-                self._on_message()
+                # It stands in the log, the metrics and readiness; a message must not end the service.
+                await survive(queue(), "rules_trouble_not_told")
         except StoreUnavailable as error:
             self._rest = error.retry_after
             log.warning("rules_trouble_not_told_yet", error=str(error))
             return
-        except Exception:
-            # It stands in the log, the metrics and readiness; a message must not end the service.
-            log.exception("rules_trouble_not_told")
         self._to_tell, self._told, self._message_key = None, message, key
         if self.trouble is None:
             self._told, self._message_key = None, ""

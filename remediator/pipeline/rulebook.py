@@ -29,6 +29,11 @@ class Rulebook:
         """The rules in force. Asked once for one decision: the next moment it may be another one."""
         return self._in_force.book
 
+    @property
+    def actions(self) -> Actions:
+        """Every action that there is."""
+        return self._actions
+
     async def remember(self) -> None:
         """Store the rules in force, before any run is started with them. Raises StoreUnavailable."""
         await self._remember(self.book)

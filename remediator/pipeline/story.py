@@ -3,19 +3,23 @@
 Every text is redacted here; who renders a message escapes it.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never
 
+from remediator.chat.chat import WEBHOOK
 from remediator.kit.redaction import Redactor, shorten
 from remediator.kit.wording import counted
 from remediator.model.alert import Alert
 from remediator.model.duration import say_duration
 from remediator.model.facts import (
+    Acknowledged,
+    Aside,
     Asked,
     Closed,
     Ended,
+    Escalated,
     Evidence,
     Examined,
     Fact,
@@ -25,13 +29,15 @@ from remediator.model.facts import (
     Planned,
     Proof,
     Settled,
+    Silenced,
     Started,
     StepStatus,
+    Unsilenced,
     Verified,
 )
-from remediator.model.ids import RuleId, RunId
+from remediator.model.ids import RuleId, RunId, StepId
 from remediator.model.message import PARENT, Excerpt, Fields, Message, Part, Post, Text, Tone
-from remediator.model.outcome import Outcome
+from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Plan
 from remediator.model.run import Run, told
 from remediator.model.stage import (
@@ -48,7 +54,11 @@ from remediator.model.stage import (
     joined,
     resolved,
     stage_of,
+    unsettled,
 )
+from remediator.model.undo import Captured, Undoing, Undone, undo_step, undone_by
+from remediator.pipeline.undo.timing import next_undoing, under_way
+from remediator.pipeline.undo.verdicts import PutBack, verdicts_on
 
 _EXCERPT_LIMIT = 2500
 _VALUE_LIMIT = 300
@@ -62,6 +72,10 @@ _OUTCOME_TONES = {
     Outcome.CANCELLED: Tone.NEUTRAL,
     Outcome.DENIED: Tone.NEUTRAL,
 }
+
+_WAITS = (Examined, Planned, Held)
+_BESIDE = (Escalated, Acknowledged)
+_ENDS_OF_WAITING = (Outcome.RESOLVED_BY_ITSELF, Outcome.EXPIRED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +99,51 @@ def opening(run: RunId, rule: RuleId, alert: Alert, summary: str, redactor: Reda
 def tell(run: Run, noted: Iterable[Fact], redactor: Redactor) -> tuple[Post, ...]:
     """The messages that tell of the facts just noted: one reply each where it is worth one, and the edited opening.
 
-    Alerts that have joined the run are told in the opening alone, whatever else is noted: a storm is no news.
+    Alerts that have joined the run are told in the opening alone, whatever else is noted: a storm is no news. Nor is
+    what a run is about to do that only waits since there was one; it is told once the run goes on.
     """
     facts = tuple(noted)
-    replies = [Post(_key(fact), message) for fact in facts for message in _reply(run, fact)]
     if not facts and not joined(run):
         return ()
-    posts = [Post(PARENT, _standing(run, redactor)), *replies]
-    return tuple(Post(post.key, _redacted(post.message, redactor)) for post in posts)
+    if only_waits(run):
+        replies = [post for fact in facts if not isinstance(fact, _WAITS) for post in _replies(run, fact, minor=True)]
+    else:
+        replies = [post for fact in (*_held_back(run, facts), *facts) for post in _replies(run, fact)]
+    is_minor = only_waits(run) and all(post.is_minor for post in replies)
+    posts = [Post(PARENT, _standing(run, redactor), is_minor), *replies]
+    return tuple(Post(post.key, _redacted(post.message, redactor), post.is_minor) for post in posts)
+
+
+def only_waits(run: Run) -> bool:
+    """Whether there was a storm when the run was to begin, and it has done and asked nothing since, but maybe ended."""
+    return _only_waits(run.facts)
+
+
+def _only_waits(facts: Sequence[Fact]) -> bool:
+    return any(isinstance(fact, Held) and fact.reason is Reason.STORM for fact in facts) and all(
+        fact.outcome in _ENDS_OF_WAITING if isinstance(fact, Ended) else isinstance(fact, (*_WAITS, *_BESIDE, Closed))
+        for fact in facts
+    )
+
+
+def _held_back(run: Run, noted: Sequence[Fact]) -> Iterator[Fact]:
+    """What was not told while the run only waited, now that it goes on."""
+    known = {_key(fact) for fact in noted}
+    before = [fact for fact in run.facts if _key(fact) not in known]
+    if _only_waits(before):
+        yield from (fact for fact in before if isinstance(fact, _WAITS))
+
+
+def _replies(run: Run, fact: Fact, *, minor: bool = False) -> Iterator[Post]:
+    """What tells of a person who is called, or has come, is never minor."""
+    for message in _reply(run, fact):
+        yield Post(_key(fact), message, minor and not isinstance(fact, _BESIDE))
+
+
+def say_standing(run: Run) -> str:
+    """How the run stands, in a line. It is not redacted."""
+    status = _status(run)
+    return f"{status.word}: {status.sentence}"
 
 
 def tell_late(run: Run, fact: LateFinished, redactor: Redactor) -> tuple[Post, ...]:
@@ -157,6 +208,8 @@ def _end_of_alert(run: Run) -> str:
 
 
 def _status(run: Run) -> _Status:
+    if (undoing := under_way(run)) is not None:
+        return _Status(Tone.WORKING, "putting back", _why_undone(undoing), _targets_of(run))
     match stage_of(run):
         case Fresh() | Diagnosed():
             return _GATHERING
@@ -164,20 +217,37 @@ def _status(run: Run) -> _Status:
             return _status_of_draft(stage)
         case Underway(planned=planned) | InDoubt(planned=planned):
             return _Status(Tone.WORKING, "acting", planned.plan.name, _targets(planned.plan))
+        case Proven() if isinstance(held := run.facts[-1], Held) and held.reason is Reason.RECURS:
+            return _Status(Tone.WORKING, "done for now", held.detail, _targets_of(run))
         case Acted(planned=planned) | NotHelped(planned=planned) | Proven(planned=planned):
             return _Status(Tone.WORKING, "checking", f"does “{planned.plan.name}” help?", _targets(planned.plan))
         case Over(ended=ended):
-            tone = _OUTCOME_TONES.get(ended.outcome, Tone.BAD)
-            plan = next((f.plan for f in reversed(run.facts) if isinstance(f, Planned)), None)
-            return _Status(tone, ended.outcome, ended.brief, _targets(plan) if plan else ())
+            return _status_of_end(run, ended)
         case other:
             assert_never(other)
+
+
+def _status_of_end(run: Run, ended: Ended) -> _Status:
+    tone, brief = _OUTCOME_TONES.get(ended.outcome, Tone.BAD), ended.brief
+    since = run.facts[run.facts.index(ended) :]
+    undone = next((fact for fact in reversed(since) if isinstance(fact, Undone)), None)
+    until = next_undoing(run)
+    if undone is not None:
+        tone, brief = Tone.BAD if undone.asks else tone, f"{brief}; {undone.brief}"
+    elif until is not None and until > ended.at:
+        brief = f"{brief}; for a while, until {_clock_time(until)}"
+    return _Status(tone, ended.outcome, brief, _targets_of(run))
+
+
+def _targets_of(run: Run) -> tuple[str, ...]:
+    plan = next((fact.plan for fact in reversed(run.facts) if isinstance(fact, Planned)), None)
+    return _targets(plan) if plan else ()
 
 
 def _status_of_draft(stage: Drafted) -> _Status:
     plan = stage.planned.plan
     targets = _targets(plan)
-    if stage.held is not None:
+    if stage.held is not None and (stage.asked is None or stage.held.at > stage.asked.at):
         return _Status(Tone.WAITING, "held", stage.held.reason, targets)
     if stage.asked is not None and stage.decision is None:
         until = _clock_time(stage.asked.until)
@@ -194,12 +264,19 @@ def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - o
         case Examined():
             yield _evidence(fact)
         case Planned():
-            yield _plan(fact)
+            if not _is_same_plan(run, fact):
+                yield _plan(fact)
         case Asked():
             yield _asked(run, fact)
         case Held():
             until = f"Looked at again {_clock_time(fact.until)}."
-            yield Message(Tone.WAITING, f"Held: {fact.reason}", _texts(fact.detail, until))
+            if fact.reason is Reason.RECURS:
+                yield Message(Tone.WORKING, "Done for now", _texts(fact.detail))
+                return
+            what = "Held" if under_way(run) is None else "Putting back is held"
+            yield Message(Tone.WAITING, f"{what}: {fact.reason}", _texts(fact.detail, until))
+        case Started() | Finished() if undone_by(fact.step) is not None:
+            pass  # it is told together with all else that is put back
         case Started():
             if is_repeat(run, fact):
                 why = "An earlier try was cut short; doing this step twice is the same as once, so it is repeated."
@@ -221,8 +298,75 @@ def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - o
         case Closed():
             title = "All of its alerts have ended" if joined(run) else "The alert has ended"
             yield Message(Tone.GOOD, title, _texts(fact.brief))
+        case Captured() | Undoing() | Undone() | Silenced() | Unsilenced() | Escalated() | Acknowledged():
+            yield from _reply_aside(run, fact)
         case other:
             assert_never(other)
+
+
+def _reply_aside(run: Run, fact: Aside) -> Iterator[Message]:
+    match fact:
+        case Escalated():
+            title = f"Escalated to {fact.to}"
+            how = Excerpt("To take it on", f"remediator escalation ack {run.id} --reason '…'")
+            yield Message(Tone.FIRING, title, (*_texts(_say_whom(fact)), how))
+        case Acknowledged():
+            yield Message(Tone.WAITING, f"{fact.by} has taken it on", _texts(fact.reason, "Nobody else is told of it."))
+        case Silenced() | Unsilenced():
+            yield from _silencing(run, fact)
+        case Undone():
+            yield _undone(run, fact)
+        case Captured() | Undoing():
+            pass
+        case other:
+            assert_never(other)
+
+
+def _silencing(run: Run, fact: Silenced | Unsilenced) -> Iterator[Message]:
+    """Of all alerts of a group together, and of what fails the first time alone."""
+    made = [one for one in run.facts if isinstance(one, Silenced)]
+    if isinstance(fact, Silenced):
+        if fact == next(one for one in made if one.at == fact.at):
+            until = f"At the latest it ends by itself, {_clock_time(fact.until)}."
+            yield Message(Tone.WORKING, "The alert is silenced meanwhile", _texts(until))
+    elif not any(one.count == fact.count for one in made):
+        yield Message(Tone.NEUTRAL, "The alert could not be silenced: the run goes on", _texts(fact.brief))
+    elif fact.ended:
+        if fact.count == made[-1].count:
+            yield Message(Tone.NEUTRAL, "The alert is silenced no more", _texts(fact.brief))
+    elif fact.tries == 1:
+        yield Message(Tone.BAD, "The silence is not over yet", _texts(fact.brief, "It is tried again."))
+
+
+def _say_whom(fact: Escalated) -> str:
+    """Who is told elsewhere; that it is nobody must not go unseen."""
+    lasted = f"It has lasted {say_duration(fact.after)}. " if fact.after else ""
+    if not fact.channels:
+        return f"{lasted}The settings have no level {fact.to}, so nobody is told but this thread: please tell them."
+    places = (f"the webhook of {fact.to}" if channel.startswith(WEBHOOK) else channel for channel in fact.channels)
+    return f"{lasted}Told: {' and '.join(places)}."
+
+
+def _undone(run: Run, fact: Undone) -> Message:
+    undoing = next(one for one in run.facts if isinstance(one, Undoing) and one.count == fact.count)
+    done = (one.step for one in run.facts if isinstance(one, Finished) and one.status is StepStatus.DONE)
+    is_back = any((of := undone_by(step)) is not None and step == undo_step(of, fact.count) for step in done)
+    parts = _texts(f"{_why_undone(undoing)}.", fact.brief)
+    if not fact.asks:
+        title = "What was changed is put back" if is_back else "There is nothing to put back"
+        return Message(Tone.NEUTRAL, title, parts)
+    if unsettled(run) is not None:
+        how = f"remediator runs settle {run.id} done\nremediator runs settle {run.id} not-done"
+        parts = (*parts, Excerpt("Once you know whether it was put back", how))
+    else:
+        parts = (*parts, Excerpt("Once it may be put back", f"remediator undo {run.id}"))
+    return Message(Tone.BAD, "Not put back: please look", parts)
+
+
+def _why_undone(undoing: Undoing) -> str:
+    if not undoing.by:
+        return str(undoing.cause)
+    return f"{undoing.by} has asked for it" + (f": {undoing.reason}" if undoing.reason else "")
 
 
 def _evidence(fact: Examined) -> Message:
@@ -251,16 +395,29 @@ def _plan(fact: Planned) -> Message:
         ("Steps", steps),
         ("Targets", targets),
         ("Lasts", f"{say_duration(plan.lasts)}, then it is put back" if plan.lasts else ""),
+        ("Recurs", f"each {say_duration(plan.every)}, as long as the alert fires" if plan.every else ""),
         ("Proof", f"{proof}, within {say_duration(plan.verification.within)}"),
+        ("Alert", f"has to fire still right before each change, by {fact.alert_from}" if fact.alert_from else ""),
     ]
     return Message(Tone.NEUTRAL, f"{again}: {plan.name}", (Fields(tuple((n, v) for n, v in pairs if v)),))
+
+
+def _is_same_plan(run: Run, fact: Planned) -> bool:
+    """Whether it is the plan before it, for which a person is only asked once more."""
+    plans = (one for one in run.facts if isinstance(one, Planned))
+    before = next((one for one in plans if (one.round, one.revision) == (fact.round, fact.revision - 1)), None)
+    return before is not None and before.plan == fact.plan
 
 
 def _asked(run: Run, fact: Asked) -> Message:
     digest = next(f.plan.digest for f in reversed(run.facts) if isinstance(f, Planned))
     how = f"remediator approve {run.id}\nremediator deny {run.id} --reason '…'"
     text = f"Nothing is done until a person approves plan {digest[:12]}, until {_clock_time(fact.until)}."
-    return Message(Tone.WAITING, "This plan needs a person", (Text(text), Excerpt("To decide", how)))
+    title = "This plan needs a person"
+    if any(_is_same_plan(run, one) for one in run.facts if isinstance(one, Planned) and one.key == fact.key):
+        title = f"{title} once more"
+        text = f"That was not known when it was asked for, so an approval of before does not count. {text}"
+    return Message(Tone.WAITING, title, (*_texts(fact.why, text), Excerpt("To decide", how)))
 
 
 def _finished(run: Run, fact: Finished) -> Message:
@@ -301,12 +458,32 @@ def _ended(run: Run, fact: Ended) -> Message:
     return Message(
         _OUTCOME_TONES.get(fact.outcome, Tone.BAD),
         title,
-        _texts(fact.brief, f"{took} after the alert came in."),
+        (*_texts(fact.brief, _what_now(fact), f"{took} after the alert came in."), *_left_changed(run, fact)),
     )
+
+
+def _what_now(ended: Ended) -> str:
+    """What follows from an end that people may take for a wait."""
+    if ended.outcome not in (Outcome.REFUSED, Outcome.EXPIRED):
+        return ""
+    return "This run is over, whatever is lifted now. When its alert comes anew, a new run looks at it."
+
+
+def _left_changed(run: Run, ended: Ended) -> Iterator[Part]:
+    """Until when what was changed stays, or how it can be put back."""
+    until = next_undoing(run)
+    if until is not None and until > ended.at:
+        yield Text(f"What was changed is put back {_clock_time(until)}, or as soon as its alert has ended.")
+        return
+    can_be = any(isinstance(verdict, PutBack) for verdict in verdicts_on(run.facts))
+    if until is None and can_be and ended.outcome is not Outcome.HEALED:
+        yield Excerpt("To put back what was changed", f"remediator undo {run.id}")
 
 
 def _sentence(run: Run, step: str) -> str:
     """What a step of any plan of this run does."""
+    if (of := undone_by(StepId(step))) is not None:
+        return f"put back: {_sentence(run, of)}"
     plans = (fact.plan for fact in reversed(run.facts) if isinstance(fact, Planned))
     return next((s.sentence for plan in plans for s in plan.steps if s.id == step), step)
 

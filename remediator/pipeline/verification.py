@@ -110,8 +110,11 @@ class Watch:
         since: datetime,
         resting: Resting,
         is_resolved: Callable[[], Awaitable[bool]],
+        ask_every: timedelta | None = None,
     ) -> tuple[Finding, int]:
         """What verification finds, and from how many samples. `since` is when the last step ended.
+
+        That the alert has resolved is news, unless nobody tells of it: then it is asked for again after `ask_every`.
 
         After a restart it is begun anew, with the time that is left, but long enough to tell. Only what has passed
         since then is taken from the wall clock, and never more than the policy's own times.
@@ -120,7 +123,7 @@ class Watch:
         left = max(policy.within - passed, policy.sustain + 2 * policy.every)
         deadline = self._clock.monotonic() + left.total_seconds()
         if not policy.checks:
-            return await self._until_resolved(deadline, resting, is_resolved)
+            return await self._until_resolved(deadline, resting, is_resolved, ask_every)
         await self._rest(policy.settle - passed, resting)
         samples: list[Sample] = []
         while True:
@@ -131,7 +134,11 @@ class Watch:
             await self._rest(policy.every, resting)
 
     async def _until_resolved(
-        self, deadline: float, resting: Resting, is_resolved: Callable[[], Awaitable[bool]]
+        self,
+        deadline: float,
+        resting: Resting,
+        is_resolved: Callable[[], Awaitable[bool]],
+        ask_every: timedelta | None,
     ) -> tuple[Finding, int]:
         """The proof of a rule without checks: the alert itself has to resolve."""
         looks = 0
@@ -143,7 +150,8 @@ class Watch:
             if left <= 0:
                 why = "the alert has not resolved in time, and the rule has no checks"
                 return Finding(Proof.INCONCLUSIVE, why), looks
-            await resting.rest(timedelta(seconds=left))
+            pause = timedelta(seconds=left)
+            await resting.rest(pause if ask_every is None else min(pause, ask_every))
 
     async def _rest(self, duration: timedelta, resting: Resting) -> None:
         """Let `duration` pass, news or not."""

@@ -267,14 +267,15 @@ class Worker:
         count = self._failures[run_id] = self._failures.get(run_id, 0) + 1
         if count < _MOST_FAILURES:
             return self._clock.now() + _TRY_AGAIN * count
+        wake: datetime | None = None
         try:
             run = await self._store.take(run_id, self._owner())
             if run is not None:
-                await self._flow.give_up(run, f"it could not be carried on: {type(error).__name__}: {error}")
+                wake = await self._flow.give_up(run, f"it could not be carried on: {type(error).__name__}: {error}")
         except (Fenced, StoreUnavailable):
             return self._clock.now() + _TRY_AGAIN * count
         except Exception:
             log.exception("run_cannot_be_ended")
             return self._clock.now() + _NOT_SOON
         self._failures.pop(run_id, None)
-        return None
+        return wake

@@ -7,8 +7,8 @@ filed under one of the values that it asks for, its alertname where it names one
 from collections.abc import Iterator, Mapping, Sequence
 
 from remediator.model.ids import RuleId
+from remediator.model.matchers import Matcher
 from remediator.rules.compiling import compile_rule
-from remediator.rules.matchers import Matcher
 from remediator.rules.rule import Check, Rendered, Rule, Rung, Step, Verify
 
 __all__ = ["Book", "Check", "Rendered", "Rule", "Rung", "Step", "Verify", "compile_rule"]

@@ -6,8 +6,8 @@ started with. It evaluates nothing but expressions that read `vars` alone.
 
 import copy
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -16,14 +16,14 @@ from remediator.documents import Document, Path, faults_of, value_at
 from remediator.errors import BadExpression, BadRules
 from remediator.model.digest import digest_of
 from remediator.model.ids import RuleId
-from remediator.plugins import Actions
+from remediator.model.matchers import Matcher, parse_matcher
+from remediator.plugins import Actions, Effect
 from remediator.rules import ordering
 from remediator.rules.computing import COMPUTE, compile_compute, model_of
 from remediator.rules.expressions import Expression, Names, Template, parse_expression, parse_template
 from remediator.rules.grammar import GateShape, LimitsShape, RuleShape, RungShape, VerifyShape
-from remediator.rules.matchers import Matcher, parse_matcher
 from remediator.rules.reporting import Report
-from remediator.rules.rule import Check, Escalation, Gate, Limits, Rule, Rung, Step, Verify
+from remediator.rules.rule import Check, Dependency, Escalation, Gate, Limits, Rule, Rung, Step, Verify
 from remediator.rules.steps import StepCompiler
 from remediator.rules.trees import steps_in
 
@@ -37,22 +37,55 @@ _MENDINGS = 4  # a list item becomes an empty mapping first, which then lacks so
 
 def compile_rule(document: Mapping[str, Any], actions: Actions) -> Rule:
     """The rule of a stored document (`Rule.document`). Raises BadRules, as when the actions have changed since."""
-    if set(document) != {"pack", "vars", "rule"}:
-        raise BadRules("this is not the document of a rule; it has `pack`, `vars` and `rule`")
+    if set(document) - {"limits"} != {"pack", "vars", "rule"}:
+        raise BadRules("this is not the document of a rule; it has `pack`, `vars` and `rule`, and may have `limits`")
     pack, rule = str(document["pack"]), document["rule"]
     name = rule.get("name", "?") if isinstance(rule, Mapping) else "?"
     report = Report(Document(f"stored rule {pack}/{name}", document), ("rule",))
-    compiled = RuleCompiler(report, pack=pack, variables=document["vars"], actions=actions).compile(rule)
+    variables, of_pack = document["vars"], Report(report.document, ())
+    limits = read_limits(document.get("limits"), variables, of_pack)
+    report.mistakes += of_pack.mistakes
+    compiled = RuleCompiler(report, pack=pack, variables=variables, actions=actions, limits=limits).compile(rule)
     if compiled is None:
         raise BadRules("\n".join(map(str, sorted(set(report.mistakes)))))
     return compiled
 
 
+@dataclass(frozen=True, slots=True)
+class PackLimits:
+    """The limits of a pack, as they are written and as they are meant."""
+
+    raw: Any
+    limits: Limits | None
+
+
+def read_limits(raw: Any, variables: Mapping[str, Any] | None, report: Report) -> PackLimits | None:
+    """What stands under `limits` at the top of a pack; None where nothing does, or it is mistaken, which is told."""
+    if raw is None:
+        return None
+    try:
+        shape = LimitsShape.model_validate(raw, context={"vars": variables})
+    except ValidationError as error:
+        report.invalid(error, LimitsShape, ("limits",))
+        return None
+    return PackLimits(raw, _limits(shape))
+
+
 class RuleCompiler:
     """Compiles one rule and tells the mistakes in it to a report."""
 
-    def __init__(self, report: Report, *, pack: str, variables: Mapping[str, Any] | None, actions: Actions) -> None:
+    def __init__(
+        self,
+        report: Report,
+        *,
+        pack: str,
+        variables: Mapping[str, Any] | None,
+        actions: Actions,
+        limits: PackLimits | None = None,
+    ) -> None:
+        """`limits` are the pack's, for its rules to go by where they do not say themselves."""
         self._report, self._pack, self._vars = report, pack, variables
+        self._limits = limits
         self._steps = StepCompiler(report, actions, variables)
 
     def compile(self, raw: Any) -> Rule | None:
@@ -60,7 +93,7 @@ class RuleCompiler:
         shape = self._shape_of(raw)
         if shape is None:
             return None
-        matchers = self._matchers(shape.match)
+        matchers = self._matchers(shape.match, ("match",))
         labels = _labels_in_common(shape.group_by, matchers)
         before = Names(self._vars, labels=labels)
         after = Names(self._vars, self._evidence_of(raw), labels=labels)
@@ -69,10 +102,13 @@ class RuleCompiler:
         self._refuse_circles(diagnose)
         rungs = tuple(self._rung(index, rung, after) for index, rung in enumerate(shape.remediate))
         self._look_at_ladder(shape)
+        depends = tuple(self._depends(shape, matchers))
         verify = self._verify(shape.verify, after, ("verify",), "verify")
         if self._report.mistakes or summary is None or self._vars is None:
             return None
         document = {"pack": self._pack, "vars": self._vars, "rule": raw}
+        if self._limits is not None:
+            document["limits"] = self._limits.raw
         return Rule(
             id=RuleId(f"{self._pack}/{shape.name}"),
             digest=digest_of(document),
@@ -88,8 +124,12 @@ class RuleCompiler:
             verify=verify,
             document=document,
             limits=_limits(shape.limits),
+            pack_limits=self._limits.limits if self._limits is not None else None,
             escalate=tuple(Escalation(level.after, level.to) for level in shape.escalate),
             group_by=shape.group_by,
+            locks=shape.lock,
+            depends=depends,
+            silence=shape.silence,
         )
 
     def _shape_of(self, raw: Any) -> RuleShape | None:
@@ -133,26 +173,45 @@ class RuleCompiler:
                 self._report.wrong(path, line)
             return None
 
-    def _matchers(self, items: tuple[Any, ...]) -> tuple[Matcher, ...]:
+    def _matchers(self, items: tuple[Any, ...], path: Path) -> tuple[Matcher, ...]:
         if not items:
-            self._report.wrong(("match",), "a rule without matchers would match every alert; name one")
+            whose = "a rule" if path == ("match",) else "a dependency"
+            self._report.wrong(path, f"{whose} without matchers would match every alert; name one")
         found: list[Matcher] = []
         for index, item in enumerate(items):
             if _is_split(items, index):
                 what = f"`{item}` and `{items[index + 1]}` were one matcher, which YAML has taken apart at the comma; "
-                self._report.wrong(("match", index), what + "put it in single quotes as a whole")
+                self._report.wrong((*path, index), what + "put it in single quotes as a whole")
                 continue
             if index and _is_split(items, index - 1):
                 continue
             try:
                 found.append(_matcher(item))
             except ValueError as error:
-                self._report.wrong(("match", index), str(error))
+                self._report.wrong((*path, index), str(error))
                 continue
             clash = next((m for m in found[:-1] if _exclude(m, found[-1])), None)
             if clash is not None:
-                self._report.wrong(("match", index), f"this and `{clash}` never hold at the same time")
+                self._report.wrong((*path, index), f"this and `{clash}` never hold at the same time")
         return tuple(found)
+
+    def _depends(self, shape: RuleShape, own: tuple[Matcher, ...]) -> Iterator[Dependency]:
+        """The alerts that the rule waits for, which are asked for by their names, and are not its own."""
+        for index, raw in enumerate(shape.depends):
+            path: Path = ("depends", index)
+            mistakes = len(self._report.mistakes)
+            matchers = self._matchers(raw.match, (*path, "match"))
+            if len(self._report.mistakes) > mistakes:
+                continue
+            names = next((m.values for m in matchers if m.label == "alertname" and m.values), None)
+            if names is None:
+                what = "a dependency names its alert, or several; add a matcher like 'alertname=\"PostgreSQLDown\"'"
+                self._report.wrong(path, what)
+                continue
+            if all(_is_sure(matcher, own) for matcher in matchers):
+                self._report.wrong(path, "this matches the rule's own alerts, so that it would wait for itself")
+                continue
+            yield Dependency(matchers, names)
 
     def _diagnose(self, shape: RuleShape, names: Names) -> Iterator[Step]:
         for step_id, raw in shape.diagnose.items():
@@ -202,6 +261,8 @@ class RuleCompiler:
             step = self._steps.compile(f"remediate.{index}.{number}", raw, (*path, "do", number), names)
             if step is not None:
                 steps.append(step)
+        if shape.for_ is not None:
+            self._refuse_to_last(steps, (*path, "for"))
         return Rung(
             index,
             shape.name or ", ".join(dict.fromkeys(step.action.name for step in steps)) or "tell",
@@ -210,9 +271,20 @@ class RuleCompiler:
             gate=_gate(shape.gate),
             tell=tell,
             for_=shape.for_,
+            every=shape.every,
+            locks=shape.lock,
             limits=_limits(shape.limits),
             verify=self._verify_of_rung(index, shape, names),
         )
+
+    def _refuse_to_last(self, steps: Sequence[Step], path: Path) -> None:
+        """What cannot be put back cannot be for a while."""
+        for name in dict.fromkeys(step.action.name for step in steps if step.action.stays_always):
+            self._report.wrong(
+                path, f"what `{name}` does cannot be put back, so it cannot be for a while; leave this out"
+            )
+        if steps and all(step.action.effect is Effect.READ for step in steps):
+            self._report.wrong(path, "this remedy changes nothing, so there is nothing to put back; leave this out")
 
     def _verify_of_rung(self, index: int, shape: RungShape, names: Names) -> Verify | None:
         if shape.verify is None:
@@ -264,7 +336,7 @@ def _gate(shape: GateShape | None) -> Gate | None:
 def _limits(shape: LimitsShape | None) -> Limits | None:
     if shape is None:
         return None
-    return Limits(shape.cooldown, shape.per_target, shape.per_rule, shape.max_targets, shape.min_healthy)
+    return Limits(**{name: getattr(shape, name) for name in LimitsShape.model_fields})
 
 
 def _matcher(item: Any) -> Matcher:
@@ -275,6 +347,14 @@ def _matcher(item: Any) -> Matcher:
     if not isinstance(item, str):
         raise ValueError("a matcher is text, like 'alertname=\"ServiceDown\"'")
     return parse_matcher(item)
+
+
+def _is_sure(matcher: Matcher, own: tuple[Matcher, ...]) -> bool:
+    """Whether whatever has the values that a rule asks for meets this matcher as well."""
+    return any(
+        m.label == matcher.label and not m.is_regex and not m.negated and matcher.matches({m.label: m.value})
+        for m in own
+    )
 
 
 def _is_split(items: tuple[Any, ...], index: int) -> bool:

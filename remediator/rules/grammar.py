@@ -4,6 +4,7 @@ Read from YAML by `loading` and from a stored rule by `compiling`. A step is lef
 name of an action, and only the action knows its parameters.
 """
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -15,19 +16,22 @@ from pydantic import (
     Field,
     StrictBool,
     ValidationInfo,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticUseDefault
 
 from remediator.documents import Described
 from remediator.errors import BadExpression
-from remediator.model.budget import Budgets, Part, Share
+from remediator.model.budget import Budgets, Part, Share, Window
 from remediator.model.duration import Duration, say_duration
+from remediator.model.limits import boundable, countable
 from remediator.model.plan import Mode
 from remediator.rules.expressions import Names, Scope, parse_template
 
 VERSION = 1
 """The version of the rule language. It rises when a file that was right would mean something else."""
+_A_YEAR = timedelta(weeks=52)
 
 
 def _slug(value: Any) -> Any:
@@ -106,12 +110,30 @@ def _matchers(value: Any) -> Any:
     return value
 
 
+def _dependency(value: Any) -> Any:
+    if isinstance(value, str):
+        return {"match": (_named(value),)}
+    if not isinstance(value, dict | DependencyShape):
+        raise ValueError("`depends` takes names of alerts, or matchers: [PostgreSQLDown, {match: […]}]")
+    return value
+
+
+def _named(alert: str) -> str:
+    """The matcher for an alert's name."""
+    if not alert or "=" in alert or "{" in alert:
+        raise ValueError(f"{alert!r} is not an alert's name; matchers are written {{match: ['…']}}")
+    return f"alertname={json.dumps(alert, ensure_ascii=False)}"
+
+
 Slug = Annotated[str, BeforeValidator(_slug)]
 ExpressionText = Annotated[str, BeforeValidator(_expression)]
 Span = Annotated[Duration, BeforeValidator(_from_vars)]
 Positive = Annotated[Span, Field(gt=timedelta(0))]
 Count = Annotated[int, Field(ge=1, strict=True), BeforeValidator(_from_vars)]
-Often = Annotated[Budgets, BeforeValidator(_from_vars)]
+Rest = Annotated[Span, Field(ge=timedelta(0)), AfterValidator(countable)]
+Often = Annotated[Budgets, BeforeValidator(_from_vars), AfterValidator(countable)]
+Repeated = Annotated[Window, BeforeValidator(_from_vars), AfterValidator(countable)]
+Flood = Annotated[Repeated, AfterValidator(boundable)]
 Much = Annotated[Part, BeforeValidator(_from_vars)]
 Some = Annotated[Much, AfterValidator(_not_none)]
 StepShape = Annotated[dict[str, Any], BeforeValidator(_step)]
@@ -168,37 +190,76 @@ class GateShape(Shape):
 
 
 class LimitsShape(Shape):
-    """How often, and on how much at once, a rule may act."""
+    """How often, and on how much at once, a rule may act. What is left out is as the settings (`limits`) say.
 
-    cooldown: Span | None = None
-    """How long a target is left alone after a change."""
+    No time is longer than `30d`: what was done is not on record for longer. Of `attempts` and `flapping` a count above
+    50 means *never*, as no more changes are looked at; `remediator check` says so.
+    """
+
+    cooldown: Rest | None = None
+    """How long a target is left alone after another run has changed it."""
     per_target: Often | None = None
-    """How often one target may be changed."""
+    """How often the rule may change one target."""
     per_rule: Often | None = None
     """How often the rule may change anything."""
+    attempts: Repeated | None = None
+    """So many changes that did not help put the target into quarantine, until a person clears it."""
+    flapping: Repeated | None = None
+    """So many returns of what had just been healed end the work on a target for that time."""
+    storm: Flood | None = None
+    """So many alerts of the rule within that time are a storm: its new changes wait until no more come for a while."""
     max_targets: Some | None = None
-    """How many targets one plan may touch; the setting `pipeline.max_targets` where it is left out."""
+    """How many targets one plan may touch: a number, or a share of the members of their pools."""
     min_healthy: Much | None = None
     """How many members of a pool must stay healthy meanwhile."""
+
+
+_LIMITS = tuple(LimitsShape.model_fields)
 
 
 class EscalationShape(Shape):
     """Whom to turn to when it lasts."""
 
-    after: Positive = timedelta(minutes=15)
-    """How long after the alert came in."""
+    after: Span = timedelta(minutes=15)
+    """How long after the alert came in; `0s` is at once."""
     to: Slug
     """The level that is told."""
+
+
+def _a_while(lasts: timedelta) -> timedelta:
+    if lasts > _A_YEAR:
+        raise ValueError("a while is a year at the most, `52w`; what is to stay longer is for good: leave it out")
+    return lasts
+
+
+def _seldom(every: timedelta) -> timedelta:
+    if every > _A_YEAR:
+        raise ValueError("a remedy recurs once a year at the least, `52w`; leave it out if once is enough")
+    if every < timedelta(hours=1):
+        raise ValueError("a remedy recurs each hour at the most; how often its proof looks is `every` under `verify`")
+    return every
+
+
+def _one_or_more(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+_NAME = {"type": "string", "pattern": "^[a-z0-9][a-z0-9-]{0,62}$"}
+Locks = Annotated[
+    tuple[Slug, ...],
+    BeforeValidator(_one_or_more),
+    WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME}]}),
+]
 
 
 class RungShape(Shape):
     """One remedy: when it is tried, and what it does."""
 
     belongs = {
-        **dict.fromkeys(("cooldown", "per_target", "per_rule", "max_targets", "min_healthy"), "under `limits`"),
+        **dict.fromkeys(_LIMITS, "under `limits`"),
         **dict.fromkeys(("approvers", "quorum", "on_timeout"), "under `gate`"),
-        **dict.fromkeys(("mode", "match", "group_by", "diagnose", "escalate", "summary"), "to the rule"),
-        **dict.fromkeys(("settle", "sustain", "within", "every", "checks"), "under `verify`"),
+        **dict.fromkeys(("mode", "match", "group_by", "diagnose", "escalate", "silence", "summary"), "to the rule"),
+        **dict.fromkeys(("settle", "sustain", "within", "checks"), "under `verify`"),
         "timeout": "beside an action, or under `gate`",
     }
 
@@ -212,10 +273,14 @@ class RungShape(Shape):
     """The steps, in order."""
     tell: Annotated[str, Field(min_length=1)] | None = None
     """Instead of steps: advice for people, with which the run ends."""
-    for_: Positive | None = Field(default=None, alias="for")
+    for_: Annotated[Positive, AfterValidator(_a_while)] | None = Field(default=None, alias="for")
     """How long the change is to last before it is put back."""
+    every: Annotated[Span, AfterValidator(_seldom)] | None = None
+    """How often it is carried out again as long as the alert fires, an hour at the least."""
+    lock: Locks = ()
+    """A name, or several, beside the rule's: two plans with one of them in common are never carried out at once."""
     limits: LimitsShape | None = None
-    """Limits of this remedy, instead of the rule's."""
+    """Limits of this remedy, each instead of the rule's."""
     verify: VerifyShape | None = None
     """How it is proven that this remedy helped, instead of the rule's way."""
 
@@ -223,21 +288,29 @@ class RungShape(Shape):
     def _do_or_tell(self) -> Self:
         if (self.do is None) == (self.tell is None):
             raise ValueError("a remedy has either steps (`do`) or advice for people (`tell`)")
-        given = [name for name in ("gate", "for_", "limits", "verify") if getattr(self, name) is not None]
+        given = [name for name in ("gate", "for_", "every", "limits", "verify") if getattr(self, name) is not None]
         if self.tell is not None and given:
             raise ValueError(f"`{given[0].rstrip('_')}` belongs to a remedy with steps; this one only tells")
+        if self.for_ is not None and self.every is not None:
+            raise ValueError("a change for a while (`for`) cannot be one that recurs (`every`); leave one of them out")
         return self
+
+
+class DependencyShape(Shape):
+    """An alert that stands for something that the rule's targets need: while it fires, nothing is changed."""
+
+    match: Annotated[tuple[Any, ...], BeforeValidator(_matchers)]
+    """Matchers in Alertmanager's syntax, all of which must hold; one of them names the alert, or several: `a|b`."""
 
 
 class RuleShape(Shape):
     """One rule."""
 
     belongs = {
-        **dict.fromkeys(("cooldown", "per_target", "per_rule", "max_targets", "min_healthy"), "under `limits`"),
+        **dict.fromkeys(_LIMITS, "under `limits`"),
         **dict.fromkeys(("gate", "when", "do", "tell", "for"), "to a remedy, an item of `remediate`"),
         **dict.fromkeys(("settle", "sustain", "within", "every", "checks"), "under `verify`"),
         **dict.fromkeys(("vars", "pack", "version"), "to the top of the file"),
-        "depends": "",  # kept for later
     }
 
     name: Slug
@@ -248,6 +321,10 @@ class RuleShape(Shape):
     """Matchers in Alertmanager's syntax, all of which must hold."""
     group_by: Annotated[tuple[str, ...], BeforeValidator(_label_names)] = ()
     """Names of labels: alerts that are the same in all of them share one run."""
+    depends: tuple[Annotated[DependencyShape, BeforeValidator(_dependency)], ...] = ()
+    """Alerts that hold its plans while they fire: names, or matchers as `{match: […]}`."""
+    lock: Locks = ()
+    """A name, or several, for what its targets share: two plans with one in common are never carried out at once."""
     mode: Mode = Mode.GATED
     """How far it may go by itself: `observe`, `suggest`, `gated` or `auto`."""
     continues: StrictBool = Field(default=False, alias="continue")
@@ -262,10 +339,20 @@ class RuleShape(Shape):
     """How often, and on how much at once, it may act."""
     escalate: tuple[EscalationShape, ...] = ()
     """Whom to turn to when it lasts."""
+    silence: Positive | None = None
+    """How long at most its own alert is silenced in Alertmanager while it acts; not at all where it is left out."""
+
+    @model_validator(mode="after")
+    def _escalates_to_somebody(self) -> Self:
+        if not self.escalate and any(rung.gate and rung.gate.on_timeout == "escalate" for rung in self.remediate):
+            raise ValueError("`on_timeout: escalate` needs somebody to turn to; add `escalate` to the rule")
+        return self
 
 
 class PackShape(Shape):
     """One rule file."""
+
+    belongs = dict.fromkeys(_LIMITS, "under `limits`")
 
     version: Annotated[Literal[1], BeforeValidator(_version)] = 1
     """The version of the rule language that the file is written in."""
@@ -273,6 +360,8 @@ class PackShape(Shape):
     """The name of the pack; a pack is one file."""
     vars: dict[str, Any] = {}
     """Plain values that expressions read as `vars.…`."""
+    limits: LimitsShape | None = None
+    """How often, and on how much at once, its rules may act, where they do not say themselves."""
     rules: Annotated[tuple[Any, ...], Field(min_length=1)]
     """The rules, tried in order."""
 

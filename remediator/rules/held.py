@@ -6,30 +6,17 @@ builds what it names.
 
 from collections.abc import Iterator
 
-from remediator.model.duration import say_duration
-from remediator.rules.rule import Limits, Rule, Rung
+from remediator.rules.rule import Rule, Rung
 
 
 def held(rule: Rule) -> tuple[str, ...]:
     """Everything of a rule that this version does not carry out, a sentence each."""
-    said = [f"the remedy “{rung.name}”: {why}" for rung in rule.rungs for why in _of_rung(rung)]
-    if rule.limits is not None:
-        said += _of_limits(rule.limits)
-    said += _of_escalation(rule)
-    return tuple(said)
+    return tuple(f"the remedy “{rung.name}”: {why}" for rung in rule.rungs for why in _of_gate(rung))
 
 
-def holds(rule: Rule, rung: Rung) -> tuple[str, ...]:
+def holds(rung: Rung) -> tuple[str, ...]:
     """Why a plan of this rung is held, whatever else speaks for it."""
-    limits = rung.limits or rule.limits
-    return (*_of_gate(rung), *_of_time(rung), *(_of_limits(limits) if limits is not None else ()))
-
-
-def _of_rung(rung: Rung) -> Iterator[str]:
-    yield from _of_gate(rung)
-    yield from _of_time(rung)
-    if rung.limits is not None:
-        yield from _of_limits(rung.limits)
+    return tuple(_of_gate(rung))
 
 
 def _of_gate(rung: Rung) -> Iterator[str]:
@@ -39,31 +26,7 @@ def _of_gate(rung: Rung) -> Iterator[str]:
     asked = {
         "approvers": bool(gate.approvers),
         "quorum": gate.quorum > 1,
-        f"on_timeout: {gate.on_timeout}": gate.on_timeout != "deny",
+        f"on_timeout: {gate.on_timeout}": gate.on_timeout == "auto",
     }
     if named := ", ".join(f"`{name}`" for name, is_set in asked.items() if is_set):
         yield f"who approves it ({named}) is not looked at yet, so its plan is held"
-
-
-def _of_time(rung: Rung) -> Iterator[str]:
-    if rung.for_ is not None:
-        lasts = say_duration(rung.for_)
-        yield f"it is to be put back after {lasts}, and putting back is not built yet, so its plan is held"
-
-
-def _of_limits(limits: Limits) -> Iterator[str]:
-    is_share = limits.max_targets is not None and limits.max_targets.percent is not None
-    asked = {
-        "cooldown": limits.cooldown is not None,
-        "per_target": limits.per_target is not None,
-        "per_rule": limits.per_rule is not None,
-        "max_targets in percent": is_share,
-        "min_healthy": limits.min_healthy is not None,
-    }
-    if named := ", ".join(f"`{name}`" for name, is_set in asked.items() if is_set):
-        yield f"its limits ({named}) are not kept yet, so its plans are held"
-
-
-def _of_escalation(rule: Rule) -> Iterator[str]:
-    for level in rule.escalate:
-        yield f"“{level.to}” is not told after {say_duration(level.after)} yet; the thread asks people to do it"

@@ -19,7 +19,7 @@ from remediator.documents import Path as DocumentPath
 from remediator.errors import BadRules
 from remediator.plugins import Actions
 from remediator.rules.book import Book
-from remediator.rules.compiling import RuleCompiler
+from remediator.rules.compiling import PackLimits, RuleCompiler, read_limits
 from remediator.rules.grammar import PackShape
 from remediator.rules.overlays import Overlays
 from remediator.rules.reporting import Report
@@ -122,17 +122,23 @@ class _Loading:
         for document in self._files:
             fitted, mistakes = self._overlays.fit(document)
             self.mistakes += mistakes
-            pack, rules = fitted.data.get("pack"), fitted.data.get("rules")
+            variables = fitted.data.get("vars", {})
+            known = variables if isinstance(variables, dict) and not fitted.is_broken(("vars",)) else None
+            of_pack = Report(fitted, ())
+            limits = read_limits(fitted.data.get("limits"), known, of_pack)
+            self.mistakes += of_pack.mistakes
+            rules = fitted.data.get("rules")
             for index, raw in enumerate(rules if isinstance(rules, list) else ()):
-                self._compile(raw, index, str(pack), fitted)
+                self._compile(raw, index, fitted, known, limits)
         if not self._has_unknown_packs:  # else one of them may be the pack that an overlay is for
             self.mistakes += self._overlays.unused()
 
-    def _compile(self, raw: Any, index: int, pack: str, document: Document) -> None:
-        variables = document.data.get("vars", {})
-        report = Report(document, ("rules", index))
-        known = variables if isinstance(variables, dict) and not document.is_broken(("vars",)) else None
-        rule = RuleCompiler(report, pack=pack, variables=known, actions=self.actions).compile(raw)
+    def _compile(
+        self, raw: Any, index: int, document: Document, variables: dict[str, Any] | None, limits: PackLimits | None
+    ) -> None:
+        pack, report = str(document.data.get("pack")), Report(document, ("rules", index))
+        compiler = RuleCompiler(report, pack=pack, variables=variables, actions=self.actions, limits=limits)
+        rule = compiler.compile(raw)
         self.mistakes += report.mistakes
         if isinstance(raw, dict) and isinstance(raw.get("name"), str):
             self._note_rule(f"{pack}/{raw['name']}", index, document)

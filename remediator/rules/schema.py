@@ -20,6 +20,7 @@ Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _DEFS = "#/$defs/"
 _EXPRESSION: Schema = {"$ref": f"{_DEFS}Expression"}
+_MATCHERS: Schema = {"items": {"type": "string", "examples": ['alertname="ServiceDown"']}, "minItems": 1}
 _OUTSIDE = ("title", "description", "default", "examples")
 """What is said of a value and not asked of it: editors look for it on the outside."""
 
@@ -64,9 +65,12 @@ def _refine(name: str, definition: Schema) -> None:
     match name:
         case "PackShape":
             properties["rules"]["items"] = {"$ref": f"{_DEFS}RuleShape"}
+        case "DependencyShape":
+            properties["match"] |= _MATCHERS
         case "RuleShape":
-            properties["match"]["items"] = {"type": "string", "examples": ['alertname="ServiceDown"']}
-            properties["match"]["minItems"] = 1
+            properties["match"] |= _MATCHERS
+            name_of_alert = {"type": "string", "pattern": "^[^={]+$", "examples": ["PostgreSQLDown"]}
+            properties["depends"]["items"] = {"anyOf": [name_of_alert, properties["depends"]["items"]]}
             names = {"pattern": "^[a-z][a-z0-9_]*$"}
             properties["diagnose"] |= {"additionalProperties": {"$ref": f"{_DEFS}Look"}, "propertyNames": names}
         case "RungShape":

@@ -4,7 +4,7 @@ Called by `compiling` for the steps of `diagnose`, of each rung's `do`, and of `
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from remediator.documents import Path, did_you_mean
 from remediator.errors import BadExpression
 from remediator.model.ids import StepId
 from remediator.plugins import Action, Actions, WrittenIn
-from remediator.rules.expressions import Names, Scope, Template
+from remediator.rules.expressions import Expression, Names, Scope, Template
 from remediator.rules.grammar import Span
 from remediator.rules.reporting import Report
 from remediator.rules.rule import Step
@@ -138,15 +138,27 @@ def _look_for_labels(action: Action, key: str, part: Tree, wrong: Wrong) -> None
     """A label within a text of another language could say something of its own there."""
     info = action.params.model_fields.get(key)
     languages = [one for one in (info.metadata if info else ()) if isinstance(one, WrittenIn)]
-    if not languages or not isinstance(part, Template):
+    if not languages:
         return
     language = languages[0]
-    for expression in part.expressions:
+    for path, expression in _expressions_in(part, (key,)):
         if expression.lets_labels_through(language.filters):
             shown = f"{expression.source}|{language.filters[0]}"
             others = "".join(f", or with `|{name}` within a regular expression" for name in language.filters[1:])
             what = f"a label in {language.language} could change what is asked; write `{{{{ {shown} }}}}`{others}"
-            wrong((key,), what)
+            wrong(path, what)
+
+
+def _expressions_in(part: Tree, path: Path) -> Iterator[tuple[Path, Expression]]:
+    """Every expression of a parameter, with its place."""
+    if isinstance(part, Mapping):
+        for key, item in part.items():
+            yield from _expressions_in(item, (*path, key))
+    elif isinstance(part, tuple):
+        for index, item in enumerate(part):
+            yield from _expressions_in(item, (*path, index))
+    elif isinstance(part, Template):
+        yield from ((path, expression) for expression in part.expressions)
 
 
 def _look_for_missing_braces(part: Tree, path: Path, wrong: Wrong) -> None:

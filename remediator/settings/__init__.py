@@ -6,21 +6,28 @@ Relative paths are taken from the folder of the settings file they stand in; els
 """
 
 from remediator.settings.addresses import Network
-from remediator.settings.loading import MistakenSettings, load_settings
+from remediator.settings.loading import MistakenSettings, load_settings, place_in_settings
 from remediator.settings.sections import (
     AlertmanagerSettings,
+    CalendarSettings,
     CommandParameter,
     CommandSettings,
     DockerSettings,
+    EscalationSettings,
     FileSettings,
     HeartbeatSettings,
     HttpSettings,
+    LimitsSettings,
     LogSettings,
     OccurrenceSettings,
+    PartialLimits,
     PipelineSettings,
     PostgresSettings,
     PressureSettings,
     PrometheusSettings,
+    ProtectedSettings,
+    PutBackSettings,
+    RedisParameter,
     RedisSettings,
     Secret,
     Section,
@@ -34,20 +41,27 @@ from remediator.settings.settings import Settings
 
 __all__ = [
     "AlertmanagerSettings",
+    "CalendarSettings",
     "CommandParameter",
     "CommandSettings",
     "DockerSettings",
+    "EscalationSettings",
     "FileSettings",
     "HeartbeatSettings",
     "HttpSettings",
+    "LimitsSettings",
     "LogSettings",
     "MistakenSettings",
     "Network",
     "OccurrenceSettings",
+    "PartialLimits",
     "PipelineSettings",
     "PostgresSettings",
     "PressureSettings",
     "PrometheusSettings",
+    "ProtectedSettings",
+    "PutBackSettings",
+    "RedisParameter",
     "RedisSettings",
     "Secret",
     "Section",
@@ -58,4 +72,5 @@ __all__ = [
     "TcpSettings",
     "WebhookSettings",
     "load_settings",
+    "place_in_settings",
 ]

@@ -85,6 +85,22 @@ def _read(where: Path, *, is_named: bool) -> Document:
     return Document(str(where), None, mistakes=(Mistake(str(where), 0, 0, f"cannot be read: {why}"),))
 
 
+def place_in_settings(path: Path | None, found: Sequence[tuple[tuple[str | int, ...], str]]) -> list[Mistake]:
+    """What is to be said of settings that load, each with the place in the file that `load_settings` would read.
+
+    What a variable has given is told by the setting's name.
+    """
+    named = path or _path_from_environment()
+    document = _read(named or Path("remediator.yaml"), is_named=named is not None)
+    said = []
+    for where, what in found:
+        if holds(document.data, where):
+            said.append(document.mistake(where, what, key=isinstance(where[-1], str)))
+        else:
+            said.append(Mistake("settings", 0, 0, f"{'.'.join(map(str, where))}: {what}"))
+    return said
+
+
 class _OfFile(Settings):
     """The settings without the environment, to look at a file beside variables that cannot be read."""
 
@@ -275,6 +291,8 @@ def _beside(folder: Path, data: dict[str, Any]) -> dict[str, Any]:
     store = data.get("store")
     if isinstance(store, dict) and isinstance(store.get("directory"), str):
         placed["store"] = {**store, "directory": folder / store["directory"]}
+    if isinstance(placed.get("pause_file"), str):
+        placed["pause_file"] = folder / placed["pause_file"]
     return {name: _secret_files_beside(folder, value) for name, value in placed.items()}
 
 

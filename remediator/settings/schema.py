@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from pydantic.json_schema import GenerateJsonSchema
+
+from remediator.model.budget import Budget, Share
 from remediator.settings.sections import Section
 from remediator.settings.settings import Settings
 
@@ -11,7 +14,7 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schema_of_settings() -> dict[str, Any]:
     """The schema of `remediator.yaml`: pydantic's, with secrets that are given as a file."""
-    schema = Settings.model_json_schema()
+    schema = Settings.model_json_schema(schema_generator=_Written)
     sections = {section.__name__: section for section in _below(Section)}
     for name, definition in schema.get("$defs", {}).items():
         if name in sections:
@@ -19,6 +22,22 @@ def schema_of_settings() -> dict[str, Any]:
         if name == "Secret":
             schema["$defs"][name] = {"anyOf": [{"type": "string", "minLength": 1}, definition]}
     return {"$schema": _DIALECT, **schema, "title": "remediator's settings"}
+
+
+class _Written(GenerateJsonSchema):
+    """Defaults as people write them."""
+
+    def encode_default(self, dft: Any) -> Any:
+        match dft:
+            case Budget():
+                return str(dft)
+            case (Budget(), *_):
+                return ", ".join(map(str, dft))
+            case Share(count=int(count)):
+                return count
+            case Share():
+                return str(dft)
+        return super().encode_default(dft)
 
 
 def _below(section: type[Section]) -> Iterator[type[Section]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,17 +18,21 @@ from remediator.model.plan import Mode
 from remediator.settings.addresses import is_loopback, listen_address, not_a_string
 from remediator.settings.sections import (
     AlertmanagerSettings,
+    CalendarSettings,
     CommandSettings,
     DockerSettings,
+    EscalationSettings,
     FileSettings,
     HeartbeatSettings,
     HttpSettings,
+    LimitsSettings,
     LogSettings,
     OccurrenceSettings,
     PipelineSettings,
     PostgresSettings,
     PressureSettings,
     PrometheusSettings,
+    ProtectedSettings,
     RedisSettings,
     SlackSettings,
     StoreSettings,
@@ -36,9 +40,11 @@ from remediator.settings.sections import (
     TcpSettings,
     WebhookSettings,
 )
+from remediator.settings.sections.escalation import level_name
 
 _SHORTEST_SECRET_VARIABLE = 6  # `false` for TOKENIZERS_PARALLELISM must not be masked wherever it stands
 
+LevelName = Annotated[str, AfterValidator(level_name)]
 RulePaths = Annotated[tuple[Path, ...], BeforeValidator(not_a_string)]
 
 
@@ -72,6 +78,8 @@ class Settings(Described, BaseSettings):
     """The alert that always fires, by which it is known that alerts still come. Off until it is named."""
     pipeline: PipelineSettings = PipelineSettings()
     """How runs are worked on."""
+    limits: LimitsSettings = LimitsSettings()
+    """How often, and on how much at once, something may be changed."""
     pressure: PressureSettings = PressureSettings()
     """When new deliveries are refused for a while, so that what was taken already gets done."""
     systems: SystemSettings = SystemSettings()
@@ -80,6 +88,8 @@ class Settings(Described, BaseSettings):
     """Where everything is kept."""
     slack: SlackSettings = SlackSettings()
     """The Slack workspace that is told."""
+    escalation: dict[LevelName, EscalationSettings] = {}
+    """Whom to turn to when a problem lasts: levels by name, which rules name by `escalate`."""
     prometheus: PrometheusSettings = PrometheusSettings()
     """The Prometheus that rules ask."""
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
@@ -98,6 +108,13 @@ class Settings(Described, BaseSettings):
     """PostgreSQL servers that actions may ask, by name; rules name one by `server:`, and `default` is the default."""
     commands: dict[str, CommandSettings] = {}
     """Commands that rules may run by `command.run`, by name."""
+    calendar: CalendarSettings = CalendarSettings()
+    """When rules may change something."""
+    protected: ProtectedSettings = ProtectedSettings()
+    """What must not be changed, and what alone may be."""
+    pause_file: Path | None = None
+    """A file that stops all changes while it is there, whatever is in it; a relative one in a settings file is taken
+    from its folder. Where none is set it is `PAUSE` in `store.directory`."""
     log: LogSettings = LogSettings()
     """What is logged."""
     token: SecretStr | None = None
@@ -120,6 +137,11 @@ class Settings(Described, BaseSettings):
         """The host and port to listen on."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def pause_path(self) -> Path:
+        """The file that stops all changes while it is there."""
+        return self.pause_file or self.store.directory / "PAUSE"
 
     @property
     def client_token(self) -> str | None:

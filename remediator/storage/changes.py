@@ -197,15 +197,15 @@ class _RunRow:
     created: tuple[Any, ...] = ()  # the columns that never change, of one that is new
 
 
-def _as_it_is(group: str) -> str:
-    return group
+def _as_it_is(name: str) -> str:
+    return name
 
 
 @dataclass(slots=True)
 class Changes:
     """All that one commit changes. The rows of what it adds are as the tables have them, times in microseconds."""
 
-    name_group: Callable[[str], str] = _as_it_is  # how the store writes the name of a group
+    name: Callable[[str], str] = _as_it_is  # how the store writes the name of a group, or of an alert
     members: list[tuple[str, str, str]] = field(default_factory=list)  # occurrence, rule, run
     signals: list[tuple[str, str, str]] = field(default_factory=list)  # run, kind, body
     posts: list[tuple[str, str, str, str, int]] = field(default_factory=list)  # run, key, channel, message, queued_at
@@ -223,7 +223,7 @@ class Changes:
                 closed.append(gone.id)
             for new in one.verdict.open.runs if one.verdict.open is not None else ():
                 if new.group:
-                    groups.add((new.rule, self.name_group(new.group)))
+                    groups.add((new.rule, self.name(new.group)))
         return closed, sorted(groups)
 
     def know_member(self, occurrence: str, run: str) -> None:
@@ -306,7 +306,7 @@ class Changes:
         """Create what an alert starts, or have it join what its group has already."""
         body = codec.write_alert(alert)
         for new in runs:
-            group = (new.rule, self.name_group(new.group)) if new.group else None
+            group = (new.rule, self.name(new.group)) if new.group else None
             run = self._groups.get(group) if group is not None else None
             if run is None:
                 run = new.id
@@ -338,7 +338,7 @@ class Changes:
 
     @property
     def opened_occurrences(self) -> list[tuple[Any, ...]]:
-        """Rows of those that are new: the same, and fingerprint, labels, receiver, opened_at."""
+        """Rows of those that are new: the same, and fingerprint, labels, receiver, opened_at, alertname."""
         return [
             (
                 *_columns(row),
@@ -346,6 +346,7 @@ class Changes:
                 codec.write_labels(row.now.labels),
                 row.receiver,
                 codec.to_us(row.now.opened_at),
+                self.name(row.now.labels.get("alertname", "")),
             )
             for row in self._occurrences.values()
             if row.receiver is not None

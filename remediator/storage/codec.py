@@ -1,22 +1,26 @@
 """Turns facts, signals and messages into JSON text and back; the same for every engine."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any
 
 from pydantic import Field, TypeAdapter
 from pydantic_core import to_json
 
 from remediator.model.alert import Alert
+from remediator.model.change import Change, Ending
 from remediator.model.facts import Fact
+from remediator.model.ids import RuleId, RunId
 from remediator.model.message import Message
 from remediator.model.occurrence import Doubt
 from remediator.model.run import Signal
+from remediator.model.stop import Stop, StopKind
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_ENDINGS: dict[str | None, Ending | None] = {None: None, **{ending.value: ending for ending in Ending}}
 _ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True)  # `json.dumps` would make one for each call
 
 
@@ -107,3 +111,45 @@ def write_labels(value: Mapping[str, str]) -> str:
 def read_mapping(text: str) -> dict[str, Any]:
     value: dict[str, Any] = json.loads(text)
     return value
+
+
+CHANGE = "run, round, rule, target, action, alert_at, at, counts, ending, ended_at"
+"""The columns that `read_change` takes, in this order."""
+STOP = "kind, scope, reason, by, at, until"
+"""The columns that `read_stop` takes, in this order."""
+
+
+def read_change(row: Iterable[Any]) -> Change:
+    return _change(*row)
+
+
+@lru_cache(4096)  # every start reads much the same entries, in its transaction
+def _change(
+    run: str,
+    round_: int,
+    rule: str,
+    target: str,
+    action: str,
+    alert_at: int,
+    at: int,
+    counts: int,
+    ending: str | None,
+    ended_at: int | None,
+) -> Change:
+    return Change(
+        RunId(run),
+        round_,
+        RuleId(rule),
+        target,
+        action,
+        from_us(alert_at),
+        from_us(at),
+        bool(counts),
+        _ENDINGS[ending],
+        from_us(ended_at) if ended_at is not None else None,
+    )
+
+
+def read_stop(row: Iterable[Any]) -> Stop:
+    kind, scope, reason, by, at, until = row
+    return Stop(StopKind(kind), scope, reason, by, from_us(at), from_us(until) if until is not None else None)

@@ -8,17 +8,21 @@ StoreUnavailable when it cannot be done now; nothing of it is then written.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
 
 from remediator.model.alert import CutGroup, Delivery
+from remediator.model.change import Change
+from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, Fact, LateFinished, Started
+from remediator.model.history import Known, Question
 from remediator.model.ids import Digest, OwnerId, RuleId, RunId
-from remediator.model.message import Message, Post, QueuedPost
+from remediator.model.message import Message, Notice, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.outcome import Reason
 from remediator.model.priority import Priority
 from remediator.model.run import Run, RunSummary, Signal
+from remediator.model.stop import Stop, StopKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +41,10 @@ class Entry:
 
     facts: Sequence[Fact] = ()
     posts: Sequence[Post] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """A reservation: nobody else may act on the target while this run lives."""
-
-    target: str
-
-
-Reservation = Lock
+    endings: Sequence[ChangeEnded] = ()
+    """What came of changes that were begun."""
+    notices: Sequence[Notice] = ()
+    """Messages for other channels than the run's own, queued as `notify` does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +53,31 @@ class Refusal:
 
     reason: Reason
     detail: str = ""
+    until: datetime | None = None
+    """When it is worth asking again; None where that is not known."""
+
+
+def _allow(_known: Known) -> Refusal | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """What a start takes, and what has to be so for it: all of it in the transaction that records the start.
+
+    No two starts are judged at once, whatever the number of processes: what one has taken the next one sees.
+    """
+
+    locks: tuple[str, ...] = ()
+    """Nobody else may act on these while the run lives."""
+    changes: tuple[Change, ...] = ()
+    """What is entered in the journal; an entry that is there already stays as it is."""
+    questions: tuple[Question, ...] = ()
+    judge: Callable[[Known], Refusal | None] = _allow
+    """Asked with the answers, unless somebody else has one of the locks."""
+
+
+NOTHING = Reservation()
 
 
 class Wake(NamedTuple):
@@ -67,10 +90,11 @@ class Wake(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class OutboxState:
-    """How much waits to be told, and since when."""
+    """How much waits to be told, and since when; and how much that is minor, which may wait for as long as it likes."""
 
     waiting: int
     oldest: datetime | None
+    minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +117,11 @@ class Forgotten:
     occurrences: int = 0
     rules: int = 0
     notices: int = 0
+    changes: int = 0
+    stops: int = 0
 
     def __bool__(self) -> bool:
-        return bool(self.runs or self.occurrences or self.rules or self.notices)
+        return self != Forgotten()
 
     def __add__(self, other: "Forgotten") -> "Forgotten":
         return Forgotten(
@@ -103,6 +129,8 @@ class Forgotten:
             self.occurrences + other.occurrences,
             self.rules + other.rules,
             self.notices + other.notices,
+            self.changes + other.changes,
+            self.stops + other.stops,
         )
 
 
@@ -184,8 +212,8 @@ class Store(Protocol):
         """All signals of a run, in the order in which they came."""
         ...
 
-    async def learn(self, claim: Claim, entry: Entry) -> None:
-        """Add to a run."""
+    async def learn(self, claim: Claim, entry: Entry, *, free_locks: bool = False) -> None:
+        """Add to a run; with `free_locks`, others may act on its targets from then on, until it reserves them anew."""
         ...
 
     async def park(self, claim: Claim, entry: Entry, wake_at: datetime | None) -> bool:
@@ -195,29 +223,82 @@ class Store(Protocol):
         """
         ...
 
-    async def start(
-        self, claim: Claim, entry: Entry, started: Started, reservations: Sequence[Reservation]
-    ) -> Refusal | None:
+    async def start(self, claim: Claim, entry: Entry, started: Started, reservation: Reservation) -> Refusal | None:
         """Reserve, and record that a step is about to act; a Refusal where something is taken or a signal has come.
 
         That alerts have joined refuses nothing: a storm of them must not keep the run from helping.
         """
         ...
 
-    async def end(self, claim: Claim, entry: Entry, ended: Ended, *, keep_locks_until: datetime | None) -> bool:
+    async def end(
+        self,
+        claim: Claim,
+        entry: Entry,
+        ended: Ended,
+        *,
+        keep_locks_until: datetime | None,
+        wake_at: datetime | None = None,
+    ) -> bool:
         """Give a run its outcome and its locks back (or keep them until a time, where a step is unknown).
+
+        It rests until `wake_at` where something of it is still to be done then, and is not forgotten before.
 
         False where a signal has come that its owner has not read: the run has ended, and has still something to tell.
         An alert joins either before that, and is told of then, or finds the run ended and gets another.
         """
         ...
 
-    async def settle_late(self, run: RunId, fact: LateFinished, posts: Sequence[Post]) -> None:
+    async def settle_late(
+        self, run: RunId, fact: LateFinished, posts: Sequence[Post], endings: Sequence[ChangeEnded] = ()
+    ) -> None:
         """Record the late end of a call, whoever owns the run now; nothing where the run was forgotten."""
         ...
 
     async def signal(self, run: RunId, signal: Signal) -> bool:
         """Leave word for a run, and make it due now; False where there is no such run."""
+        ...
+
+    # Guards
+
+    async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
+        """The occurrences of a run that are open, those that it began with first, with whole labels."""
+        ...
+
+    async def open_alerts_named(self, names: Collection[str], *, limit: int) -> tuple[Occurrence, ...]:
+        """The open occurrences whose label `alertname` is one of these, with whole labels."""
+        ...
+
+    async def known(self, questions: Sequence[Question]) -> Known:
+        """The answers, as they are now. A change that was not begun is in none of them, until it is begun after all."""
+        ...
+
+    async def put_stop(self, stop: Stop) -> bool:
+        """Have it stand in the way, in the place of an earlier one of its kind and scope. Whether it was written.
+
+        It is not where one was lifted (or dated) at its `at` or later, for whoever has lifted it knew what it was put
+        for, nor in the place of one that ends by itself later. A pause always is. No start is committed after the
+        answer that was judged without it.
+        """
+        ...
+
+    async def prolong_stop(self, stop: Stop) -> Stop | None:
+        """Have one with an end stand; where one of its kind and scope stands, that one stays, until the later end.
+
+        The stop that stands then. None, and nothing is written, where one was lifted after this one's `at`: whoever has
+        lifted it knew more; or where one stands that has no end.
+        """
+        ...
+
+    async def lift_stop(self, kind: StopKind, scope: str, at: datetime, *, after_all: bool = False) -> bool:
+        """End it at that time; whether there was one that stood.
+
+        With `after_all` its `at` becomes the newest ending that is known of its target, rule or action, or the newest
+        run, if that is later: a clock that was ahead may have dated later what came before.
+        """
+        ...
+
+    async def list_stops(self, at: datetime) -> tuple[Stop, ...]:
+        """All whose time is not over, the oldest first."""
         ...
 
     # Outbox
@@ -242,6 +323,9 @@ class Store(Protocol):
         self, *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
     ) -> QueuedPost | None:
         """The oldest post that may be sent now, however many wait before it that may not.
+
+        Notices go first, and what is minor last. The opening message of a thread in which something waits that is not
+        minor is not minor either.
 
         A reply waits until its thread stands, and for the replies before it, except for those that are `passed`.
         Posts that are `resting`, and those to `busy` channels, are left out.
@@ -305,7 +389,9 @@ class Store(Protocol):
         A closed occurrence without a doubt is old in the same way by the time when it closed; it goes unless that was
         at `old.settled` or later, or a run has it as a member or began with it. A rule goes that no run was started
         with and that was last remembered before `old.before` and `old.settled`: whoever calls this remembers the rules
-        in force far more often than that. A notice goes that is sent, and was queued before `old.before`.
+        in force far more often than that. A notice goes that is sent, and was queued before `old.before`. What the
+        journal tells, and stops that were lifted or ended by themselves, go when that was before `old.before` and is
+        more than `JOURNAL_KEPT` ago.
 
         It is called again until nothing was deleted.
         """
@@ -319,6 +405,9 @@ class Store(Protocol):
         """How many bytes everything takes where it is kept, with what is free for new rows."""
         ...
 
+
+JOURNAL_KEPT = timedelta(days=31)
+"""No guard looks back further than that; a store that keeps its runs longer keeps what was changed as long."""
 
 SEARCHED = 100_000
 """Among how many runs those with an unknown step are looked for: as many as are kept, unless that is set otherwise."""

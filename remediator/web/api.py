@@ -16,7 +16,7 @@ from remediator.model.facts import LateFinished, Planned
 from remediator.model.ids import Digest, Fingerprint, OwnerId, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Outcome
-from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle
+from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Undo
 from remediator.model.stage import Over, stage_of, unsettled
 from remediator.web.body import Bodies
 from remediator.web.shown import (
@@ -29,6 +29,7 @@ from remediator.web.shown import (
     stage_name,
     waiting_plan,
 )
+from remediator.web.undo import is_under_way, refusal_of, show_changes
 from remediator.web.webhook import read_json
 
 T = TypeVar("T")
@@ -70,6 +71,10 @@ class RunReader(Protocol):
 
     async def settle(self, run: RunId, word: Settle, /) -> bool:
         """Store what a person knows of an unknown step; False where there is no such run. Raises StoreUnavailable."""
+        ...
+
+    async def undo(self, run: RunId, wish: Undo, /) -> bool:
+        """Store the wish to put the run's changes back; False where there is no such run. Raises StoreUnavailable."""
         ...
 
 
@@ -203,6 +208,32 @@ class RunPages:
             raise web.HTTPNotFound(text="the run is gone")
         return web.json_response({}, status=202)
 
+    async def show_undo(self, request: web.Request) -> web.Response:
+        """What would come of an undo: each change with how it stands, and why an undo would be refused, if so."""
+        return web.json_response(self._undo_of(await self._find(request)))
+
+    async def undo(self, request: web.Request) -> web.Response:
+        """Store a person's wish that a run's changes are put back; 409 where nothing would come of it."""
+        async with self._bodies.hold() as hold:
+            body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
+        wish = _undo(read_json(body), self._clock.now())
+        run = await self._find(request)
+        if refusal := refusal_of(run, wish.at):
+            raise _conflict(refusal)
+        if not await self._runs.undo(run.id, wish):
+            raise web.HTTPNotFound(text="the run is gone")
+        return web.json_response(self._undo_of(run), status=202)
+
+    def _undo_of(self, run: Run) -> dict[str, Any]:
+        refusal = refusal_of(run, self._clock.now())
+        return {
+            "id": run.id,
+            "changes": show_changes(run),
+            "refused": refusal or None,
+            "under_way": is_under_way(run),
+            "ends_run": not isinstance(stage_of(run), Over),
+        }
+
     async def _find(self, request: web.Request) -> Run:
         name = request.match_info["id"]
         fit = len(name) <= _MAX_ID and name.isascii() and name.isalnum()
@@ -283,6 +314,15 @@ def _cancel(given: Any, at: datetime) -> Cancel:
     if not by:
         raise _bad("by is needed: who cancels")
     return Cancel(at=at, by=by, reason=reason)
+
+
+def _undo(given: Any, at: datetime) -> Undo:
+    if type(given) is not dict or set(given) - {"by", "reason"}:
+        raise _bad("an undo is a JSON object: by, reason")
+    by, reason = _words(given, "by"), _words(given, "reason")
+    if not by:
+        raise _bad("by is needed: who has it put back")
+    return Undo(at=at, by=by, reason=reason)
 
 
 def _settlement(given: Any) -> tuple[bool, str, str]:

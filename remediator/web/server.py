@@ -21,8 +21,10 @@ from remediator.web.api import AlertPages, AlertReader, RunPages, RunReader
 from remediator.web.auth import Callers
 from remediator.web.body import Bodies, Limits
 from remediator.web.breakers import BreakerPages, Breakers
+from remediator.web.escalations import EscalationKeeper, EscalationPages
 from remediator.web.health import Health, HealthPages
 from remediator.web.listening import Connections
+from remediator.web.stops import StopKeeper, StopPages
 from remediator.web.storing import Storing
 from remediator.web.webhook import parse_delivery
 
@@ -46,6 +48,8 @@ class Parts:
     admin_token: str = field(repr=False)
     admit: Callable[[], None] = lambda: None  # asked before a delivery is read; raises Overloaded while none is taken
     breakers: Breakers | None = None
+    stops: StopKeeper | None = None
+    escalations: EscalationKeeper | None = None
     connections: Connections | None = None  # where who listens wants to know what is under way
 
 
@@ -71,10 +75,21 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
     app.router.add_post("/api/v1/runs/{id}/decision", _for_admins(callers, runs.decide))
     app.router.add_post("/api/v1/runs/{id}/cancel", _for_admins(callers, runs.cancel))
     app.router.add_post("/api/v1/runs/{id}/settle", _for_admins(callers, runs.settle))
+    app.router.add_get("/api/v1/runs/{id}/undo", _for_admins(callers, runs.show_undo))
+    app.router.add_post("/api/v1/runs/{id}/undo", _for_admins(callers, runs.undo))
     if parts.breakers is not None:
         breakers = BreakerPages(parts.breakers, bodies)
         app.router.add_get("/api/v1/breakers", _for_admins(callers, breakers.list))
         app.router.add_post("/api/v1/breakers/reset", _for_admins(callers, breakers.reset))
+    if parts.stops is not None:
+        stops = StopPages(parts.stops, bodies)
+        app.router.add_get("/api/v1/stops", _for_admins(callers, stops.list))
+        app.router.add_post("/api/v1/stops/pause", _for_admins(callers, stops.pause))
+        app.router.add_post("/api/v1/stops/lift", _for_admins(callers, stops.lift))
+    if parts.escalations is not None:
+        escalations = EscalationPages(parts.escalations, bodies)
+        app.router.add_get("/api/v1/escalations", _for_admins(callers, escalations.list))
+        app.router.add_post("/api/v1/runs/{id}/acknowledge", _for_admins(callers, escalations.acknowledge))
     app.router.add_get("/healthz", pages.alive)
     app.router.add_get("/readyz", pages.ready)
     app.router.add_get("/metrics", pages.metrics)

@@ -12,9 +12,12 @@ from remediator.kit.redaction import Redactor
 from remediator.kit.wording import counted
 from remediator.model.duration import say_duration
 from remediator.model.facts import (
+    Acknowledged,
+    Aside,
     Asked,
     Closed,
     Ended,
+    Escalated,
     Examined,
     Fact,
     Finished,
@@ -22,15 +25,30 @@ from remediator.model.facts import (
     LateFinished,
     Planned,
     Settled,
+    Silenced,
     Started,
     StepStatus,
+    Unsilenced,
     Verified,
 )
 from remediator.model.ids import OwnerId
 from remediator.model.occurrence import Occurrence
 from remediator.model.plan import Plan
-from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary, Settle, Signal
+from remediator.model.run import (
+    Acknowledge,
+    Cancel,
+    Decision,
+    Joined,
+    Resolved,
+    Run,
+    RunSummary,
+    Settle,
+    Signal,
+    Undo,
+)
 from remediator.model.stage import Drafted, Over, Underway, stage_of, unsettled
+from remediator.model.undo import Captured, Undoing, Undone, undone_by
+from remediator.web.undo import show_changes
 
 _REDACTOR = Redactor()
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -43,8 +61,8 @@ def waiting_plan(run: Run) -> Drafted | None:
     return stage if waits and isinstance(stage, Drafted) else None
 
 
-def held_plan(run: Run) -> tuple[Planned, Held] | None:
-    """The plan that a guard holds, with the newest hold, unless a person is waited for as well.
+def held_plan(run: Run) -> tuple[datetime, Held] | None:
+    """The newest hold of the plan that a guard holds, unless a person is waited for as well; and since when it counts.
 
     That it is free again is not written down: the next step is.
     """
@@ -52,18 +70,22 @@ def held_plan(run: Run) -> tuple[Planned, Held] | None:
     if waiting_plan(run) is not None or not isinstance(stage, Drafted | Underway) or stage.held is None:
         return None
     newest = next(fact for fact in reversed(run.facts) if isinstance(fact, Held | Finished))
-    return (stage.planned, stage.held) if isinstance(newest, Held) else None
+    since = stage.held.at if isinstance(stage, Underway) else stage.planned.at
+    return (since, stage.held) if isinstance(newest, Held) else None
 
 
-def show_hold(planned: Planned, held: Held, *, at: datetime, timeout: timedelta) -> dict[str, Any]:
-    """A hold for JSON: it is written down once, so `until` is None where it was looked at again since then."""
+def show_hold(since: datetime, held: Held, *, at: datetime, timeout: timedelta) -> dict[str, Any]:
+    """A hold for JSON: it is written down once, so `until` is None where it was looked at again since then.
+
+    `since`: from when on the time counts after which the plan is dropped.
+    """
     return {
         "reason": held.reason.value,
         "detail": held.detail,
         "since": _say(held.at),
         "until": _say(held.until) if held.until > at else None,
         "every": max(1, round((held.until - held.at).total_seconds())),
-        "expires": _say(planned.at + timeout),
+        "expires": _say(since + timeout),
     }
 
 
@@ -124,6 +146,7 @@ def show_run(run: Run) -> dict[str, Any]:
         "outcome": stage.ended.outcome.value if isinstance(stage, Over) else None,
         "waiting": None if waiting is None else {"until": _say(_until(waiting)), **show_plan(waiting.planned.plan)},
         "unsettled": _show_unsettled(run),
+        "changes": show_changes(run),
         "timeline": [show_fact(fact) for fact in run.facts],
         "signals": [show_signal(signal) for signal in run.signals],
     }
@@ -135,8 +158,14 @@ def _show_unsettled(run: Run) -> dict[str, Any] | None:
     if unknown is None:
         return None
     plans = (fact.plan for fact in run.facts if isinstance(fact, Planned))
-    sentence = next((s.sentence for plan in plans for s in plan.steps if s.id == unknown.step), unknown.step)
-    return {**_step(unknown), "sentence": sentence, "since": _say(unknown.at)}
+    undone = undone_by(unknown.step)
+    of = undone or unknown.step
+    sentence = next((s.sentence for plan in plans for s in plan.steps if s.id == of), unknown.step)
+    return {
+        **_step(unknown),
+        "sentence": f"putting back: {sentence}" if undone else sentence,
+        "since": _say(unknown.at),
+    }
 
 
 def _until(waiting: Drafted) -> datetime | None:
@@ -149,6 +178,8 @@ def show_plan(plan: Plan) -> dict[str, Any]:
         "name": plan.name,
         "digest": plan.digest,
         "targets": [str(target) for target in plan.targets],
+        "lasts": None if plan.lasts is None else plan.lasts.total_seconds(),
+        "every": None if plan.every is None else plan.every.total_seconds(),
         "steps": [
             {
                 "id": step.id,
@@ -158,6 +189,7 @@ def show_plan(plan: Plan) -> dict[str, Any]:
                 "params": _REDACTOR.value(dict(step.params)),
                 "timeout": step.timeout.total_seconds(),
                 "targets": [str(target) for target in step.targets],
+                "stays": step.stays,
             }
             for step in plan.steps
         ],
@@ -185,12 +217,15 @@ def _words_of(fact: Fact) -> tuple[str, dict[str, Any]]:
             return f"gathered evidence: {counted(len(fact.evidence), 'step')}, {failed} failed", _evidence(fact)
         case Planned():
             fields = {"round": fact.round, "revision": fact.revision, "plan": show_plan(fact.plan)}
-            return f"planned: {fact.plan.name}", fields
+            return f"planned: {fact.plan.name}", {**fields, "alert_from": fact.alert_from}
         case Asked():
-            return "asked for a decision", {"round": fact.round, "until": _say(fact.until)}
+            why = f": {fact.why}" if fact.why else ""
+            return f"asked for a decision{why}", {"round": fact.round, "until": _say(fact.until), "why": fact.why}
         case Held():
             fields = {"round": fact.round, "reason": fact.reason.value, "detail": fact.detail}
             return f"held: {fact.reason.value}", {**fields, "until": _say(fact.until)}
+        case Captured() | Undoing() | Undone() | Silenced() | Unsilenced() | Escalated() | Acknowledged():
+            return _words_of_aside(fact)
         case done:
             return _words_of_deed(done)
 
@@ -228,11 +263,39 @@ def _words_of_deed(
             assert_never(other)
 
 
+def _words_of_aside(fact: Aside) -> tuple[str, dict[str, Any]]:
+    match fact:
+        case Captured():
+            found = "what was there before was noted" if fact.before is not None else f"not noted: {fact.why_not}"
+            return f"{fact.step}: {found}", _step(fact)
+        case Undoing():
+            fields = {"cause": fact.cause.value, "round": fact.round, "by": fact.by, "reason": fact.reason}
+            why = f"{fact.by} has asked for it" if fact.by else fact.cause.value
+            return f"its changes are put back: {why}", fields
+        case Undone():
+            what = "putting back needs a person" if fact.asks else "putting back is over"
+            return f"{what}: {fact.brief}", {"asks": fact.asks}
+        case Silenced():
+            return f"silenced in Alertmanager until {_say(fact.until)}", {"silence": fact.silence}
+        case Unsilenced():
+            what = "silenced no more" if fact.ended else "not over yet" if fact.tries else "not silenced"
+            return f"{what}: {fact.brief}" if fact.brief else what, {"ended": fact.ended}
+        case Escalated():
+            told = "" if fact.channels else "; the settings have no such level, so nobody else was told"
+            places = {"level": fact.level, "to": fact.to, "channels": list(fact.channels)}
+            return f"escalated to {fact.to}, after {say_duration(fact.after)}{told}", places
+        case Acknowledged():
+            why = f": {fact.reason}" if fact.reason else ""
+            return f"{fact.by} has taken it on{why}", {"by": fact.by, "reason": fact.reason}
+        case other:
+            assert_never(other)
+
+
 def _settled(*, done: bool) -> str:
     return "was done" if done else "was not done"
 
 
-def _step(fact: Started | Finished | LateFinished | Settled | Settle) -> dict[str, Any]:
+def _step(fact: Started | Finished | LateFinished | Settled | Settle | Captured) -> dict[str, Any]:
     return {"step": fact.step, "attempt": fact.attempt}
 
 
@@ -281,6 +344,9 @@ def show_signal(signal: Signal) -> dict[str, Any]:
         case Settle():
             fields = {**_step(signal), "done": signal.done, "by": signal.by, "reason": signal.reason}
             return {**shown, "text": f"settled by {signal.by}: {signal.step} {_settled(done=signal.done)}", **fields}
+        case Undo() | Acknowledge():
+            what = "undo asked for" if isinstance(signal, Undo) else "taken on"
+            return {**shown, "text": f"{what} by {signal.by}", "by": signal.by, "reason": signal.reason}
         case other:
             assert_never(other)
 

@@ -174,7 +174,7 @@ def start(served: Served, to_redis: FaultProxy, to_prometheus: FaultProxy, *, ti
     storm.configure(
         served,
         redis={"default": {"url": f"redis://{to_redis.address}", "timeout": timeout}},
-        prometheus={"url": f"http://{to_prometheus.address}", "timeout": timeout},
+        prometheus={"url": f"http://{to_prometheus.address}", "timeout": timeout, "raises_alerts": False},
     )
     (served.folder / "rules.yaml").write_text(RULES)
     served.start()

@@ -2,14 +2,9 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-
-import pytest
 
 from remediator.errors import Fenced
-from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
 from remediator.model.facts import Ended, Examined, Fact, Started
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
@@ -17,11 +12,7 @@ from remediator.model.message import Message, Post, Tone
 from remediator.model.occurrence import NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.run import Cancel, Signal
-from remediator.settings import StoreSettings
-from remediator.storage.postgres import PostgresStore
-from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Claim, Entry, Lock, Refusal, Store
-from remediator.testing.clock import VirtualClock
+from remediator.storage.store import NOTHING, Claim, Entry, Refusal, Reservation, Store
 
 ME, OTHER = OwnerId("me"), OwnerId("other")
 RULE = Digest("d" * 64)
@@ -29,21 +20,6 @@ T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 LATER = T0 + timedelta(hours=1)
 ENDED = Ended(T0, Outcome.HEALED, "fine")
 WEB = "docker:local/web"
-
-
-@pytest.fixture(params=["sqlite", "memory", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store
-    if request.param == "postgresql":
-        settings = StoreSettings(url=request.getfixturevalue("new_database"))
-        made = PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics())
-    else:
-        directory = tmp_path / "store" if request.param == "sqlite" else None
-        made = SqliteStore(directory, clock=VirtualClock(T0), metrics=Metrics())
-    await made.open()
-    await made.remember_rules({RULE: {"pack": "p"}})
-    yield made
-    await made.close()
 
 
 async def open_runs(store: Store, count: int) -> list[Claim]:
@@ -84,11 +60,11 @@ async def test_of_two_starts_for_one_target_one_wins_and_the_other_hears_who_has
     """Two runs on one target is how automation becomes the outage, also where both come in one moment."""
     first, second, third = await open_runs(store, 3)
     mine, theirs, elsewhere = await asyncio.gather(
-        store.start(first, Entry([examined()]), started(), [Lock(WEB), Lock("a")]),
-        store.start(second, Entry([examined()]), started(), [Lock("z"), Lock(WEB)]),
-        store.start(third, Entry([examined()]), started(), [Lock("b")]),
+        store.start(first, Entry([examined()]), started(), Reservation((WEB, "a"))),
+        store.start(second, Entry([examined()]), started(), Reservation(("z", WEB))),
+        store.start(third, Entry([examined()]), started(), Reservation(("b",))),
     )
-    free = await store.start(third, Entry(), started(1), [Lock("z")])
+    free = await store.start(third, Entry(), started(1), Reservation(("z",)))
 
     assert (None, Refusal(Reason.TARGET_BUSY, f"{WEB} is held by run r0"), None) == (mine, theirs, elsewhere)
     assert free is None  # nothing stays reserved for the one that was refused
@@ -100,13 +76,30 @@ async def test_of_two_starts_for_one_target_one_wins_and_the_other_hears_who_has
 async def test_a_target_that_is_given_back_can_be_had_in_the_same_moment(store: Store) -> None:
     """Whoever comes after the end of a run is not held up by it."""
     first, second = await open_runs(store, 2)
-    await store.start(first, Entry(), started(), [Lock(WEB)])
+    await store.start(first, Entry(), started(), Reservation((WEB,)))
     rests, begun = await asyncio.gather(
         store.end(first, Entry([ENDED]), ENDED, keep_locks_until=None),
-        store.start(second, Entry(), started(), [Lock(WEB)]),
+        store.start(second, Entry(), started(), Reservation((WEB,))),
     )
 
     assert (True, None) == (rests, begun)
+
+
+async def test_what_a_run_gives_back_that_goes_on_can_be_had_in_the_same_moment(store: Store) -> None:
+    """It gives back no more than its own, and nothing of what it takes next."""
+    first, second, third = await open_runs(store, 3)
+    await store.start(first, Entry(), started(), Reservation((WEB,)))
+    await store.start(third, Entry(), started(), Reservation(("db",)))
+    _, begun, anew, taken = await asyncio.gather(
+        store.learn(first, Entry([examined()]), free_locks=True),
+        store.start(second, Entry(), started(), Reservation((WEB,))),
+        store.start(first, Entry(), started(1), Reservation(("cache",))),
+        store.start(second, Entry(), started(1), Reservation(("db",))),
+    )
+    late = await store.start(third, Entry(), started(1), Reservation(("cache",)))
+
+    assert (None, None) == (begun, anew)
+    assert ["db is held by run r2", "cache is held by run r0"] == [one.detail for one in (taken, late) if one]
 
 
 async def test_writes_of_a_lost_claim_leave_those_of_others_alone(store: Store) -> None:
@@ -119,13 +112,13 @@ async def test_writes_of_a_lost_claim_leave_those_of_others_alone(store: Store) 
         store.learn(good[0], entry),
         store.park(of_another(lost[1]), entry, LATER),
         store.park(good[1], entry, LATER),
-        store.start(of_another(lost[2]), entry, started(), [Lock("lost")]),
-        store.start(good[2], entry, started(), [Lock(WEB)]),
+        store.start(of_another(lost[2]), entry, started(), Reservation(("lost",))),
+        store.start(good[2], entry, started(), Reservation((WEB,))),
         store.end(of_another(lost[3]), entry, ENDED, keep_locks_until=None),
         store.end(good[3], entry, ENDED, keep_locks_until=None),
         return_exceptions=True,
     )
-    free = await store.start(good[0], Entry(), started(), [Lock("lost")])
+    free = await store.start(good[0], Entry(), started(), Reservation(("lost",)))
     told = [post.run for post in await store.waiting_posts(100) if post.key == "told"]
 
     assert [Fenced] * 4 == [type(result) for result in results[::2]]
@@ -142,13 +135,13 @@ async def test_a_start_that_is_refused_leaves_the_others_alone(store: Store) -> 
     """A resolve of one alert, or a target that is busy, is nobody else's business."""
     signalled, busy, holder, *good = await open_runs(store, 6)
     await store.signal(signalled.run, Cancel(T0, "me"))
-    await store.start(holder, Entry(), started(), [Lock(WEB)])
+    await store.start(holder, Entry(), started(), Reservation((WEB,)))
     first, refused, second, taken, third = await asyncio.gather(
-        store.start(good[0], Entry(), started(), [Lock("a"), Lock("b")]),
-        store.start(signalled, Entry(), started(), [Lock("c")]),
-        store.start(good[1], Entry(), started(), [Lock("d")]),
-        store.start(busy, Entry(), started(), [Lock("e"), Lock(WEB)]),
-        store.start(good[2], Entry(), started(), ()),
+        store.start(good[0], Entry(), started(), Reservation(("a", "b"))),
+        store.start(signalled, Entry(), started(), Reservation(("c",))),
+        store.start(good[1], Entry(), started(), Reservation(("d",))),
+        store.start(busy, Entry(), started(), Reservation(("e", WEB))),
+        store.start(good[2], Entry(), started(), NOTHING),
     )
 
     assert [None] * 3 == [first, second, third]
@@ -165,8 +158,8 @@ async def test_writes_of_one_run_are_made_in_the_order_in_which_they_came(store:
     ]
     *_, rests, _ = await asyncio.gather(
         store.learn(claim, entries[0]),
-        store.start(claim, Entry(), started(0), [Lock(WEB)]),
-        store.start(claim, Entry(), started(1), [Lock(WEB)]),
+        store.start(claim, Entry(), started(0), Reservation((WEB,))),
+        store.start(claim, Entry(), started(1), Reservation((WEB,))),
         store.learn(claim, entries[1]),
         store.park(claim, entries[2], LATER),
         store.learn(other, Entry([examined()])),

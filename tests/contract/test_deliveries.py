@@ -1,43 +1,21 @@
 """What holds of every store for deliveries that share a commit: each has the effect that it would have had alone."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
-from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.message import Message, Tone
 from remediator.model.occurrence import Accepted, Closing, NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.run import Joined, Resolved
-from remediator.settings import StoreSettings
 from remediator.storage import changes
-from remediator.storage.postgres import PostgresStore
-from remediator.storage.sqlite import SqliteStore
 from remediator.storage.store import Store
-from remediator.testing.clock import VirtualClock
 
 ME = OwnerId("me")
 RULE, UNKNOWN_RULE = Digest("d" * 64), Digest("e" * 64)
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(params=["sqlite", "memory", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store
-    if request.param == "postgresql":
-        settings = StoreSettings(url=request.getfixturevalue("new_database"))
-        made = PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics())
-    else:
-        directory = tmp_path / "store" if request.param == "sqlite" else None
-        made = SqliteStore(directory, clock=VirtualClock(T0), metrics=Metrics())
-    await made.open()
-    await made.remember_rules({RULE: {"pack": "p"}})
-    yield made
-    await made.close()
 
 
 def alert(name: str, *, resolved: bool = False) -> Alert:

@@ -1,25 +1,23 @@
 """What holds of every store: what is old is forgotten, and never anything that is still needed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
+from remediator.model.change import Change
 from remediator.model.facts import Ended, Examined, LateFinished, Started, StepStatus
+from remediator.model.history import Latest, Standing, Which
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
 from remediator.model.message import Message, Post, Tone
 from remediator.model.occurrence import Closing, Doubt, NewRun, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome
 from remediator.model.run import Cancel
-from remediator.settings import StoreSettings
-from remediator.storage.postgres import PostgresStore
-from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Claim, Entry, Forgotten, Lock, Retention, Store
+from remediator.model.stop import Stop, StopKind
+from remediator.storage.store import JOURNAL_KEPT, Claim, Entry, Forgotten, Reservation, Retention, Store
 from remediator.testing.clock import VirtualClock
 
 ME = OwnerId("me")
@@ -29,26 +27,6 @@ DAY = timedelta(days=1)
 NOW = T0 + 100 * DAY
 PLENTY = 1_000_000
 OLD = Retention(before=T0 + 10 * DAY, at_most=PLENTY, settled=NOW - timedelta(minutes=6))
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(T0)
-
-
-@pytest.fixture(params=["sqlite", "memory", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: VirtualClock) -> AsyncIterator[Store]:
-    made: Store
-    if request.param == "postgresql":
-        settings = StoreSettings(url=request.getfixturevalue("new_database"))
-        made = PostgresStore(settings, clock=clock, metrics=Metrics())
-    else:
-        directory = tmp_path / "store" if request.param == "sqlite" else None
-        made = SqliteStore(directory, clock=clock, metrics=Metrics())
-    await made.open()
-    await made.remember_rules({RULE: {"pack": "p"}})
-    yield made
-    await made.close()
 
 
 def alert(name: str, status: AlertStatus = AlertStatus.FIRING) -> Alert:
@@ -270,7 +248,7 @@ async def test_a_run_that_holds_a_lock_stays_until_that_lapses(store: Store, clo
     """An unknown step may still be acting on its target."""
     claim = await fire(store, "a")
     started = Started(T0, 1, StepId("remediate.0.0"), 1, 1, T0 + timedelta(minutes=1))
-    assert await store.start(claim, Entry(), started, [Lock("t")]) is None
+    assert await store.start(claim, Entry(), started, Reservation(("t",))) is None
     await resolve(store, "a")
     await end(store, claim, keep_locks_until=T0 + 100 * DAY + timedelta(hours=1))
     await send_all(store)
@@ -282,7 +260,7 @@ async def test_a_run_that_holds_a_lock_stays_until_that_lapses(store: Store, clo
 
     assert 1 == gone.runs
     other = await fire(store, "b", at=NOW)
-    assert await store.start(other, Entry(), started, [Lock("t")]) is None
+    assert await store.start(other, Entry(), started, Reservation(("t",))) is None
 
 
 async def test_what_cannot_go_keeps_nothing_else(store: Store, clock: VirtualClock) -> None:
@@ -416,3 +394,66 @@ async def test_alerts_are_accepted_while_much_is_forgotten(store: Store, clock: 
 async def test_the_size_is_told(store: Store) -> None:
     """What grows has to be seen before the disk is full."""
     assert 0 < await store.size()
+
+
+async def entered(store: Store, run: str, at: datetime) -> None:
+    """A run that began a change at a time, and is long over."""
+    claim = await fire(store, run, at=at)
+    started = Started(at, 1, StepId("remediate.0.0"), 1, 1, at)
+    change = Change(claim.run, 1, RuleId("p/r"), "t", "a", at, at)
+    assert await store.start(claim, Entry(), started, Reservation(changes=(change,))) is None
+    await resolve(store, run, at=at)
+    await end(store, claim, at)
+    await send_all(store)
+
+
+EVER = Latest(Which(), 50, T0 - DAY)
+
+
+@pytest.mark.parametrize(
+    ("before", "edge"),
+    [(NOW - DAY, NOW - JOURNAL_KEPT), (NOW - 40 * DAY, NOW - 40 * DAY)],
+    ids=["as-long-as-guards-look", "as-long-as-runs"],
+)
+async def test_the_journal_is_kept_as_long_as_guards_look_back_whatever_becomes_of_the_runs(
+    store: Store, clock: VirtualClock, before: datetime, edge: datetime
+) -> None:
+    """A busy store keeps its runs for a day; a budget of a month must still count what they did."""
+    await entered(store, "old", edge - timedelta(microseconds=1))
+    await entered(store, "young", edge)
+    clock.jump(100 * DAY)
+
+    gone = await forget_all(store, Retention(before, PLENTY, OLD.settled))
+
+    assert (2 if before > edge else 1, 1) == (gone.runs, gone.changes)
+    assert ["young"] == [change.run for change in (await store.known((EVER,))).latest(EVER)]
+
+
+async def test_a_long_journal_goes_in_pieces(store: Store, clock: VirtualClock) -> None:
+    """The oldest first, as many as one call may delete; the calls go on until all of it is gone."""
+    claim = await fire(store, "a")
+    started = Started(T0, 1, StepId("remediate.0.0"), 1, 1, T0)
+    changes = [Change(claim.run, 1, RuleId("p/r"), f"t{n}", "a", T0, T0 + timedelta(seconds=n)) for n in range(250)]
+    await store.start(claim, Entry(), started, Reservation(changes=tuple(changes)))
+    clock.jump(100 * DAY)
+
+    first = await store.forget(OLD, limit=220)
+    left_over = (await store.known((EVER,))).latest(EVER)
+
+    assert 220 == first.changes
+    assert [f"t{n}" for n in range(249, 219, -1)] == [change.target for change in left_over]
+    assert 30 == (await forget_all(store)).changes
+
+
+async def test_stops_that_are_long_over_go_and_those_that_stand_stay(store: Store, clock: VirtualClock) -> None:
+    """When one was lifted tells which failures still count, for as long as anything does."""
+    edge = NOW - JOURNAL_KEPT
+    ends = {"over": edge - timedelta(microseconds=1), "late": edge, "open": None}
+    for scope, until in ends.items():
+        await store.put_stop(Stop(StopKind.PAUSE, scope, "", "anna", T0, until))
+    clock.jump(100 * DAY)
+
+    gone = await forget_all(store, Retention(NOW, PLENTY, OLD.settled))
+
+    assert Forgotten(stops=1) == gone
+    assert {"late", "open"} == {stop.scope for stop in (await store.known((Standing(tuple(ends)),))).stops}

@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,35 +22,18 @@ from remediator.model.ids import (
     RunId,
     StepId,
 )
-from remediator.model.message import Message, Post, Tone
+from remediator.model.message import PARENT, Message, Post, Tone
 from remediator.model.occurrence import Accepted, Closing, Doubt, Judge, NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.priority import Priority
 from remediator.model.run import Cancel, Joined, Resolved, Settle
-from remediator.settings import StoreSettings
-from remediator.storage.postgres import PostgresStore
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import CUT_GROUPS, Claim, Entry, Lock, OutboxState, Refusal, Store
+from remediator.storage.store import CUT_GROUPS, NOTHING, Claim, Entry, OutboxState, Refusal, Reservation, Store
 from remediator.testing.clock import VirtualClock
 
 ME, OTHER = OwnerId("me"), OwnerId("other")
 RULE = Digest("d" * 64)
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-
-
-@pytest.fixture(params=["sqlite", "memory", "postgresql"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    made: Store
-    if request.param == "postgresql":
-        settings = StoreSettings(url=request.getfixturevalue("new_database"))
-        made = PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics())
-    else:
-        directory = tmp_path / "store" if request.param == "sqlite" else None
-        made = SqliteStore(directory, clock=VirtualClock(T0), metrics=Metrics())
-    await made.open()
-    await made.remember_rules({RULE: {"pack": "p"}})
-    yield made
-    await made.close()
 
 
 def alert(name: str = "Down", status: AlertStatus = AlertStatus.FIRING) -> Alert:
@@ -197,7 +180,7 @@ async def test_taking_a_run_of_another_owner_raises_the_epoch_and_shuts_that_own
     for write in (
         store.learn(old, Entry([Examined(T0, 1, {})])),
         store.park(old, Entry(), T0),
-        store.start(old, Entry(), started(), ()),
+        store.start(old, Entry(), started(), NOTHING),
         store.end(old, Entry(), ENDED, keep_locks_until=None),
     ):
         with pytest.raises(Fenced):
@@ -227,7 +210,7 @@ async def test_nothing_starts_while_a_signal_is_unread(store: Store) -> None:
     claim = await open_run(store)
     await store.signal(claim.run, Cancel(T0, "me"))
 
-    refusal = await store.start(claim, Entry([Examined(T0, 1, {})]), started(), [Lock("docker:local/web")])
+    refusal = await store.start(claim, Entry([Examined(T0, 1, {})]), started(), Reservation(("docker:local/web",)))
 
     assert Refusal(Reason.SIGNALLED) == refusal
     run = await store.read_run(claim.run)
@@ -238,7 +221,7 @@ async def test_nothing_starts_while_a_signal_is_unread(store: Store) -> None:
 async def test_a_target_is_held_by_one_run_until_it_ends(store: Store) -> None:
     """Two runs on one target is how automation becomes the outage."""
     first, second = await open_run(store, "r1"), await open_run(store, "r2")
-    lock = [Lock("docker:local/web")]
+    lock = Reservation(("docker:local/web",))
 
     mine = await store.start(first, Entry(), started(), lock)
     again = await store.start(first, Entry(), started("remediate.0.1"), lock)
@@ -254,12 +237,12 @@ async def test_a_target_is_held_by_one_run_until_it_ends(store: Store) -> None:
 async def test_a_refused_start_reserves_nothing(store: Store) -> None:
     """A plan of two targets that gets one of them would block it for nobody's good."""
     first, second, third = await open_run(store, "r1"), await open_run(store, "r2"), await open_run(store, "r3")
-    await store.start(first, Entry(), started(), [Lock("b")])
+    await store.start(first, Entry(), started(), Reservation(("b",)))
 
     refused = await store.start(
-        second, Entry([Held(T0, 1, 1, Reason.NO_TARGET, "", T0)]), started(), [Lock("b"), Lock("a")]
+        second, Entry([Held(T0, 1, 1, Reason.NO_TARGET, "", T0)]), started(), Reservation(("b", "a"))
     )
-    free = await store.start(third, Entry(), started(), [Lock("a")])
+    free = await store.start(third, Entry(), started(), Reservation(("a",)))
 
     assert refused is not None
     assert free is None
@@ -268,23 +251,45 @@ async def test_a_refused_start_reserves_nothing(store: Store) -> None:
     assert () == run.facts
 
 
-async def test_the_lock_of_an_unknown_step_outlives_its_run_until_its_deadline(store: Store) -> None:
+async def test_a_run_that_goes_on_can_give_its_targets_back(store: Store) -> None:
+    """It may wait for hours before it acts on anything; only what it says itself gives them back."""
+    first, second = await open_run(store, "r1"), await open_run(store, "r2")
+    both, not_mine = Reservation(("a", "b")), dataclasses.replace(first, owner=OTHER)
+    finished = Finished(T0, 1, StepId("remediate.0.0"), 1, StepStatus.FAILED, "no", "", 0, begun=False)
+    await store.start(first, Entry(), started(), both)
+
+    await store.learn(first, Entry([Examined(T0, 1, {})]))
+    with pytest.raises(Fenced):
+        await store.learn(not_mine, Entry(), free_locks=True)
+    before = await store.start(second, Entry(), started(), both)
+    await store.learn(first, Entry([finished]), free_locks=True)
+    after = await store.start(second, Entry(), started(), both)
+    anew = await store.start(first, Entry(), started(attempt=2), both)
+
+    assert (True, None, True) == (before is not None, after, anew is not None)
+    run = await store.read_run(first.run)
+    assert run is not None
+    assert (started(), Examined(T0, 1, {}), finished) == run.facts
+
+
+async def test_the_lock_of_an_unknown_step_outlives_its_run_until_its_deadline(
+    store: Store, clock: VirtualClock
+) -> None:
     """The call may still be under way somewhere."""
     first, second = await open_run(store, "r1"), await open_run(store, "r2")
-    await store.start(first, Entry(), started(), [Lock("a")])
+    await store.start(first, Entry(), started(), Reservation(("a",)))
     await store.end(first, Entry([ENDED]), ENDED, keep_locks_until=T0 + timedelta(minutes=1))
 
-    refused = await store.start(second, Entry(), started(), [Lock("a")])
+    refused = await store.start(second, Entry(), started(), Reservation(("a",)))
     assert refused is not None
     assert (
         "a is held by run r1, which has ended, and nobody saw the end of its step: `remediator runs settle r1 "
         f"done|not-done` frees it, else it is free at {T0 + timedelta(minutes=1):%Y-%m-%d %H:%M:%S} UTC"
     ) == refused.detail
 
-    clock = store._clock  # type: ignore[attr-defined]  # the fixture's own clock
     await clock.advance(timedelta(minutes=1))
 
-    assert await store.start(second, Entry(), started(), [Lock("a")]) is None
+    assert await store.start(second, Entry(), started(), Reservation(("a",))) is None
 
 
 async def test_an_ended_run_is_due_again_only_when_something_comes(store: Store) -> None:
@@ -555,12 +560,12 @@ async def test_alerts_that_join_do_not_keep_a_run_from_acting(store: Store) -> N
     await fire(store, "a")
     claim = Claim(RunId("a"), ME, 1, 0)
     await fire(store, "b")
-    joined = await store.start(claim, Entry(), started(), [Lock("docker:local/web")])
+    joined = await store.start(claim, Entry(), started(), Reservation(("docker:local/web",)))
     await store.signal(claim.run, Cancel(T0, "me"))
     await fire(store, "c")
-    cancelled = await store.start(claim, Entry(), started("remediate.0.1"), [Lock("docker:local/web")])
+    cancelled = await store.start(claim, Entry(), started("remediate.0.1"), Reservation(("docker:local/web",)))
     read = dataclasses.replace(claim, signals_read=2)
-    after_reading = await store.start(read, Entry(), started("remediate.0.1"), [Lock("docker:local/web")])
+    after_reading = await store.start(read, Entry(), started("remediate.0.1"), Reservation(("docker:local/web",)))
 
     assert joined is None
     assert Refusal(Reason.SIGNALLED) == cancelled
@@ -606,6 +611,108 @@ async def test_a_notice_waits_like_any_message_and_belongs_to_no_run(store: Stor
     assert "None/rules" == await next_post(store)
     assert "r1/parent" == await next_post(store, resting=[first.seq])
     assert await next_post(store, busy=["#c"]) is None
+
+
+async def test_notices_go_before_all_threads_the_oldest_first(store: Store) -> None:
+    """In a storm thousands of threads wait; the one message that asks a person to look must not wait behind them."""
+    await open_run(store, "r1")
+    await open_run(store, "r2")
+    for key in ("storm", "rules"):
+        await store.notify("#c", key, Message(Tone.WAITING, key), T0)
+    *_, told, other = [post.seq for post in await store.waiting_posts(10)]
+
+    assert "None/storm" == await next_post(store)
+    assert "None/rules" == await next_post(store, resting=[told])
+    assert "r1/parent" == await next_post(store, resting=[told, other])
+
+    for seq in (told, other):
+        await store.note_sent(seq, 1, f"C1:{seq}")
+    before = await next_post(store)
+    await store.notify("#c", "storm", Message(Tone.GOOD, "it is over"), T0)
+
+    assert ("r1/parent", "None/storm") == (before, await next_post(store))
+
+
+def parent(title: str, *, is_minor: bool = False) -> Post:
+    return Post(PARENT, Message(Tone.WAITING, title), is_minor)
+
+
+async def test_what_is_minor_goes_last_and_does_not_count_as_waiting(store: Store) -> None:
+    """In a storm there are thousands of these: nobody waits for them, and they must keep nothing else waiting."""
+    for run in ("r1", "r2"):
+        await store.learn(await open_run(store, run), Entry((), [parent("held", is_minor=True)]))
+    await store.notify("#c", "storm", Message(Tone.WAITING, "storm"), T0)
+    await open_run(store, "r3")
+    order, state = [], await store.outbox_state()
+    waiting = {f"{post.run}/{post.key}": post.seq for post in await store.waiting_posts(10)}
+    while (key := await next_post(store)) is not None:
+        order.append(key)
+        await store.note_sent(waiting[key], 2, f"C1:{key}")
+
+    assert ["None/storm", "r3/parent", "r1/parent", "r2/parent"] == order
+    assert OutboxState(2, T0, 2) == state
+    assert OutboxState(0, None) == await store.outbox_state()
+
+
+async def test_what_is_minor_no_more_counts_from_then_on(store: Store, clock: VirtualClock) -> None:
+    """It may have waited for hours before; that says nothing against chat. Its words may be the same."""
+    claims = [await open_run(store, run) for run in ("r1", "r2")]
+    for claim in claims:
+        await store.learn(claim, Entry((), [parent("held", is_minor=True)]))
+    before = await store.outbox_state()
+    clock.jump(timedelta(hours=1))
+    for claim, title in zip(claims, ("held", "acting"), strict=True):
+        await store.learn(claim, Entry((), [parent(title)]))
+    posts = await store.waiting_posts(10)
+
+    assert OutboxState(0, None, 2) == before
+    assert OutboxState(2, T0 + timedelta(hours=1)) == await store.outbox_state()
+    assert [("held", 2), ("acting", 3)] == [(post.message.title, post.version) for post in posts]
+
+
+async def test_a_rank_alone_sends_nothing_again(store: Store) -> None:
+    """People see no difference."""
+    claim = await open_run(store)
+    await store.learn(claim, Entry((), [parent("held", is_minor=True)]))
+    (post,) = await store.waiting_posts(10)
+    await store.note_sent(post.seq, post.version, "C1:1.0")
+    await store.learn(claim, Entry((), [parent("held")]))
+
+    assert () == await store.waiting_posts(10)
+
+
+async def test_what_may_have_landed_is_looked_for_since_it_was_queued_first(store: Store, clock: VirtualClock) -> None:
+    """It stands where it was sent then."""
+    claim = await open_run(store)
+    await store.learn(claim, Entry((), [parent("held", is_minor=True)]))
+    (post,) = await store.waiting_posts(10)
+    await store.note_attempt(post.seq)
+    clock.jump(timedelta(hours=1))
+    await store.learn(claim, Entry((), [parent("acting")]))
+    (post,) = await store.waiting_posts(10)
+
+    assert T0 == post.queued_at
+
+
+async def test_no_thread_is_minor_while_people_wait_for_something_in_it(store: Store) -> None:
+    """A reply cannot be sent before the message that it replies to."""
+    claim, other = [await open_run(store, run) for run in ("r1", "r2")]
+    await store.learn(claim, Entry((), [parent("gathered"), Post("examined.1", Message(Tone.NEUTRAL, "evidence"))]))
+    await store.learn(claim, Entry((), [parent("held", is_minor=True)]))
+    minor = Post("ended.1", Message(Tone.NEUTRAL, "expired"), is_minor=True)
+    await store.learn(other, Entry((), [parent("expired", is_minor=True), minor]))
+    reply = Post("escalated.1", Message(Tone.FIRING, "escalated"))
+    before = await store.outbox_state()
+    await store.learn(other, Entry((), [parent("expired"), reply]))
+    after = await store.outbox_state()
+    seqs = {f"{post.run}/{post.key}": post.seq for post in await store.waiting_posts(10)}
+    for key in ("r1/parent", "r2/parent", "r1/examined.1"):
+        await store.note_sent(seqs[key], 9, "C1:1.0")
+
+    assert (2, 2) == (before.waiting, before.minor)
+    assert (4, 1) == (after.waiting, after.minor)
+    assert "r2/escalated.1" == await next_post(store)
+    assert "r2/ended.1" == await next_post(store, resting=[seqs["r2/escalated.1"]])
 
 
 async def test_a_notice_with_the_same_key_is_edited_and_with_another_key_or_channel_is_new(store: Store) -> None:
@@ -803,11 +910,11 @@ async def test_whether_a_notice_was_ever_queued_is_known(store: Store) -> None:
 async def test_a_run_that_has_ended_gives_its_locks_back_when_its_end_is_written_again(store: Store) -> None:
     """What a step's unknown end kept locked is free as soon as a person has settled it."""
     first, second = await open_run(store, "r1"), await open_run(store, "r2")
-    await store.start(first, Entry(), started(), [Lock("a")])
+    await store.start(first, Entry(), started(), Reservation(("a",)))
     await store.end(first, Entry([ENDED]), ENDED, keep_locks_until=T0 + timedelta(hours=1))
     word = Settle(T0, StepId("remediate.0.0"), 1, done=True, by="ann")
     await store.signal(first.run, word)
-    busy = await store.start(second, Entry(), started(), [Lock("a")])
+    busy = await store.start(second, Entry(), started(), Reservation(("a",)))
     woken = await store.take(first.run, ME)
     assert woken is not None
     again = Claim(first.run, ME, woken.epoch, 1)
@@ -817,7 +924,7 @@ async def test_a_run_that_has_ended_gives_its_locks_back_when_its_end_is_written
 
     assert busy is not None
     assert rests
-    assert await store.start(second, Entry(), started(), [Lock("a")]) is None
+    assert await store.start(second, Entry(), started(), Reservation(("a",))) is None
     assert run is not None
     assert ([word], ["started", "ended", "settled"]) == (list(run.signals), [fact.kind for fact in run.facts])
     assert [("r2", None), ("r1", T0)] == [(line.id, line.ended_at) for line in await store.list_runs(limit=5)]

@@ -18,7 +18,7 @@ import yaml
 
 from tests import services
 from tests.crash.journal import note
-from tests.served import ROOT, environment
+from tests.served import ROOT, WIDE, environment
 
 LIMIT = 60.0  # seconds in which anything that is waited for happens, on a busy machine
 
@@ -363,6 +363,7 @@ def _configure(service: Service, slack: Mapping[str, str], database: str) -> Non
         "rules": [str(path)],
         "rules_watch": False,
         "mode_ceiling": "auto",
+        "limits": WIDE,  # what a crash must not repeat is what is looked for
         "store": {
             "directory": str(service.folder / service.name),
             **({"url": database, "timeout": "2s"} if database else {}),

@@ -9,6 +9,7 @@ import pytest
 from remediator.clients.alertmanager import AlertmanagerClient
 from remediator.errors import Failed, Unavailable
 from remediator.model.alert import Alert, AlertStatus, fingerprint_of
+from remediator.model.matchers import Matcher
 from remediator.settings import AlertmanagerSettings
 from tests import services
 
@@ -206,3 +207,25 @@ async def test_an_alertmanager_that_ended_is_unavailable() -> None:
             await client.firing("remediator", {})
 
     await client.close()
+
+
+async def test_a_silence_that_alertmanager_does_not_have_is_none(client: AlertmanagerClient) -> None:
+    """It may have been started anew without its data: then nothing is left to end."""
+    now = datetime.now(UTC)
+    made = await client.make_silence(
+        [Matcher("alertname", "Down")], starts_at=now, ends_at=now + timedelta(minutes=5), comment="test"
+    )
+    await client.end_silence(made)
+    found = await client.find_silence(made)
+
+    assert found is not None
+    assert found.ends_at is not None
+    assert found.ends_at <= datetime.now(UTC)
+    assert await client.find_silence("3d1e8a4c-0000-4000-8000-000000000000") is None
+
+
+async def test_it_says_since_when_it_runs(client: AlertmanagerClient) -> None:
+    """One that was just started does not know yet what fires."""
+    up_since = await client.up_since()
+
+    assert timedelta(0) <= datetime.now(UTC) - up_since < timedelta(minutes=5)

@@ -32,7 +32,10 @@ rules:
       disk: {files.disk: {root: wal}}
       ask: {command.run: {command: look}}
       tcp: {tcp.connect: {host: 127.0.0.1, port: 1}}
-    limits: {cooldown: 10m}
+    remediate:
+      - name: look
+        gate: {quorum: 2}
+        do: [{command.run: {command: look}}]
 """
 ALERTS = """
 groups:

@@ -46,6 +46,7 @@ rules:
       links: {postgres.connections: {server: main}}
     limits: {cooldown: 10m}
 """
+LIST = "GET /containers/json"
 INSPECT, LOGS, STATS = (f"GET /containers/{{id}}/{what}" for what in ("json", "logs", "stats"))
 START, RESTART, UPDATE = (f"POST /containers/{{id}}/{what}" for what in ("start", "restart", "update"))
 
@@ -81,7 +82,7 @@ class AllowList:
 
     async def _pass_on(self, request: web.Request) -> web.Response:
         path = re.sub(r"^/v[0-9.]+(?=/)", "", request.path)
-        call = f"{request.method} {re.sub(r'(?<=/containers/)[^/]+', '{id}', path)}"
+        call = f"{request.method} {re.sub(r'(?<=/containers/)[^/]+(?=/)', '{id}', path)}"
         self.asked.add(call)
         if re.search(self.forbids, call):
             return web.Response(status=self.answers, text="<h1>not here</h1>", content_type="text/html")
@@ -117,7 +118,8 @@ async def test_an_action_declares_exactly_the_calls_that_it_makes(
     """The doctor asks for what is declared: with one too few, a remedy would be found forbidden when it is needed."""
     name = f"calls-{action.name}"
     forever = "trap 'exit 0' TERM; sleep 1000 & wait"
-    services.run_container(docker_engine, name, forever, mem_limit="128m")
+    of_compose = {"com.docker.compose.project": "calls", "com.docker.compose.service": action.name}
+    services.run_container(docker_engine, name, forever, labels=of_compose, mem_limit="128m")
     async with AllowList(docker_engine).running() as proxy:
         clients = Clients(Settings(docker=DockerSettings(engines={"local": proxy.address})))
         given = action.params.model_validate({"container": name, **params})
@@ -125,7 +127,10 @@ async def test_an_action_declares_exactly_the_calls_that_it_makes(
         context = ActionContext(clients, SystemClock(), StepId("remediate.0.0"), ends)
         try:
             targets = await action.resolve(context, given) if action.resolve is not None else ()
-            await action.perform(ActionContext(clients, SystemClock(), context.step, ends, targets), given)
+            acting = ActionContext(clients, SystemClock(), context.step, ends, targets)
+            if action.pool is not None:
+                await action.pool(acting, given)
+            await action.perform(acting, given)
         finally:
             await clients.close()
 
@@ -140,9 +145,9 @@ async def test_every_call_that_rules_need_is_asked_for_and_nothing_is_changed(
     async with AllowList(docker_engine).running() as proxy:
         found = await doctor(tmp_path, docker={"engines": {"local": proxy.address}})
 
-    assert {INSPECT, LOGS, STATS, RESTART, UPDATE, "GET /version"} == proxy.asked
+    assert {INSPECT, LIST, LOGS, STATS, RESTART, UPDATE, "GET /version"} == proxy.asked
     assert {"docker local": Verdict.OK} == of(found, "docker")
-    assert "answers, and lets the 5 calls of the rules through" == found["docker local"].detail
+    assert "answers, and lets the 6 calls of the rules through" == found["docker local"].detail
     with services.docker_api(docker_engine) as api:
         state = api.inspect_container(before)
     assert (True, 0) == (state["State"]["Running"], state["HostConfig"]["Memory"])
@@ -156,9 +161,10 @@ async def test_every_call_that_rules_need_is_asked_for_and_nothing_is_changed(
         (UPDATE, Verdict.PROBLEM, "forbidden; needed by docker.set_memory in web/down"),
         (LOGS, Verdict.PROBLEM, "forbidden; needed by docker.logs in web/down"),
         (STATS, Verdict.WARNING, "cannot be lowered (docker.set_memory in web/down)"),
+        (LIST, Verdict.WARNING, "no container that Compose has made can be restarted"),
         (INSPECT, Verdict.PROBLEM, "docker.inspect in web/down; docker.logs in web/down; docker.restart in web/down"),
     ],
-    ids=["restart", "update", "logs", "stats", "inspect"],
+    ids=["restart", "update", "logs", "stats", "list", "inspect"],
 )
 async def test_a_call_that_a_proxy_forbids_is_told_with_who_needs_it(
     tmp_path: Path, docker_engine: str, forbidden: str, verdict: Verdict, users: str, status: int

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from remediator.rules.matchers import parse_matchers
+from remediator.model.matchers import parse_matchers
 from tests import services
 
 _MATCHERS = (

@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,16 +18,22 @@ import pytest
 from remediator.errors import BadSettings, Fenced, StoreUnavailable
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
+from remediator.model.change import Change, Ending
+from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, Examined, Started
+from remediator.model.history import Known, Latest, Nth, Standing, Which
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
 from remediator.model.message import Message, Tone
 from remediator.model.occurrence import Accepted, Judge, NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.run import Cancel
+from remediator.model.stop import EVERYTHING, Stop, StopKind
 from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore, migrating, run_writes
+from remediator.storage.postgres.journal import STARTING
+from remediator.storage.postgres.links import Links
 from remediator.storage.postgres.run_writes import End, Learn, Park, RunWrite, Start
-from remediator.storage.store import Claim, Entry, Lock, Refusal
+from remediator.storage.store import Claim, Entry, Refusal, Reservation
 from remediator.testing.clock import VirtualClock
 from tests import services
 from tests.served import Served
@@ -340,11 +347,50 @@ async def test_a_migration_that_fails_leaves_the_tables_as_they_were(new_databas
         await fire(store, "a")
         claim = Claim(RunId("a-me"), ME, 1, 0)
 
-        assert await store.start(claim, Entry(), started(), [Lock("web")]) is None
+        assert await store.start(claim, Entry(), started(), Reservation(("web",))) is None
 
 
-def started() -> Started:
-    return Started(T0, 1, StepId("remediate.0.0"), 1, 1, T0 + timedelta(minutes=1))
+AS_BEFORE = """
+    INSERT INTO rule (digest, document, remembered_at) VALUES ('d', '{}', 0);
+    INSERT INTO occurrence (id, fingerprint, labels, annotations, receiver, starts_at, opened_at, heard_at, closed_at)
+    VALUES ('o1', 'f1', '{"alertname":"Down"}', '{}', 'r', 1, 1, 1, NULL),
+        ('o2', 'f2', '{"alertname":"Down"}', '{}', 'r', 1, 1, 1, 5),
+        ('o3', 'f3', '{"a": "\\"alertname\\":\\"Slow\\"\\u0000", "alertname": "Down"}', '{}', 'r', 1, 1, 1, NULL),
+        ('o4', 'f4', '{"alertname":"D\\u00e9\\"","b":"\\\\u0041"}', '{}', 'r', 1, 1, 1, NULL),
+        ('o5', 'f5', '{"alertname":"\\ud800"}', '{}', 'r', 1, 1, 1, NULL),
+        ('o6', 'f6', '{}', '{}', 'r', 1, 1, 1, NULL);
+    INSERT INTO run (id, rule, rule_digest, occurrence, alert, alertname, summary, channel, owner, epoch, signals,
+        created_at, open_alerts)
+    VALUES ('r1', 'p/a', 'd', 'o1', '{}', 'Down', 'down', '#c', 'me', 1, 0, 1, 1);
+    INSERT INTO member (occurrence, rule, run) VALUES ('o1', 'p/a', 'r1');
+"""
+
+
+async def test_a_store_of_the_version_before_is_brought_forward_and_opened_by_it_no_more(new_database: str) -> None:
+    """Open alerts are found by their names at once; a program that enters nothing in the journal must not start."""
+    before = [migrating.read(file) for file in migrating.STEPS[:-1]]
+    async with plain(new_database) as db:
+        await migrating.migrate(db, "it", before)
+        await db.execute("SET search_path = remediator")
+        await db.execute(AS_BEFORE)
+        async with opened(new_database) as store:
+            down = sorted(one.fingerprint for one in await store.open_alerts_named(["Down"], limit=9))
+            named = [one.fingerprint for one in await store.open_alerts_named(['D\u00e9"', "Slow"], limit=9)]
+            of_run = [one.fingerprint for one in await store.open_alerts_of(RunId("r1"), limit=9)]
+            claim, change = Claim(RunId("r1"), ME, 1, 0), Change(RunId("r1"), 1, RuleId("p/a"), "web", "a", T0, T0)
+            begun = await store.start(claim, Entry(), started(), Reservation(("web",), (change,)))
+            everything = Latest(Which(), 9, T0 - timedelta(hours=1))
+            entered = (await store.known((everything,))).latest(everything)
+        with pytest.raises(BadSettings, match="newer remediator"):
+            await migrating.migrate(db, "it", before)
+
+    assert (["f1", "f3"], ["f4"], ["f1"]) == (down, named, of_run)
+    assert begun is None
+    assert [change] == list(entered)
+
+
+def started(attempt: int = 1) -> Started:
+    return Started(T0, 1, StepId("remediate.0.0"), attempt, 1, T0 + timedelta(minutes=1))
 
 
 async def test_what_was_handed_in_is_written_before_the_store_closes(new_database: str) -> None:
@@ -491,7 +537,7 @@ async def test_two_processes_that_race_for_a_target_get_it_once(new_database: st
         claims = [Claim(RunId(f"a{number}-me"), ME, 1, 0) for number in range(20)]
         refusals = await asyncio.gather(
             *(
-                (one if number % 2 else two).start(claim, Entry(), started(), [Lock("b"), Lock("a")])
+                (one if number % 2 else two).start(claim, Entry(), started(), Reservation(("b", "a")))
                 for number, claim in enumerate(claims)
             )
         )
@@ -509,7 +555,7 @@ async def test_two_processes_that_race_for_many_targets_neither_stand_still_nor_
         stores = {name: (one, two)[number % 2] for number, name in enumerate(names)}
 
         async def act(name: str) -> list[str]:
-            claim, locks = Claim(RunId(f"{name}-me"), ME, 1, 0), [Lock(target) for target in wanted[name]]
+            claim, locks = Claim(RunId(f"{name}-me"), ME, 1, 0), Reservation(tuple(wanted[name]))
             refusal = await stores[name].start(claim, Entry(), started(), locks)
             return [] if refusal else wanted[name]
 
@@ -521,10 +567,137 @@ async def test_two_processes_that_race_for_many_targets_neither_stand_still_nor_
     assert sorted(held) == sorted(set(held)) == sorted(kept)
 
 
-async def until_somebody_waits(db: "asyncpg.Connection") -> None:
-    """Until a statement waits for a row of a transaction."""
+BUDGET = Nth(Which(), 3, T0 - timedelta(hours=1))
+
+
+def within_budget(claim: Claim, *locks: str) -> Reservation:
+    """A start of which three an hour are let through."""
+
+    def judge(known: Known) -> Refusal | None:
+        return None if known.nth(BUDGET) is None else Refusal(Reason.BUDGET_USED)
+
+    change = Change(claim.run, 1, RuleId("p/r"), f"t-{claim.run}", "a", T0, T0)
+    return Reservation(locks, (change,), (BUDGET,), judge)
+
+
+async def test_processes_that_race_for_a_budget_do_not_overdraw_it(new_database: str) -> None:
+    """Each would see room left, if it did not wait for what the others are about to enter; deliveries come between."""
+    names = [f"a{number}" for number in range(60)]
+    async with opened(new_database) as one, opened(new_database) as two, opened(new_database) as three:
+        await fire(one, *names)
+        claims = [Claim(RunId(f"{name}-me"), ME, 1, 0) for name in names]
+
+        async def act(number: int, claim: Claim) -> Refusal | None:
+            store = (one, two, three)[number % 3]
+            for _ in range(number % 5):
+                await store.learn(claim, Entry([Examined(T0, 1, {})]))
+            told, _ = await asyncio.gather(
+                store.start(claim, Entry(), started(), within_budget(claim, f"l{number % 7}", f"l{number % 5}")),
+                fire(store, *names, f"b{number}"),
+            )
+            return told
+
+        told = await asyncio.gather(*map(act, range(60), claims))
+        everything = Latest(Which(), 50, T0 - timedelta(hours=1))
+        entered = (await one.known((everything,))).latest(everything)
+
+    assert 3 == told.count(None) == len(entered)
+
+
+async def test_a_start_that_is_judged_waits_for_another_and_nothing_else_does(new_database: str) -> None:
+    """Intake and the other writes of a process must not stand behind somebody else's starts."""
+    async with opened(new_database) as store, opened(new_database) as other, plain(new_database) as db:
+        await fire(store, "a", "b")
+        first, second = (Claim(RunId(f"{name}-me"), ME, 1, 0) for name in ("a", "b"))
+        async with db.transaction():
+            await db.execute(STARTING)
+            waiting = asyncio.create_task(store.start(first, Entry(), started(), within_budget(first)))
+            await until_somebody_waits(db)
+            accepted = await fire(other, "c")
+            await other.learn(second, Entry([Examined(T0, 1, {})]))
+            told = await other.start(second, Entry(), started(), Reservation(("web",)))
+            still_waits = not waiting.done()
+        begun = await waiting
+
+    assert ((Ruling.OPENED,), None, True, None) == (accepted.rulings, told, still_waits, begun)
+
+
+@pytest.mark.parametrize("prolongs", [False, True], ids=["put", "prolonged"])
+async def test_no_start_that_was_judged_before_a_stop_is_committed_after_its_answer(
+    new_database: str, *, prolongs: bool
+) -> None:
+    """Whoever is told that changes are paused may rely on it: what is begun was begun before."""
+    stop = Stop(StopKind.STORM, EVERYTHING, "", "me", T0, T0 + timedelta(hours=1))
+    async with opened(new_database, timeout="20s") as one, opened(new_database) as two, plain(new_database) as db:
+        await fire(one, "a", "b")
+        first, second = (Claim(RunId(f"{name}-me"), ME, 1, 0) for name in ("a", "b"))
+        judged: list[int] = []
+
+        def judge(known: Known) -> Refusal | None:
+            judged.append(len(known.stops))
+            return Refusal(Reason.PAUSED) if known.stops else None
+
+        def asks(*locks: str) -> Reservation:
+            return Reservation(locks, (), (Standing((EVERYTHING,)),), judge)
+
+        async with db.transaction():
+            await db.execute("INSERT INTO lock (target, run) VALUES ('web', 'b-me')")
+            starting = asyncio.create_task(one.start(first, Entry(), started(), asks("web")))
+            await until_somebody_waits(db)
+            put = two.prolong_stop(stop) if prolongs else two.put_stop(stop)
+            stopping = asyncio.create_task(put)
+            await until_somebody_waits(db, 2)
+            before = (list(judged), starting.done(), stopping.done())
+            await db.execute("DELETE FROM lock")
+        await stopping
+        # What is answered now was committed before: the run's own row tells it.
+        begun = await two.read_run(first.run)
+        refused = await one.start(second, Entry(), started(), asks("db"))
+        told = await starting
+
+    assert ([0], False, False) == before
+    assert begun is not None
+    assert (None, 1) == (told, sum(isinstance(fact, Started) for fact in begun.facts))
+    assert Refusal(Reason.PAUSED) == refused
+
+
+async def test_a_process_that_froze_while_it_judged_a_start_keeps_no_pause_waiting(new_database: str) -> None:
+    """The server ends its transaction, so the person who pauses has an answer before they give up."""
+    links = Links(StoreSettings.model_validate({"url": new_database, "timeout": "2s"}))
+    frozen = await links.connect()
+    async with opened(new_database) as store:
+        await frozen.execute("BEGIN")
+        await frozen.execute(STARTING)
+        await store.put_stop(Stop(StopKind.PAUSE, EVERYTHING, "", "me", T0))
+        standing = await store.list_stops(T0)
+    frozen.terminate()
+
+    assert [StopKind.PAUSE] == [stop.kind for stop in standing]
+
+
+async def test_nothing_is_locked_before_a_start_waits_for_another(new_database: str) -> None:
+    """Two processes, one with a row and one with the turn to start, would wait for each other."""
+    async with opened(new_database, timeout="20s") as store, plain(new_database) as db:
+        await fire(store, "a", "b")
+        claims = [Claim(RunId(f"{name}-me"), ME, 1, 0) for name in ("a", "b")]
+        async with db.transaction():
+            await db.execute(STARTING)
+            waiting = asyncio.gather(
+                fire(store, "a"),
+                store.learn(claims[0], Entry([Examined(T0, 1, {})])),
+                store.start(claims[1], Entry(), started(), within_budget(claims[1])),
+            )
+            await until_somebody_waits(db)
+            async with asyncio.timeout(10):
+                await db.execute("UPDATE run SET summary = 'free'")
+                await db.execute("UPDATE occurrence SET heard_at = heard_at")
+        await waiting
+
+
+async def until_somebody_waits(db: "asyncpg.Connection", count: int = 1) -> None:
+    """Until so many statements wait for a row of a transaction."""
     async with asyncio.timeout(30):
-        while not await db.fetchval("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)"):
+        while await db.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted") < count:
             await asyncio.sleep(0.01)
 
 
@@ -547,7 +720,7 @@ async def test_what_is_committed_while_a_write_waits_for_its_run_is_seen_by_it(
         claim, other = (Claim(RunId(f"{name}-me"), ME, 1, 0) for name in ("a", "b"))
         writes: list[Callable[[Claim], Awaitable[Any]]] = [
             lambda one: store.park(one, Entry(), T0 + timedelta(hours=1)),
-            lambda one: store.start(one, Entry(), started(), [Lock(one.run)]),
+            lambda one: store.start(one, Entry(), started(), Reservation((one.run,))),
             lambda one: store.end(one, Entry(), ended, keep_locks_until=None),
         ]
         async with db.transaction():
@@ -568,17 +741,27 @@ async def test_many_writes_of_one_kind_take_as_many_statements_as_one(new_databa
     names = [f"a{number}" for number in range(20)]
     claims = [Claim(RunId(f"{name}-me"), ME, 1, 0) for name in names]
     ended = Ended(T0, Outcome.HEALED, "fine")
+
+    def guarded(claim: Claim) -> Reservation:
+        asked = (Nth(Which(target=claim.run), 3, T0), Latest(Which(RuleId("p/r")), 9, T0), Standing((claim.run,)))
+        return replace(within_budget(claim, claim.run), questions=(BUDGET, *asked), judge=lambda _known: None)
+
     kinds: list[list[RunWrite[Any]]] = [
         [Learn(T0, claim, Entry([Examined(T0, 1, {})])) for claim in claims],
-        [Start(T0, claim, Entry(), started(), [Lock(claim.run)]) for claim in claims],
+        [Start(T0, claim, Entry(), started(), Reservation((claim.run,))) for claim in claims],
+        [
+            Start(T0, claim, Entry(endings=[ChangeEnded(1, Ending.DONE, T0)]), started(2), guarded(claim))
+            for claim in claims
+        ],
         [Park(T0, claim, Entry(), T0) for claim in claims[:10]]
-        + [End(T0, c, Entry(), ended, None) for c in claims[10:]],
+        + [End(T0, c, Entry(), ended, None, None) for c in claims[10:]],
     ]
     asked: list[str] = []
     counts = []
     async with opened(new_database) as store, plain(new_database) as db:
         await fire(store, *names)
-        await run_writes.make_all(db, kinds[0])  # the library asks for types once; the same facts again are no mistake
+        for writes in (kinds[0], kinds[2]):  # the library asks for types once; the same facts again are no mistake
+            await run_writes.make_all(db, writes)
         with db.query_logger(lambda query: asked.append(query.query)):
             for writes in kinds:
                 asked.clear()
@@ -586,7 +769,7 @@ async def test_many_writes_of_one_kind_take_as_many_statements_as_one(new_databa
                 await asyncio.sleep(0)  # the library tells of a statement in the next round of the loop
                 counts.append((len(asked), {type(result) for result in results}))
 
-    assert [(1, {type(None)}), (3, {type(None)}), (2, {bool})] == counts
+    assert [(1, {type(None)}), (3, {type(None)}), (8, {type(None)}), (2, {bool})] == counts
 
 
 async def test_a_fact_that_is_there_already_is_no_mistake_and_another_in_its_place_is(new_database: str) -> None:
@@ -640,7 +823,7 @@ async def test_labels_that_postgresql_cannot_hold_as_they_are_lose_nothing(new_d
         nobody = await store.newest_occurrence("\0") or await store.read_run(RunId("\0"))
         (run, *_) = await store.list_runs(limit=1)
         claim = Claim(run.id, ME, 1, 99)
-        free = await store.start(claim, Entry([Examined(T0, 1, {})]), started(), [Lock(long), Lock("\0")])
+        free = await store.start(claim, Entry([Examined(T0, 1, {})]), started(), Reservation((long, "\0")))
         await store.signal(run.id, Cancel(T0, "a\0nn"))
 
     assert nobody is None

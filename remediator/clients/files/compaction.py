@@ -276,7 +276,8 @@ class Compaction:
             self._refuse_another(file, self.name)  # once more: the disk may have taken its time
             os.rename(self._copy_name, self.name, src_dir_fd=self.folder, dst_dir_fd=self.folder)
         except BaseException:
-            os.unlink(second, dir_fd=self.folder)
+            with suppress(OSError):  # what went wrong first is what people are told; the next compaction clears it
+                os.unlink(second, dir_fd=self.folder)
             raise
         os.fsync(self.folder)
 

@@ -19,7 +19,7 @@ def new_file(folder: int, name: str) -> Iterator[BinaryIO]:
         with os.fdopen(made, "w+b") as out:
             yield out
     except BaseException:
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # what went wrong first is what people are told
             os.unlink(name, dir_fd=folder)
         raise
 

@@ -1,8 +1,6 @@
-"""Guards: reasons to hold or refuse a plan. One small module each; `Guards` asks them all, and fails closed."""
+"""Guards: reasons to ask, to hold or to refuse. One small module each; `Guards` asks them all, and fails closed."""
 
-from remediator.pipeline.guards.conflicts import Conflicts
-from remediator.pipeline.guards.guard import Allow, Guard, Guards, Hold, Refuse, Review
-from remediator.pipeline.guards.targets import Targets
-from remediator.pipeline.guards.unbuilt import Unbuilt
+from remediator.pipeline.guards.engine import Guards
+from remediator.pipeline.guards.guard import Allow, Ask, Case, Guard, Hold, Probe, Refuse, Review
 
-__all__ = ["Allow", "Conflicts", "Guard", "Guards", "Hold", "Refuse", "Review", "Targets", "Unbuilt"]
+__all__ = ["Allow", "Ask", "Case", "Guard", "Guards", "Hold", "Probe", "Refuse", "Review"]

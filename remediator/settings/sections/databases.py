@@ -4,11 +4,27 @@ from datetime import timedelta
 from typing import Annotated, Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, model_validator
 
 from remediator.model.duration import Duration
-from remediator.settings.addresses import Place, postgres_address, redis_address
+from remediator.settings.addresses import Place, not_a_string, postgres_address, redis_address
 from remediator.settings.sections.section import Section
+
+RedisParameter = Literal[
+    "activedefrag",
+    "hz",
+    "lazyfree-lazy-eviction",
+    "lazyfree-lazy-expire",
+    "maxclients",
+    "maxmemory",
+    "maxmemory-policy",
+    "maxmemory-samples",
+    "slowlog-log-slower-than",
+    "slowlog-max-len",
+    "tcp-keepalive",
+    "timeout",
+]
+"""The parameters that can be allowed at all. Those that name files, logins, networks or replicas are not among them."""
 
 
 class RedisSettings(Section):
@@ -25,6 +41,17 @@ class RedisSettings(Section):
     """The password, or `password_file` for a file with it."""
     timeout: Duration = timedelta(seconds=3)
     """How long one question may take, connecting included."""
+
+    config: Annotated[tuple[RedisParameter, ...], BeforeValidator(not_a_string)] = (
+        "maxmemory",
+        "maxmemory-samples",
+        "slowlog-log-slower-than",
+        "slowlog-max-len",
+        "tcp-keepalive",
+        "timeout",
+    )
+    """The parameters that `redis.config_set` may set there; an empty list lets it set none. `maxmemory-policy` has to
+    be named, because a policy that evicts deletes keys, and so has `maxclients`."""
 
     @model_validator(mode="after")
     def _complete_login(self) -> Self:

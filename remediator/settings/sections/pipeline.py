@@ -30,9 +30,6 @@ class PipelineSettings(Section):
     evidence, but does nothing by itself any more; where its plan needs a person anyway, people are asked."""
     stop_grace: Duration = timedelta(seconds=20)
     """How long a stopping process waits for steps that are acting; what is still not ended then is shown as unknown."""
-    max_targets: Annotated[int, Field(ge=1)] = 1
-    """How many targets one plan may touch. One, because a rule that matches more than its author thought is the usual
-    way in which automation becomes the outage."""
 
     @model_validator(mode="after")
     def _parts_of_a_whole(self) -> Self:

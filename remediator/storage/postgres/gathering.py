@@ -39,7 +39,9 @@ class Gathering(Generic[T]):
             self._wanted[run] = asyncio.get_running_loop().create_future()
         if not self._under_way:
             self._begin()
-        return await asyncio.shield(self._wanted[run])  # another one may wait for the same
+        found = self._wanted[run]
+        await asyncio.wait((found,))  # who is cancelled leaves it as it is: another one may wait for the same
+        return found.result()
 
     async def close(self) -> None:
         """Wait for what is under way; whoever closes the connections does that first."""
@@ -92,12 +94,18 @@ class Gathering(Generic[T]):
             try:
                 found = await self._read([run])
             except Exception as its_own:
-                future.set_exception(its_own)
+                _fail(future, its_own)
             else:
                 future.set_result(found.get(run))
 
         if len(wanted) == 1:
             for future in wanted.values():
-                future.set_exception(error)
+                _fail(future, error)
         else:
             await asyncio.gather(*(read(run, future) for run, future in wanted.items()))
+
+
+def _fail(future: "asyncio.Future[T | None]", error: Exception) -> None:
+    """Give it the error, and look at it: where nobody waits any more, asyncio would log it as overlooked."""
+    future.set_exception(error)
+    future.exception()

@@ -55,9 +55,9 @@ _CHANGE_OCCURRENCES = """
 """
 _OPEN_OCCURRENCES = """
     INSERT INTO occurrence (id, starts_at, annotations, heard_at, closed_at, closing, ends_at, doubt_sent_again, doubt,
-        doubt_until, fingerprint, labels, receiver, opened_at)
+        doubt_until, fingerprint, labels, receiver, opened_at, alertname)
     SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::bigint[],
-        $8::boolean[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::bigint[])
+        $8::boolean[], $9::text[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::bigint[], $15::text[])
 """
 _CHANGE_RUNS = """
     UPDATE run SET open_alerts = n.open_alerts, open_group = CASE WHEN n.is_over THEN NULL ELSE run.open_group END,
@@ -161,7 +161,7 @@ async def _accept_piece(db: "Db", piece: Request, so_far: SoFar) -> Exception | 
 
 
 async def _tell_joined(db: "Db", runs: Sequence[RunId], request: Request, so_far: SoFar) -> None:
-    made = Changes(name_group=bounded)
+    made = Changes(name=bounded)
     for row in await db.fetch(_RUNS, runs, [], []):
         made.know_run(*row)
     made.tell_joined(runs, request.delivery.received_at, so_far)
@@ -187,7 +187,7 @@ async def _judge(db: "Db", request: Request, newest: Newest) -> list[Judged] | E
 
 async def _load_runs(db: "Db", judged: Iterable[Judged]) -> Changes:
     """The runs that occurrences may leave or join, locked in the one order in which everybody locks them."""
-    made = Changes(name_group=bounded)
+    made = Changes(name=bounded)
     closed, groups = made.touched(judged)
     if not closed and not groups:
         return made

@@ -16,11 +16,19 @@ from remediator.storage.store import OutboxState
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
 
-NEWER_VERSION = """
-    DO UPDATE SET message = excluded.message, version = post.version + 1,
-        queued_at = CASE WHEN post.sent_version < post.version THEN post.queued_at ELSE excluded.queued_at END
-    WHERE post.message <> excluded.message
-"""
+# What is minor no more waits from now on: people have waited for it since then. One that may have landed is looked for
+# since the time at which it was queued first. No thread is minor as long as anything in it is waited for.
+NEWER_VERSION = f"""
+    DO UPDATE SET message = excluded.message, version = post.version + (post.message <> excluded.message)::int,
+        queued_at = CASE WHEN post.sent_version < post.version
+            AND (post.is_minor <= excluded.is_minor OR (post.attempted AND post.ref IS NULL))
+            THEN post.queued_at ELSE excluded.queued_at END,
+        is_minor = excluded.is_minor AND NOT EXISTS (
+            SELECT 1 FROM post AS reply WHERE reply.run = post.run AND reply.key <> '{PARENT}'
+                AND reply.sent_version < reply.version AND NOT reply.is_minor
+        )
+    WHERE post.message <> excluded.message OR post.is_minor <> excluded.is_minor
+"""  # noqa: S608 - a constant of ours
 _NOTIFY = f"""
     INSERT INTO post (key, channel, message, queued_at) VALUES ($1, $2, $3, $4)
     ON CONFLICT (channel, key) WHERE run IS NULL {NEWER_VERSION}
@@ -30,11 +38,14 @@ _POST = f"""
     LEFT JOIN post AS parent ON parent.run = p.run AND parent.key = '{PARENT}' AND p.key <> parent.key
     WHERE p.sent_version < p.version
 """  # noqa: S608 - a constant of ours
+_NOTICE = f"{_POST} AND p.run IS NULL"  # with p.seq + 0 it is looked for among the few of these, and not among all
+_BY_RANK = (f"{_POST} AND NOT p.is_minor", f"{_POST} AND p.is_minor")
 _MAY_BE_SENT = f"""
     AND p.seq <> ALL ($1::bigint[]) AND p.channel <> ALL ($2::text[])
     AND (p.run IS NULL OR p.key = '{PARENT}' OR p.ref IS NOT NULL OR (parent.ref IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM post AS earlier
         WHERE earlier.run = p.run AND earlier.seq < p.seq AND earlier.key <> '{PARENT}' AND earlier.ref IS NULL
+            AND earlier.is_minor <= p.is_minor
             AND earlier.seq <> ALL ($3::bigint[])
     )))
 """  # noqa: S608 - a constant of ours
@@ -58,8 +69,11 @@ async def waiting_posts(db: "Db", *, limit: int) -> tuple[QueuedPost, ...]:
 async def next_post(
     db: "Db", *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
 ) -> QueuedPost | None:
-    query = f"{_POST} {_MAY_BE_SENT} ORDER BY p.seq LIMIT 1"
-    row = await db.fetchrow(query, list(resting), list(busy), list(passed))
+    given = list(resting), list(busy), list(passed)
+    row = await db.fetchrow(f"{_NOTICE} {_MAY_BE_SENT} ORDER BY p.seq + 0 LIMIT 1", *given)
+    for posts in _BY_RANK:
+        if row is None:
+            row = await db.fetchrow(f"{posts} {_MAY_BE_SENT} ORDER BY p.seq LIMIT 1", *given)
     return None if row is None else _post(row)
 
 
@@ -115,6 +129,16 @@ async def _move_notice(db: "Db", post: Record, channel: str) -> None:
         await db.execute(_NOTIFY, key, channel, post["message"], post["queued_at"])
 
 
+_STATE = """
+    SELECT * FROM
+        (SELECT count(*) AS waiting, min(queued_at) AS oldest FROM post
+            WHERE sent_version < version AND NOT is_minor) AS ordinary,
+        (SELECT count(*) AS minor FROM post WHERE sent_version < version AND is_minor) AS others
+"""
+
+
 async def state(db: "Db") -> OutboxState:
-    row = await db.fetchrow("SELECT count(*), min(queued_at) FROM post WHERE sent_version < version")
-    return OutboxState(0, None) if row is None else OutboxState(row["count"], reading.when(row["min"]))
+    row = await db.fetchrow(_STATE)
+    if row is None:
+        return OutboxState(0, None)
+    return OutboxState(row["waiting"], reading.when(row["oldest"]), row["minor"])

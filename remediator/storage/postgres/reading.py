@@ -12,7 +12,7 @@ from remediator.model.priority import Priority
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.storage import codec
 from remediator.storage.brief import in_short
-from remediator.storage.postgres.keys import plain
+from remediator.storage.postgres.keys import bounded, plain
 from remediator.storage.store import SEARCHED, Wake
 
 if TYPE_CHECKING:
@@ -61,6 +61,13 @@ _DOUBTS = f"""
     {_OCCURRENCE} FROM occurrence AS o WHERE o.doubt_until <= $1 AND (NOT $2::boolean OR o.doubt_sent_again)
     ORDER BY o.doubt_until LIMIT $3
 """
+_OPEN_OF = f"""
+    {_OCCURRENCE} FROM member AS of_run JOIN occurrence AS o ON o.id = of_run.occurrence
+    WHERE of_run.run = $1 AND o.closed_at IS NULL ORDER BY o.seq LIMIT $2
+"""
+_OPEN_NAMED = (
+    f"{_OCCURRENCE} FROM occurrence AS o WHERE o.closed_at IS NULL AND o.alertname = ANY ($1::text[]) LIMIT $2"
+)
 
 
 def when(us: int | None) -> datetime | None:
@@ -152,6 +159,14 @@ async def list_occurrences(db: "Db", *, limit: int, only_open: bool) -> tuple[Oc
     choice = "WHERE o.closed_at IS NULL" if only_open else ""
     rows = await db.fetch(f"{_OCCURRENCE} FROM occurrence AS o {choice} ORDER BY o.seq DESC LIMIT $1", limit)
     return tuple(in_short(_occurrence(row)) for row in rows)
+
+
+async def open_alerts_of(db: "Db", *, run: RunId, limit: int) -> tuple[Occurrence, ...]:
+    return tuple(map(_occurrence, await db.fetch(_OPEN_OF, plain(run), limit)))
+
+
+async def open_alerts_named(db: "Db", *, names: Iterable[str], limit: int) -> tuple[Occurrence, ...]:
+    return tuple(map(_occurrence, await db.fetch(_OPEN_NAMED, sorted({bounded(name) for name in names}), limit)))
 
 
 async def due_doubts(db: "Db", *, at: datetime, limit: int, sent_again: bool) -> tuple[Occurrence, ...]:

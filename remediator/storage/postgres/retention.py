@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from remediator.storage import codec
-from remediator.storage.store import Forgotten, Retention
+from remediator.storage.store import JOURNAL_KEPT, Forgotten, Retention
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
@@ -35,6 +35,13 @@ _NOTICES = """
     DELETE FROM post WHERE seq IN (
         SELECT seq FROM post WHERE run IS NULL AND sent_version >= version AND queued_at < $1 LIMIT $2
     ) RETURNING 1
+"""
+_CHANGES = """
+    DELETE FROM change WHERE seq = ANY (ARRAY(SELECT seq FROM change WHERE at < $1 ORDER BY at LIMIT $2)) RETURNING 1
+"""
+_STOPS = """
+    DELETE FROM stop WHERE (kind, scope) IN (SELECT kind, scope FROM stop WHERE until < $1 LIMIT $2) AND until < $1
+    RETURNING 1
 """
 
 Edge = tuple[int, str]
@@ -102,3 +109,11 @@ async def delete_rest(db: "Db", *, old: Retention, limit: int) -> Forgotten:
     rules = len(await db.fetch(_RULES, min(before, settled), limit))
     notices = len(await db.fetch(_NOTICES, before, limit))
     return Forgotten(rules=rules, notices=notices)
+
+
+async def delete_journal(db: "Db", *, old: Retention, limit: int, now: datetime) -> Forgotten:
+    """Delete what guards look back to no more: entries of the journal, and stops that are over."""
+    before = codec.to_us(min(old.before, now - JOURNAL_KEPT))
+    changes = len(await db.fetch(_CHANGES, before, limit))
+    stops = len(await db.fetch(_STOPS, before, limit))
+    return Forgotten(changes=changes, stops=stops)

@@ -8,7 +8,7 @@ others.
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -21,8 +21,9 @@ from remediator.model.outcome import Reason
 from remediator.model.run import Signal
 from remediator.storage import codec
 from remediator.storage.holding import busy
+from remediator.storage.postgres import journal
 from remediator.storage.postgres.keys import bounded, plain
-from remediator.storage.postgres.outbox import NEWER_VERSION
+from remediator.storage.postgres.outbox import NEWER_VERSION, notify
 from remediator.storage.store import Claim, Entry, Refusal, Reservation
 
 if TYPE_CHECKING:
@@ -51,9 +52,10 @@ _ADD = f"""
             WITH ORDINALITY AS f (run, step, attempt, kind, body, place) JOIN mine ON mine.id = f.run ORDER BY f.place
         ON CONFLICT (run, step, attempt, kind) DO UPDATE SET body = NULL WHERE fact.body <> excluded.body
     ), posts AS (
-        INSERT INTO post (run, key, channel, message, queued_at)
-        SELECT p.run, p.key, mine.channel, p.message, $8::bigint FROM unnest($14::text[], $15::text[], $16::text[])
-            WITH ORDINALITY AS p (run, key, message, place) JOIN mine ON mine.id = p.run ORDER BY p.place
+        INSERT INTO post (run, key, channel, message, queued_at, is_minor)
+        SELECT p.run, p.key, mine.channel, p.message, $8::bigint, p.is_minor
+        FROM unnest($14::text[], $15::text[], $16::text[], $17::boolean[])
+            WITH ORDINALITY AS p (run, key, message, is_minor, place) JOIN mine ON mine.id = p.run ORDER BY p.place
         ON CONFLICT (run, key) {NEWER_VERSION}
     )
     SELECT id, unread FROM mine
@@ -69,9 +71,10 @@ _PARK = f"""
 _END = f"""
     WITH {_MINE}, ended AS (
         UPDATE run SET ended_at = coalesce(run.ended_at, mine.at), outcome = mine.outcome, open_group = NULL,
-            wake_at = CASE WHEN mine.unread THEN $8::bigint END,
+            wake_at = CASE WHEN mine.unread THEN $8::bigint ELSE rest.wake_at END,
             owner = CASE WHEN mine.unread THEN run.owner ELSE '' END
-        FROM mine WHERE run.id = mine.id
+        FROM mine JOIN unnest($18::text[], $19::bigint[]) AS rest (run, wake_at) ON rest.run = mine.id
+        WHERE run.id = mine.id
     ), freed AS (
         DELETE FROM lock USING mine WHERE lock.run = mine.id AND mine.keep_until IS NULL
     ), kept AS (
@@ -84,14 +87,18 @@ _NEWS = """
         WHERE kind <> 'joined'
     )
 """
-# All targets of a run or none, and of all runs in the one order in which everybody takes them.
-_LOCK = """
+_WITH_TAKEN = """
     WITH wanted AS (SELECT * FROM unnest($1::text[], $2::text[]) AS one (run, target)),
     taken AS (
         SELECT DISTINCT ON (wanted.run) wanted.run, lock.target, lock.run AS holder, lock.until
         FROM wanted JOIN lock ON lock.target = wanted.target
         WHERE lock.run <> wanted.run AND (lock.until IS NULL OR lock.until > $3) ORDER BY wanted.run, lock.target
-    ), got AS (
+    )
+"""
+_TAKEN = f"{_WITH_TAKEN} SELECT run, target, holder, until FROM taken"  # noqa: S608 - a constant of ours
+# All targets of a run or none, and of all runs in the one order in which everybody takes them.
+_LOCK = f"""
+    {_WITH_TAKEN}, got AS (
         INSERT INTO lock (target, run)
         SELECT target, run FROM wanted WHERE run NOT IN (SELECT run FROM taken) ORDER BY target COLLATE "C"
         ON CONFLICT (target) DO UPDATE SET run = excluded.run, until = NULL
@@ -99,7 +106,7 @@ _LOCK = """
         RETURNING target, run
     )
     SELECT run, target, holder, until FROM taken UNION ALL SELECT run, target, NULL, NULL FROM got
-"""
+"""  # noqa: S608 - a constant of ours
 _SIGNAL = """
     WITH word AS (SELECT * FROM unnest($2::text[], $3::text[], $4::text[]) AS word (run, kind, body)),
     there AS (
@@ -144,7 +151,9 @@ class _OwnersWrite(RunWrite[T]):
 
 @dataclass(frozen=True, slots=True)
 class Learn(_OwnersWrite[None]):
-    """Add to a run."""
+    """Add to a run, and give its locks back where that is asked for."""
+
+    free_locks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +169,7 @@ class End(_OwnersWrite[bool]):
 
     ended: Ended
     keep_locks_until: datetime | None
+    wake_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +177,17 @@ class Start(_OwnersWrite[Refusal | None]):
     """Reserve, and record that a step is about to act; why that was refused, if it was."""
 
     started: Started
-    reservations: Sequence[Reservation]
+    reservation: Reservation
 
     @property
     def targets(self) -> dict[str, str]:
         """What it reserves, by the names under which that is kept."""
-        return {bounded(one.target): one.target for one in self.reservations}
+        return {bounded(target): target for target in self.reservation.locks}
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether it takes more than locks; those that do are judged one after another, in all processes."""
+        return self.reservation != Reservation(self.reservation.locks)
 
     @property
     def concerns(self) -> Iterable[str]:
@@ -195,7 +210,7 @@ async def make_all(db: "Db", writes: Sequence[RunWrite[Any]]) -> list[Any]:
     """What each write has led to, or the error that refused it alone. What is raised has spoilt all of them."""
     results: list[Any] = [None] * len(writes)
     for together in rounds(writes):
-        # What ends comes before what starts: its targets are free.
+        # What ends, or gives its locks back, comes before what starts: its targets are free.
         for kind, make in _MAKERS.items():
             places = [place for place in together if type(writes[place]) is kind]
             made = await make(db, [writes[place] for place in places]) if places else ()
@@ -221,6 +236,9 @@ def rounds(writes: Sequence[RunWrite[Any]]) -> list[list[int]]:
 async def learn(db: "Db", writes: Sequence[Learn]) -> list[Fenced | None]:
     """Add to runs; None for each that was added to."""
     unread = await _add(db, _LEARN, writes, [None] * len(writes))
+    freed = [write.claim.run for write in writes if write.free_locks and write.claim.run in unread]
+    if freed:
+        await db.execute("DELETE FROM lock WHERE run = ANY ($1::text[])", freed)
     return [None if write.claim.run in unread else _lost(write) for write in writes]
 
 
@@ -231,7 +249,8 @@ async def _park(db: "Db", writes: Sequence[Park]) -> list[Fenced | bool]:
 async def _end(db: "Db", writes: Sequence[End]) -> list[Fenced | bool]:
     outcomes = [write.ended.outcome for write in writes]
     kept = [_us(write.keep_locks_until) for write in writes]
-    return _rest(writes, await _add(db, _END, writes, [_us(write.ended.at) for write in writes], outcomes, kept))
+    rests = [write.claim.run for write in writes], [_us(write.wake_at) for write in writes]
+    return _rest(writes, await _add(db, _END, writes, [_us(write.ended.at) for write in writes], outcomes, kept, rests))
 
 
 async def _start(db: "Db", writes: Sequence[Start]) -> list[Fenced | Refusal | None]:
@@ -239,12 +258,16 @@ async def _start(db: "Db", writes: Sequence[Start]) -> list[Fenced | Refusal | N
     unread = _unread(await db.fetch(_FENCE, *_claims(writes), empty, empty, empty))
     mine = [write for write in writes if write.claim.run in unread]
     refused = await _signalled(db, [write for write in mine if unread[write.claim.run]])
-    refused |= await _lock(db, [write for write in mine if write.claim.run not in refused])
+    refused |= await _reserve(db, [write for write in mine if write.claim.run not in refused])
     begun = [write for write in mine if write.claim.run not in refused]
-    entries = [Entry([*write.entry.facts, write.started], write.entry.posts) for write in begun]
     if begun:
-        await learn(db, [Learn(one.now, one.claim, entry) for one, entry in zip(begun, entries, strict=True)])
+        await journal.enter(db, [change for write in begun for change in write.reservation.changes])
+        await learn(db, [Learn(write.now, write.claim, _with_start(write)) for write in begun])
     return [refused.get(write.claim.run) if write.claim.run in unread else _lost(write) for write in writes]
+
+
+def _with_start(write: Start) -> Entry:
+    return replace(write.entry, facts=[*write.entry.facts, write.started])
 
 
 async def _signalled(db: "Db", writes: Sequence[Start]) -> dict[RunId, Refusal]:
@@ -255,24 +278,49 @@ async def _signalled(db: "Db", writes: Sequence[Start]) -> dict[RunId, Refusal]:
     return {RunId(row["run"]): Refusal(Reason.SIGNALLED) for row in rows}
 
 
+async def _reserve(db: "Db", writes: Sequence[Start]) -> dict[RunId, Refusal]:
+    """Take the locks of all that may begin; the others, with the reason. Nothing of those is written."""
+    if not any(write.is_judged for write in writes):
+        return await _lock(db, writes)
+    refused = _busy(await db.fetch(_TAKEN, *_wanted(writes), _latest(writes)), writes)
+    free = [write for write in writes if write.claim.run not in refused]
+    refused |= await journal.judge(db, {write.claim.run: write.reservation for write in free})
+    if await _lock(db, [write for write in free if write.claim.run not in refused]):
+        raise _beaten()
+    return refused
+
+
 async def _lock(db: "Db", writes: Sequence[Start]) -> dict[RunId, Refusal]:
     """Reserve what each start needs; the runs of which something is taken, with who has it."""
-    wanted = {(write.claim.run, kept): name for write in writes for kept, name in write.targets.items()}
-    if not wanted:
+    runs, targets = _wanted(writes)
+    if not runs:
         return {}
-    rows = await db.fetch(_LOCK, [run for run, _ in wanted], [kept for _, kept in wanted], _latest(writes))
-    refused = {
+    rows = await db.fetch(_LOCK, runs, targets, _latest(writes))
+    refused = _busy([row for row in rows if row["holder"] is not None], writes)
+    if len(rows) - len(refused) != sum(run not in refused for run in runs):
+        raise _beaten()
+    return refused
+
+
+def _wanted(writes: Sequence[Start]) -> list[list[Any]]:
+    """Each run and each target that is to be its own."""
+    return _columns([(write.claim.run, kept) for write in writes for kept in write.targets], 2)
+
+
+def _busy(rows: Sequence[Any], writes: Sequence[Start]) -> dict[RunId, Refusal]:
+    names = {write.claim.run: write.targets for write in writes} if rows else {}
+    return {
         RunId(row["run"]): busy(
-            wanted[row["run"], row["target"]],
+            names[row["run"]][row["target"]],
             row["holder"],
             codec.from_us(row["until"]) if row["until"] is not None else None,
         )
         for row in rows
-        if row["holder"] is not None
     }
-    if len(rows) - len(refused) != sum(run not in refused for run, _ in wanted):
-        raise SerializationError("another process has just taken one of the targets")  # so it is tried anew
-    return refused
+
+
+def _beaten() -> SerializationError:
+    return SerializationError("another process has just taken one of the targets")  # so it is tried anew
 
 
 async def _tell(db: "Db", writes: Sequence[Tell]) -> list[bool]:
@@ -299,22 +347,29 @@ async def _add(
     at: Sequence[int | None],
     outcomes: Sequence[str | None] = (),
     kept: Sequence[int | None] = (),
+    more: Sequence[Sequence[Any]] = (),
 ) -> dict[RunId, bool]:
-    """The runs whose claims hold, and whether they have unread signals."""
+    """The runs whose claims hold, and whether they have unread signals. `more`: columns of this statement alone."""
     facts = [
         (write.claim.run, *fact.key, fact.kind, codec.write_fact(fact))
         for write in writes
         for fact in write.entry.facts
     ]
     posts = [
-        (write.claim.run, key, codec.write_message(message))
+        (write.claim.run, post.key, codec.write_message(post.message), post.is_minor)
         for write in writes
-        for key, message in {post.key: post.message for post in write.entry.posts}.items()
+        for post in {post.key: post for post in write.entry.posts}.values()
     ]
     empty = [None] * len(writes)
     claims = (*_claims(writes), at, outcomes or empty, kept or empty)
-    columns = (*_columns(facts, 5), *_columns(posts, 3))
-    return _unread(await db.fetch(statement, *claims, _latest(writes), *columns))
+    columns = (*_columns(facts, 5), *_columns(posts, 4))
+    unread = _unread(await db.fetch(statement, *claims, _latest(writes), *columns, *more))
+    endings = [(run, one) for write in writes if (run := write.claim.run) in unread for one in write.entry.endings]
+    await journal.note_endings(db, endings)
+    for write in writes:
+        for told in write.entry.notices if write.claim.run in unread else ():
+            await notify(db, channel=told.channel, key=told.key, message=told.message, at=write.now)
+    return unread
 
 
 def _claims(writes: Sequence[_OwnersWrite[Any]]) -> list[list[Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from remediator.model.change import Ended
 from remediator.model.facts import LateFinished
 from remediator.model.ids import OwnerId, RuleId, RunId
 from remediator.model.message import Post
@@ -47,8 +48,10 @@ async def claim_due(
     return tuple(sorted(found, key=lambda wake: (wake.priority, wake.at)))
 
 
-async def settle_late(db: "Db", *, run: RunId, fact: LateFinished, posts: Sequence[Post], now: datetime) -> None:
+async def settle_late(
+    db: "Db", *, run: RunId, fact: LateFinished, posts: Sequence[Post], endings: Sequence[Ended], now: datetime
+) -> None:
     row = await db.fetchrow(_OWNER, run)
     if row is not None:
         whoever = Claim(run, OwnerId(row["owner"]), row["epoch"], 0)
-        await run_writes.learn(db, [run_writes.Learn(now, whoever, Entry([fact], posts))])
+        await run_writes.learn(db, [run_writes.Learn(now, whoever, Entry([fact], posts, endings))])

@@ -10,15 +10,18 @@ from remediator.errors import BadSettings, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import CutGroup, Delivery
+from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, LateFinished, Started
+from remediator.model.history import Known, Question
 from remediator.model.ids import Digest, OwnerId, RuleId, RunId
 from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
+from remediator.model.stop import Stop, StopKind
 from remediator.settings import StoreSettings
 from remediator.storage import codec
 from remediator.storage.folder import Folder
-from remediator.storage.postgres import cut_groups, intake, migrating, outbox, reading, retention, runs
+from remediator.storage.postgres import cut_groups, intake, journal, migrating, outbox, reading, retention, runs
 from remediator.storage.postgres.gathering import Gathering
 from remediator.storage.postgres.links import FAILURES, SCHEMA, Links
 from remediator.storage.postgres.presence import News, Presence
@@ -186,28 +189,60 @@ class PostgresStore:
     async def read_signals(self, run: RunId) -> tuple[Signal, ...]:
         return reading.signals_of(await self._signals.get(run) or ())
 
-    async def learn(self, claim: Claim, entry: Entry) -> None:
-        await self._make(Learn(self._clock.now(), claim, entry))
+    async def learn(self, claim: Claim, entry: Entry, *, free_locks: bool = False) -> None:
+        await self._make(Learn(self._clock.now(), claim, entry, free_locks))
 
     async def park(self, claim: Claim, entry: Entry, wake_at: datetime | None) -> bool:
         return await self._make(Park(self._clock.now(), claim, entry, wake_at))
 
-    async def start(
-        self, claim: Claim, entry: Entry, started: Started, reservations: Sequence[Reservation]
-    ) -> Refusal | None:
-        return await self._make(Start(self._clock.now(), claim, entry, started, reservations))
+    async def start(self, claim: Claim, entry: Entry, started: Started, reservation: Reservation) -> Refusal | None:
+        return await self._make(Start(self._clock.now(), claim, entry, started, reservation))
 
-    async def end(self, claim: Claim, entry: Entry, ended: Ended, *, keep_locks_until: datetime | None) -> bool:
-        return await self._make(End(self._clock.now(), claim, entry, ended, keep_locks_until))
+    async def end(
+        self,
+        claim: Claim,
+        entry: Entry,
+        ended: Ended,
+        *,
+        keep_locks_until: datetime | None,
+        wake_at: datetime | None = None,
+    ) -> bool:
+        return await self._make(End(self._clock.now(), claim, entry, ended, keep_locks_until, wake_at))
 
-    async def settle_late(self, run: RunId, fact: LateFinished, posts: Sequence[Post]) -> None:
-        await self._write(partial(runs.settle_late, run=run, fact=fact, posts=posts, now=self._clock.now()), run)
+    async def settle_late(
+        self, run: RunId, fact: LateFinished, posts: Sequence[Post], endings: Sequence[ChangeEnded] = ()
+    ) -> None:
+        now = self._clock.now()
+        late = partial(runs.settle_late, run=run, fact=fact, posts=posts, endings=endings, now=now)
+        await self._write(late, run)
 
     async def signal(self, run: RunId, signal: Signal) -> bool:
         stored = await self._make(Tell(self._clock.now(), run, signal))
         if stored:
             self._presence.tell([run])
         return stored
+
+    async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.open_alerts_of, run=run, limit=limit))
+
+    async def open_alerts_named(self, names: Collection[str], *, limit: int) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.open_alerts_named, names=names, limit=limit))
+
+    async def known(self, questions: Sequence[Question]) -> Known:
+        return await self._read(partial(journal.known, questions=questions))
+
+    async def put_stop(self, stop: Stop) -> bool:
+        return await self._open_writer().run(partial(journal.put_stop, stop=stop), stops_starts=True)
+
+    async def prolong_stop(self, stop: Stop) -> Stop | None:
+        prolong = partial(journal.prolong_stop, stop=stop, now=self._clock.now())
+        return await self._open_writer().run(prolong, stops_starts=True)
+
+    async def lift_stop(self, kind: StopKind, scope: str, at: datetime, *, after_all: bool = False) -> bool:
+        return await self._write(partial(journal.lift_stop, kind=kind, scope=scope, at=at, after_all=after_all))
+
+    async def list_stops(self, at: datetime) -> tuple[Stop, ...]:
+        return await self._read(partial(journal.list_stops, at=at))
 
     async def notify(self, channel: str, key: str, message: Message, at: datetime) -> None:
         await self._write(partial(outbox.notify, channel=channel, key=key, message=message, at=at))
@@ -260,8 +295,9 @@ class PostgresStore:
             runs_gone += await self._write(partial(retention.delete_runs, runs=piece, now=now), *piece)
         for some in _pieces(found.occurrences):
             occurrences_gone += await self._write(partial(retention.delete_occurrences, occurrences=some, now=now))
+        journal_gone = await self._write(partial(retention.delete_journal, old=old, limit=limit, now=now))
         rest = await self._write(partial(retention.delete_rest, old=old, limit=limit))
-        return Forgotten(runs_gone, occurrences_gone) + rest
+        return Forgotten(runs_gone, occurrences_gone) + journal_gone + rest
 
     def on_news(self, tell: News) -> None:
         self._presence.on_news(tell)

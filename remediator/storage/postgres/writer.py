@@ -29,9 +29,10 @@ from remediator.kit.metrics import Metrics
 from remediator.model.ids import RunId
 from remediator.model.occurrence import Accepted
 from remediator.storage.postgres import intake, run_writes
+from remediator.storage.postgres.journal import STARTING
 from remediator.storage.postgres.keys import plain
 from remediator.storage.postgres.links import FAILURES, Links, is_outage, is_race
-from remediator.storage.postgres.run_writes import RunWrite
+from remediator.storage.postgres.run_writes import RunWrite, Start
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -67,6 +68,7 @@ class _Job:
 
     work: "Write[Any] | RunWrite[Any] | intake.Request"
     runs: Sequence[RunId] = ()  # those that it writes to, unless it is a delivery
+    stops_starts: bool = False  # whether no start may be judged while it is written
     future: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     result: Any = None
     error: BaseException | None = None
@@ -101,9 +103,12 @@ class Writer:
         self._unsure: tuple[str, list[_Job]] | None = None
         self._task = asyncio.create_task(self._work(), name="postgres-writer")
 
-    async def run(self, write: Write[T], *runs: RunId) -> T:
-        """Have `write` committed, which may wait for these runs only; its result, or its error, once it is on disk."""
-        result: T = await self._hand_in(_Job(write, runs))
+    async def run(self, write: Write[T], *runs: RunId, stops_starts: bool = False) -> T:
+        """Have `write` committed, which may wait for these runs only; its result, or its error, once it is on disk.
+
+        With `stops_starts` a start that is judged is committed before it, or is judged with what it has written.
+        """
+        result: T = await self._hand_in(_Job(write, runs, stops_starts))
         return result
 
     async def make(self, write: RunWrite[T]) -> T:
@@ -194,6 +199,8 @@ class Writer:
         """One transaction. What is raised here has spoilt it for all of the batch."""
         db = await self._connected()
         await db.execute("BEGIN")
+        if any(job.stops_starts or (isinstance(job.work, Start) and job.work.is_judged) for job in batch):
+            await db.execute(STARTING)  # before any row is locked: two processes would wait for each other
         runs = {plain(run) for job in batch for run in job.runs}
         self._number = await (db.fetchval(_NUMBER_AND_LOCKS, list(runs)) if len(runs) > 1 else db.fetchval(_NUMBER))
         for make, jobs in groupby(batch, _maker):

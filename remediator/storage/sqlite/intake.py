@@ -28,8 +28,8 @@ _CHANGE_OCCURRENCES = """
 """
 _OPEN_OCCURRENCES = """
     INSERT INTO occurrence (id, starts_at, annotations, heard_at, closed_at, closing, ends_at, doubt, doubt_until,
-        fingerprint, labels, receiver, opened_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9, ?10, ?11, ?12, ?13, ?14)
+        fingerprint, labels, receiver, opened_at, alertname)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
 """
 _CHANGE_RUNS = """
     UPDATE run SET open_alerts = ?2, open_group = CASE WHEN ?3 THEN NULL ELSE open_group END, signals = ?4,

@@ -11,25 +11,32 @@ from remediator.storage import codec
 from remediator.storage.sqlite import reading
 from remediator.storage.store import OutboxState
 
-_QUEUE = "INSERT INTO post (run, key, channel, message, queued_at) VALUES (?, ?, ?, ?, ?)"
-_NEWER_VERSION = """
-    DO UPDATE SET message = excluded.message, version = version + 1,
-        queued_at = CASE WHEN sent_version < version THEN queued_at ELSE excluded.queued_at END
-    WHERE message <> excluded.message
-"""
+_QUEUE = "INSERT INTO post (run, key, channel, message, queued_at, is_minor) VALUES (?, ?, ?, ?, ?, ?)"
+# What is minor no more waits from now on: people have waited for it since then. One that may have landed is looked for
+# since the time at which it was queued first. No thread is minor as long as anything in it is waited for.
+_NEWER_VERSION = f"""
+    DO UPDATE SET message = excluded.message, version = version + (message <> excluded.message),
+        queued_at = CASE WHEN sent_version < version AND (is_minor <= excluded.is_minor OR (attempted AND ref IS NULL))
+            THEN queued_at ELSE excluded.queued_at END,
+        is_minor = excluded.is_minor AND NOT EXISTS (
+            SELECT 1 FROM post AS reply WHERE reply.run = post.run AND reply.key <> '{PARENT}'
+                AND reply.sent_version < reply.version AND NOT reply.is_minor
+        )
+    WHERE message <> excluded.message OR is_minor <> excluded.is_minor
+"""  # noqa: S608 - a constant of ours
 
 
 def queue(db: sqlite3.Connection, run: RunId, channel: str, posts: Iterable[Post], now: int) -> None:
     db.executemany(
         f"{_QUEUE} ON CONFLICT (run, key) {_NEWER_VERSION}",
-        [(run, post.key, channel, codec.write_message(post.message), now) for post in posts],
+        [(run, post.key, channel, codec.write_message(post.message), now, post.is_minor) for post in posts],
     )
 
 
 def notify(db: sqlite3.Connection, *, channel: str, key: str, message: Message, at: datetime) -> None:
     db.execute(
         f"{_QUEUE} ON CONFLICT (channel, key) WHERE run IS NULL {_NEWER_VERSION}",
-        (None, key, channel, codec.write_message(message), codec.to_us(at)),
+        (None, key, channel, codec.write_message(message), codec.to_us(at), False),
     )
 
 
@@ -43,12 +50,15 @@ _POST = """
     LEFT JOIN post AS parent ON parent.run = p.run AND parent.key = :parent AND p.key <> parent.key
     WHERE p.sent_version < p.version
 """
+_NOTICE = f"{_POST} AND p.run IS NULL"  # with +p.seq it is looked for among the few of these, and not among all
+_OF_RANK = f"{_POST} AND p.is_minor = :minor"
 _MAY_BE_SENT = """
     AND p.seq NOT IN (SELECT value FROM json_each(:resting))
     AND p.channel NOT IN (SELECT value FROM json_each(:busy))
     AND (p.run IS NULL OR p.key = :parent OR p.ref IS NOT NULL OR (parent.ref IS NOT NULL AND NOT EXISTS (
         SELECT 1 FROM post AS earlier
         WHERE earlier.run = p.run AND earlier.seq < p.seq AND earlier.key <> :parent AND earlier.ref IS NULL
+            AND earlier.is_minor <= p.is_minor
             AND earlier.seq NOT IN (SELECT value FROM json_each(:passed))
     )))
 """
@@ -62,15 +72,16 @@ def waiting_posts(db: sqlite3.Connection, *, limit: int) -> tuple[QueuedPost, ..
 def next_post(
     db: sqlite3.Connection, *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
 ) -> QueuedPost | None:
-    row = db.execute(
-        f"{_POST} {_MAY_BE_SENT} ORDER BY p.seq LIMIT 1",
-        {
-            "parent": PARENT,
-            "resting": json.dumps(list(resting)),
-            "busy": json.dumps(list(busy)),
-            "passed": json.dumps(list(passed)),
-        },
-    ).fetchone()
+    given = {
+        "parent": PARENT,
+        "resting": json.dumps(list(resting)),
+        "busy": json.dumps(list(busy)),
+        "passed": json.dumps(list(passed)),
+    }
+    row = db.execute(f"{_NOTICE} {_MAY_BE_SENT} ORDER BY +p.seq LIMIT 1", given).fetchone()
+    for minor in (False, True):
+        if row is None:
+            row = db.execute(f"{_OF_RANK} {_MAY_BE_SENT} ORDER BY p.seq LIMIT 1", {**given, "minor": minor}).fetchone()
     return None if row is None else _post(row)
 
 
@@ -126,6 +137,13 @@ def _move_notice(db: sqlite3.Connection, post: sqlite3.Row, channel: str) -> Non
         notify(db, channel=channel, key=post["key"], message=message, at=at)
 
 
+_STATE = """
+    SELECT * FROM
+        (SELECT count(*) AS waiting, min(queued_at) AS oldest FROM post WHERE sent_version < version AND is_minor = 0),
+        (SELECT count(*) AS minor FROM post WHERE sent_version < version AND is_minor = 1)
+"""
+
+
 def state(db: sqlite3.Connection) -> OutboxState:
-    row = db.execute("SELECT count(*) AS n, min(queued_at) AS oldest FROM post WHERE sent_version < version").fetchone()
-    return OutboxState(row["n"], reading.when(row["oldest"]))
+    row = db.execute(_STATE).fetchone()
+    return OutboxState(row["waiting"], reading.when(row["oldest"]), row["minor"])

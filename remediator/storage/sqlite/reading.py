@@ -124,6 +124,25 @@ def list_occurrences(db: sqlite3.Connection, *, limit: int, only_open: bool) -> 
     return tuple(in_short(_occurrence(row)) for row in rows)
 
 
+_OPEN_OF = f"""
+    {_OCCURRENCE} WHERE o.closed_at IS NULL AND o.id IN (SELECT occurrence FROM member WHERE run = ?)
+    ORDER BY +o.rowid LIMIT ?
+"""  # noqa: S608 - a constant of ours
+_OPEN_NAMED = f"""
+    {_OCCURRENCE} WHERE o.closed_at IS NULL AND o.alertname IN ({{places}}) LIMIT ?
+"""
+
+
+def open_alerts_of(db: sqlite3.Connection, *, run: RunId, limit: int) -> tuple[Occurrence, ...]:
+    return tuple(map(_occurrence, db.execute(_OPEN_OF, (run, limit))))
+
+
+def open_alerts_named(db: sqlite3.Connection, *, names: Iterable[str], limit: int) -> tuple[Occurrence, ...]:
+    wanted = sorted(set(names))  # not as JSON, in which a name would end at a NUL
+    rows = db.execute(_OPEN_NAMED.format(places=", ".join("?" * len(wanted))), (*wanted, limit))
+    return tuple(map(_occurrence, rows))
+
+
 def due_doubts(db: sqlite3.Connection, *, at: datetime, limit: int, sent_again: bool) -> tuple[Occurrence, ...]:
     rows = db.execute(
         f"{_OCCURRENCE} WHERE o.doubt_until <= :at AND (NOT :sent_again OR json_extract(o.doubt, '$.sent_again'))"

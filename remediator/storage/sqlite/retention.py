@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from remediator.storage import codec
-from remediator.storage.store import Forgotten, Retention
+from remediator.storage.store import JOURNAL_KEPT, Forgotten, Retention
 
 _LONGEST = 0.004  # seconds of one piece; a commit with others in it takes as long
+PIECE = 100  # entries of the journal that one write deletes: some 2 ms
 _LAST_ID = "\U0010ffff"  # after every id
 
 _IS_FINISHED = "ended_at IS NOT NULL AND wake_at IS NULL AND open_alerts = 0"
@@ -121,3 +122,21 @@ def delete_rest(db: sqlite3.Connection, *, old: Retention, limit: int) -> Forgot
         (before, limit),
     ).rowcount
     return Forgotten(rules=rules, notices=notices)
+
+
+def pieces(limit: int) -> list[int]:
+    """How many entries of the journal each write is to delete, for so many in all."""
+    return [min(PIECE, limit - start) for start in range(0, limit, PIECE)]
+
+
+def delete_journal(db: sqlite3.Connection, *, old: Retention, limit: int, now: datetime) -> Forgotten:
+    """Delete what guards look back to no more: entries of the journal, and stops that are over."""
+    before = codec.to_us(min(old.before, now - JOURNAL_KEPT))
+    changes = db.execute(
+        "DELETE FROM change WHERE seq IN (SELECT seq FROM change WHERE at < ? ORDER BY at LIMIT ?)", (before, limit)
+    ).rowcount
+    stops = db.execute(
+        "DELETE FROM stop WHERE (kind, scope) IN (SELECT kind, scope FROM stop WHERE until < ? LIMIT ?)",
+        (before, limit),
+    ).rowcount
+    return Forgotten(changes=changes, stops=stops)

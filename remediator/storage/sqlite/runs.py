@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from remediator.errors import Fenced
+from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, Fact, LateFinished, Started
 from remediator.model.ids import OwnerId, RunId
 from remediator.model.message import Post
@@ -12,7 +13,7 @@ from remediator.model.outcome import Reason
 from remediator.model.run import Run, Signal
 from remediator.storage import codec
 from remediator.storage.holding import busy
-from remediator.storage.sqlite import outbox, reading
+from remediator.storage.sqlite import journal, outbox, reading
 from remediator.storage.store import Claim, Entry, Refusal, Reservation
 
 
@@ -29,9 +30,11 @@ def take_over(db: sqlite3.Connection, *, run: RunId, owner: OwnerId) -> Run | No
     return reading.read_run(db, run)
 
 
-def learn(db: sqlite3.Connection, *, claim: Claim, entry: Entry, now: datetime) -> None:
+def learn(db: sqlite3.Connection, *, claim: Claim, entry: Entry, free_locks: bool, now: datetime) -> None:
     channel, _ = _fence(db, claim)
     _add(db, claim.run, channel, entry, now)
+    if free_locks:
+        _free_locks(db, claim.run)
 
 
 def park(db: sqlite3.Connection, *, claim: Claim, entry: Entry, wake_at: datetime | None, now: datetime) -> bool:
@@ -48,28 +51,32 @@ def start(
     claim: Claim,
     entry: Entry,
     started: Started,
-    reservations: Sequence[Reservation],
+    reservation: Reservation,
     now: datetime,
 ) -> None:
     channel, unread = _fence(db, claim)
     if unread and _has_news(db, claim):
         raise Refused(Refusal(Reason.SIGNALLED))
-    for reservation in sorted(reservations, key=lambda r: r.target):
-        _lock(db, claim.run, reservation, now)
+    for target in sorted(reservation.locks):
+        _lock(db, claim.run, target, now)
+    refusal = reservation.judge(journal.known(db, reservation.questions))
+    if refusal is not None:
+        raise Refused(refusal)
+    journal.enter(db, reservation.changes)
     _add(db, claim.run, channel, entry, now)
     _add_facts(db, claim.run, [started])
 
 
-def _lock(db: sqlite3.Connection, run: RunId, reservation: Reservation, now: datetime) -> None:
+def _lock(db: sqlite3.Connection, run: RunId, target: str, now: datetime) -> None:
     taken = db.execute(
         "INSERT INTO lock (target, run) VALUES (:target, :run) ON CONFLICT (target) DO UPDATE"
         " SET run = excluded.run, until = NULL WHERE lock.run = excluded.run OR lock.until <= :now",
-        {"target": reservation.target, "run": run, "now": codec.to_us(now)},
+        {"target": target, "run": run, "now": codec.to_us(now)},
     )
     if taken.rowcount == 0:
-        held = db.execute("SELECT run, until FROM lock WHERE target = ?", (reservation.target,)).fetchone()
+        held = db.execute("SELECT run, until FROM lock WHERE target = ?", (target,)).fetchone()
         until = codec.from_us(held["until"]) if held["until"] is not None else None
-        raise Refused(busy(reservation.target, held["run"], until))
+        raise Refused(busy(target, held["run"], until))
 
 
 def end(
@@ -79,27 +86,39 @@ def end(
     entry: Entry,
     ended: Ended,
     keep_locks_until: datetime | None,
+    wake_at: datetime | None,
     now: datetime,
 ) -> bool:
     channel, unread = _fence(db, claim)
     _add(db, claim.run, channel, entry, now)
+    wake_at = now if unread else wake_at
     db.execute(
         "UPDATE run SET ended_at = coalesce(ended_at, ?), outcome = ?, wake_at = ?, open_group = NULL WHERE id = ?",
-        (codec.to_us(ended.at), ended.outcome, codec.to_us(now) if unread else None, claim.run),
+        (codec.to_us(ended.at), ended.outcome, codec.to_us(wake_at) if wake_at else None, claim.run),
     )
     if keep_locks_until is None:
-        db.execute("DELETE FROM lock WHERE run = ?", (claim.run,))
+        _free_locks(db, claim.run)
     else:
         db.execute("UPDATE lock SET until = ? WHERE run = ?", (codec.to_us(keep_locks_until), claim.run))
     return not unread
 
 
+def _free_locks(db: sqlite3.Connection, run: RunId) -> None:
+    db.execute("DELETE FROM lock WHERE run = ?", (run,))
+
+
 def settle_late(
-    db: sqlite3.Connection, *, run: RunId, fact: LateFinished, posts: Sequence[Post], now: datetime
+    db: sqlite3.Connection,
+    *,
+    run: RunId,
+    fact: LateFinished,
+    posts: Sequence[Post],
+    endings: Sequence[ChangeEnded],
+    now: datetime,
 ) -> None:
     row = db.execute("SELECT channel FROM run WHERE id = ?", (run,)).fetchone()
     if row is not None:
-        _add(db, run, row["channel"], Entry([fact], posts), now)
+        _add(db, run, row["channel"], Entry([fact], posts, endings), now)
 
 
 def signal(db: sqlite3.Connection, *, run: RunId, signal: Signal, now: datetime) -> bool:
@@ -141,6 +160,9 @@ def _has_news(db: sqlite3.Connection, claim: Claim) -> bool:
 def _add(db: sqlite3.Connection, run: RunId, channel: str, entry: Entry, now: datetime) -> None:
     _add_facts(db, run, entry.facts)
     outbox.queue(db, run, channel, entry.posts, codec.to_us(now))
+    journal.note_endings(db, run, entry.endings)
+    for notice in entry.notices:
+        outbox.notify(db, channel=notice.channel, key=notice.key, message=notice.message, at=now)
 
 
 def _add_facts(db: sqlite3.Connection, run: RunId, facts: Iterable[Fact]) -> None:

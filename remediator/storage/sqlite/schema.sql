@@ -13,9 +13,11 @@ CREATE TABLE occurrence (
     closing     TEXT,
     ends_at     INTEGER,
     doubt       TEXT,
-    doubt_until INTEGER
+    doubt_until INTEGER,
+    alertname   TEXT NOT NULL DEFAULT ''
 ) STRICT;
 CREATE UNIQUE INDEX occurrence_open ON occurrence (fingerprint) WHERE closed_at IS NULL;
+CREATE INDEX occurrence_named ON occurrence (alertname) WHERE closed_at IS NULL;
 CREATE INDEX occurrence_newest ON occurrence (fingerprint);  -- the newest has the highest rowid, whatever the clock did
 CREATE INDEX occurrence_doubt ON occurrence (doubt_until) WHERE doubt_until IS NOT NULL;
 CREATE INDEX occurrence_closed ON occurrence (closed_at, id) WHERE closed_at IS NOT NULL AND doubt_until IS NULL;
@@ -53,6 +55,7 @@ CREATE UNIQUE INDEX run_open_group ON run (rule, open_group) WHERE open_group IS
 -- What may be forgotten, and what keeps a rule or an occurrence from that (and makes its removal cheap).
 CREATE INDEX run_finished ON run (ended_at) WHERE ended_at IS NOT NULL AND wake_at IS NULL AND open_alerts = 0;
 CREATE INDEX run_of_rule ON run (rule_digest);
+CREATE INDEX run_newest_of_rule ON run (rule, created_at);  -- whether there is a storm
 CREATE INDEX run_of_occurrence ON run (occurrence);
 
 -- Whose run is which: an occurrence is in at most one run of a rule. `run.occurrence` is the one that it began with.
@@ -103,10 +106,11 @@ CREATE TABLE post (
     queued_at    INTEGER NOT NULL,
     attempted    INTEGER NOT NULL DEFAULT 0, -- 1 once somebody has begun to send it
     ref          TEXT,
+    is_minor     INTEGER NOT NULL DEFAULT 0, -- 1: it goes after all others
     UNIQUE (run, key)
 ) STRICT;
 CREATE UNIQUE INDEX post_notice ON post (channel, key) WHERE run IS NULL;
-CREATE INDEX post_waiting ON post (seq) WHERE sent_version < version;
+CREATE INDEX post_waiting ON post (is_minor, seq) WHERE sent_version < version;
 
 -- The groups of which a delivery left alerts out, until these are fetched.
 CREATE TABLE cut_group (
@@ -118,3 +122,35 @@ CREATE TABLE cut_group (
     ask_at    INTEGER NOT NULL,
     PRIMARY KEY (receiver, group_key)
 ) STRICT, WITHOUT ROWID;
+-- What was done to which target. It outlives its runs: budgets look back further than a busy store keeps runs.
+CREATE TABLE change (
+    seq      INTEGER PRIMARY KEY,
+    run      TEXT NOT NULL,
+    round    INTEGER NOT NULL,
+    rule     TEXT NOT NULL,
+    target   TEXT NOT NULL,
+    action   TEXT NOT NULL,
+    counts   INTEGER NOT NULL,   -- 1 for the one entry that counts, of each run, round and target
+    alert_at INTEGER NOT NULL,
+    at       INTEGER NOT NULL,
+    ending   TEXT,               -- what came of it, as far as it is known
+    ended_at INTEGER,
+    UNIQUE (run, round, target, action)
+) STRICT;
+CREATE INDEX change_of_all ON change (at) WHERE counts;
+CREATE INDEX change_of_rule ON change (rule, at) WHERE counts;
+CREATE INDEX change_of_target ON change (target, at) WHERE counts;
+CREATE INDEX change_of_action ON change (action, at);
+CREATE INDEX change_by_age ON change (at);
+
+-- What stands in the way of changes, until its time is over or somebody lifts it.
+CREATE TABLE stop (
+    kind   TEXT NOT NULL,
+    scope  TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    by     TEXT NOT NULL,
+    at     INTEGER NOT NULL,
+    until  INTEGER,
+    PRIMARY KEY (kind, scope)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX stop_of_scope ON stop (scope);

@@ -14,15 +14,18 @@ from remediator.errors import BadSettings, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import CutGroup, Delivery
+from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, LateFinished, Started
+from remediator.model.history import Known, Question
 from remediator.model.ids import Digest, OwnerId, RunId
 from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
+from remediator.model.stop import Stop, StopKind
 from remediator.storage import codec
 from remediator.storage.changes import Request
 from remediator.storage.folder import Folder
-from remediator.storage.sqlite import cut_groups, integrity, migrating, outbox, reading, retention, runs
+from remediator.storage.sqlite import cut_groups, integrity, journal, migrating, outbox, reading, retention, runs
 from remediator.storage.sqlite.writer import Writer
 from remediator.storage.store import (
     Claim,
@@ -198,15 +201,14 @@ class SqliteStore:
     async def read_signals(self, run: RunId) -> tuple[Signal, ...]:
         return await self._read(partial(reading.read_signals, run=run))
 
-    async def learn(self, claim: Claim, entry: Entry) -> None:
-        await self._write(partial(runs.learn, claim=claim, entry=entry, now=self._clock.now()))
+    async def learn(self, claim: Claim, entry: Entry, *, free_locks: bool = False) -> None:
+        learn = partial(runs.learn, claim=claim, entry=entry, free_locks=free_locks, now=self._clock.now())
+        await self._write(learn)
 
     async def park(self, claim: Claim, entry: Entry, wake_at: datetime | None) -> bool:
         return await self._write(partial(runs.park, claim=claim, entry=entry, wake_at=wake_at, now=self._clock.now()))
 
-    async def start(
-        self, claim: Claim, entry: Entry, started: Started, reservations: Sequence[Reservation]
-    ) -> Refusal | None:
+    async def start(self, claim: Claim, entry: Entry, started: Started, reservation: Reservation) -> Refusal | None:
         try:
             await self._write(
                 partial(
@@ -214,7 +216,7 @@ class SqliteStore:
                     claim=claim,
                     entry=entry,
                     started=started,
-                    reservations=reservations,
+                    reservation=reservation,
                     now=self._clock.now(),
                 )
             )
@@ -222,7 +224,15 @@ class SqliteStore:
             return refused.refusal
         return None
 
-    async def end(self, claim: Claim, entry: Entry, ended: Ended, *, keep_locks_until: datetime | None) -> bool:
+    async def end(
+        self,
+        claim: Claim,
+        entry: Entry,
+        ended: Ended,
+        *,
+        keep_locks_until: datetime | None,
+        wake_at: datetime | None = None,
+    ) -> bool:
         return await self._write(
             partial(
                 runs.end,
@@ -230,15 +240,41 @@ class SqliteStore:
                 entry=entry,
                 ended=ended,
                 keep_locks_until=keep_locks_until,
+                wake_at=wake_at,
                 now=self._clock.now(),
             )
         )
 
-    async def settle_late(self, run: RunId, fact: LateFinished, posts: Sequence[Post]) -> None:
-        await self._write(partial(runs.settle_late, run=run, fact=fact, posts=posts, now=self._clock.now()))
+    async def settle_late(
+        self, run: RunId, fact: LateFinished, posts: Sequence[Post], endings: Sequence[ChangeEnded] = ()
+    ) -> None:
+        now = self._clock.now()
+        late = partial(runs.settle_late, run=run, fact=fact, posts=posts, endings=endings, now=now)
+        await self._write(late)
 
     async def signal(self, run: RunId, signal: Signal) -> bool:
         return await self._write(partial(runs.signal, run=run, signal=signal, now=self._clock.now()))
+
+    async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.open_alerts_of, run=run, limit=limit))
+
+    async def open_alerts_named(self, names: Collection[str], *, limit: int) -> tuple[Occurrence, ...]:
+        return await self._read(partial(reading.open_alerts_named, names=names, limit=limit))
+
+    async def known(self, questions: Sequence[Question]) -> Known:
+        return await self._read(partial(journal.known, questions=questions))
+
+    async def put_stop(self, stop: Stop) -> bool:
+        return await self._write(partial(journal.put_stop, stop=stop))
+
+    async def prolong_stop(self, stop: Stop) -> Stop | None:
+        return await self._write(partial(journal.prolong_stop, stop=stop, now=self._clock.now()))
+
+    async def lift_stop(self, kind: StopKind, scope: str, at: datetime, *, after_all: bool = False) -> bool:
+        return await self._write(partial(journal.lift_stop, kind=kind, scope=scope, at=at, after_all=after_all))
+
+    async def list_stops(self, at: datetime) -> tuple[Stop, ...]:
+        return await self._read(partial(journal.list_stops, at=at))
 
     async def notify(self, channel: str, key: str, message: Message, at: datetime) -> None:
         await self._write(partial(outbox.notify, channel=channel, key=key, message=message, at=at))
@@ -293,8 +329,13 @@ class SqliteStore:
         while left:
             count, left = await self._write(partial(retention.delete_occurrences, occurrences=left))
             occurrences_gone += count
-        rest = await self._write(partial(retention.delete_rest, old=old, limit=limit))
-        return Forgotten(runs_gone, occurrences_gone) + rest
+        gone = Forgotten(runs_gone, occurrences_gone)
+        for piece in retention.pieces(limit):
+            done = await self._write(partial(retention.delete_journal, old=old, limit=piece, now=now))
+            gone += done
+            if not done:
+                break
+        return gone + await self._write(partial(retention.delete_rest, old=old, limit=limit))
 
     async def version(self) -> int:
         return await self._read(_version)

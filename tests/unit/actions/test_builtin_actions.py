@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from pydantic import ValidationError
 
-from remediator.actions import command, docker, http, postgres, prometheus, redis, tcp
+from remediator.actions import alertmanager, command, docker, http, postgres, prometheus, redis, tcp
 from remediator.clients import Clients
 from remediator.documents import fields_of
 from remediator.errors import Failed, NotAllowed, OutcomeUnknown
@@ -29,6 +29,8 @@ _ALL: list[Action] = [
     docker.logs,
     docker.restart,
     docker.set_memory,
+    alertmanager.silence,
+    redis.config_set,
     docker.start,
     docker.stats,
     http.get,
@@ -135,6 +137,21 @@ def test_each_field_and_action_is_documented(action: Action) -> None:
             "read the last 5 log lines of container web (Docker engine far)",
         ),
         (docker.start, {"container": "web"}, "start container web (Docker engine local)"),
+        (
+            redis.config_set,
+            {"parameter": "maxmemory", "value": "2g"},
+            "set maxmemory of Redis server default to 2 GiB",
+        ),
+        (
+            redis.config_set,
+            {"server": "cache", "parameter": "timeout", "value": 30},
+            "set timeout of Redis server cache to 30",
+        ),
+        (
+            alertmanager.silence,
+            {"labels": {"alertname": "Down", "a": "b"}, "matchers": ['node=~"x.*"'], "duration": "1h"},
+            'silence a="b", alertname="Down", node=~"x.*" in Alertmanager for 1h',
+        ),
         (docker.restart, {"container": "web"}, "restart container web (Docker engine local)"),
         (
             docker.restart,
@@ -229,6 +246,23 @@ async def test_the_nature_of_a_step_comes_with_its_parameters(
         (docker.restart, {"container": "a", "stop_timeout": "31m"}),
         (docker.restart, {"container": "a", "stop_timeout": 10}),
         (docker.restart, {"name": "a"}),
+        (redis.config_set, {"parameter": "dir", "value": "/tmp"}),
+        (redis.config_set, {"parameter": "requirepass", "value": "x"}),
+        (redis.config_set, {"parameter": "maxmemory", "value": "-1"}),
+        (redis.config_set, {"parameter": "maxmemory", "value": -1}),
+        (redis.config_set, {"parameter": "maxmemory", "value": 1.5}),
+        (redis.config_set, {"parameter": "maxmemory", "value": True}),
+        (redis.config_set, {"parameter": "maxmemory-policy", "value": "lru"}),
+        (redis.config_set, {"parameter": "hz", "value": 501}),
+        (redis.config_set, {"parameter": "timeout", "value": "1 2"}),
+        (redis.config_set, {"parameter": "activedefrag", "value": "true"}),
+        (alertmanager.silence, {}),
+        (alertmanager.silence, {"labels": {"alertname": ""}}),
+        (alertmanager.silence, {"matchers": ['alertname=~".+"', 'node!="a"']}),
+        (alertmanager.silence, {"labels": {"": "a"}}),
+        (alertmanager.silence, {"labels": {"a": "b"}, "matchers": ['c="d", e="f"']}),
+        (alertmanager.silence, {"labels": {"a": "b"}, "duration": "0s"}),
+        (alertmanager.silence, {"labels": {"a": "b"}, "comment": ""}),
         (docker.set_memory, {"container": "a", "limit": "5m"}),
         (docker.set_memory, {"container": "a", "limit": "-8g"}),
         (docker.set_memory, {"container": "a", "limit": 8.5}),

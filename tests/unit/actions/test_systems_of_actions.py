@@ -18,6 +18,8 @@ ACTIONS = Actions.installed()
         ("docker.set_memory", {"container": "web", "limit": "8g"}, "docker:local"),
         ("docker.count_logs", {"container": "web", "patterns": {"a": "a"}}, "docker:local"),
         ("redis.ping", {"server": "cache"}, "redis:cache"),
+        ("redis.config_set", {"server": "cache", "parameter": "timeout", "value": 9}, "redis:cache"),
+        ("alertmanager.silence", {"labels": {"alertname": "Down"}}, "alertmanager"),
         ("postgres.ready", {}, "postgres:default"),
         ("postgres.connections", {}, "postgres:default"),
         ("prometheus.query", {"query": "up"}, "prometheus"),
@@ -38,8 +40,10 @@ def test_an_action_says_what_it_talks_to(name: str, params: dict[str, Any], syst
 
 
 def test_every_family_names_its_own_systems() -> None:
-    """One that names none shares a limit with all of its kind; of Prometheus there is only one."""
-    assert {"prometheus.query"} == {name for name, action in ACTIONS.items() if action.system is None}
+    """One that names none shares a limit with all of its kind; of these two there is only one."""
+    assert {"alertmanager.silence", "prometheus.query"} == {
+        name for name, action in ACTIONS.items() if action.system is None
+    }
 
 
 def test_only_files_and_commands_are_of_this_machine() -> None:

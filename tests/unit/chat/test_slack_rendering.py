@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from remediator.chat.chat import REPEATED
 from remediator.chat.slack import blocks_of, fallback_of
-from remediator.model.message import Excerpt, Fields, Message, Text, Tone
+from remediator.model.message import Excerpt, Fields, Mention, Message, Text, Tone
 from remediator.testing import block_kit
 
 HOSTILE = (
@@ -224,3 +224,24 @@ def section(*elements: Any) -> dict[str, Any]:
 def text(said: str, *, bold: bool = False) -> dict[str, Any]:
     """A piece of text in a rich text block."""
     return {"type": "text", "text": said, **({"style": {"bold": True}} if bold else {})}
+
+
+@pytest.mark.parametrize(
+    ("mention", "word"),
+    [
+        (Mention("usergroup", "S0TEAM"), "<!subteam^S0TEAM>"),
+        (Mention("user", "U0ANN"), "<@U0ANN>"),
+        (Mention("broadcast", "here"), "<!here>"),
+    ],
+)
+@pytest.mark.parametrize("is_parent", [True, False])
+def test_a_mention_pings_whom_it_names_and_nobody_else(mention: Mention, word: str, *, is_parent: bool) -> None:
+    """It comes from the settings; what stands in the message beside it pings nobody, whatever it says."""
+    message = Message(Tone.FIRING, "<!channel> is down", (Text("<@U666> @here"),), mention)
+    fallback, blocks = fallback_of(message), blocks_of(message, is_parent=is_parent)
+    pinged = block_kit.pings(fallback, blocks, linked=False)
+
+    assert [] == block_kit.problems(blocks)
+    assert fallback.startswith(f"{word} ")
+    assert [word] == [one for one in pinged if one.startswith("<")]
+    assert [mention.id] == [next(v for k, v in json.loads(one).items() if k != "type") for one in pinged[1:]]

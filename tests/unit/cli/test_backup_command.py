@@ -33,7 +33,7 @@ def test_it_says_what_it_made(folder: Path) -> None:
     file = folder / "copy"
     done = call(folder, str(file))
 
-    assert (0, f"{file}: 0.1 MiB, whole and looked through\n") == (done.exit_code, done.stdout)
+    assert (0, f"{file}: 0.2 MiB, whole and looked through\n") == (done.exit_code, done.stdout)
     with closing(sqlite3.connect(file)) as db:
         assert (0,) == db.execute("SELECT count(*) FROM run").fetchone()
 

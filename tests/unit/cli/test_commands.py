@@ -116,7 +116,7 @@ def test_wrong_usage_ends_with_two(arguments: list[str]) -> None:
         ),
         (["actions", "disk"], "there is no action disk; did you mean files.disk? See all: remediator actions"),
         (["actions", "system.disk"], "did you mean files.disk? See all"),
-        (["actions", "redis"], "did you mean redis.ping? See all"),
+        (["actions", "redis"], "did you mean redis.config_set or redis.ping? See all"),
         (["actions", "ping"], "did you mean redis.ping? See all"),
         (["actions", "xyzzy"], "there is no action xyzzy; See all: remediator actions"),
         (["schema", "rule"], "'rules', 'settings'"),
@@ -160,7 +160,8 @@ def test_good_rules_check_out(tmp_path: Path) -> None:
     as_text, as_json = call("check", "good.yaml"), call("check", "-o", "json", "good.yaml")
 
     assert (0, ["ok: 1 rule"]) == told(as_text)
-    assert (0, {"mistakes": [], "rules": 1, "held": [], "notes": []}) == (as_json.exit_code, json.loads(as_json.output))
+    nothing: dict[str, Any] = {"mistakes": [], "rules": 1, "held": [], "notes": [], "settings": []}
+    assert (0, nothing) == (as_json.exit_code, json.loads(as_json.output))
 
 
 def test_bad_rules_are_told_with_their_places(tmp_path: Path) -> None:
@@ -335,11 +336,11 @@ def test_settings_that_cannot_be_read_are_an_annotation_too(
     assert 1 == len(result.stdout.splitlines())
 
 
-HELD = GOOD + "    limits: {cooldown: 10m}\n    remediate: [{do: [{http.get: {url: a}}]}]\n"
+HELD = GOOD + "    remediate: [{gate: {quorum: 2}, do: [{http.get: {url: a}}]}]\n"
 
 
 def test_what_is_not_carried_out_yet_is_noted_and_no_mistake(tmp_path: Path) -> None:
-    """Nobody is to rely on a limit that is not kept."""
+    """Nobody is to rely on what is not carried out."""
     (tmp_path / "held.yaml").write_text(HELD)
     as_text, as_json, as_github = (call("check", "held.yaml", "-o", form) for form in ("text", "json", "github"))
     ok, note = as_text.stdout.splitlines()
@@ -347,7 +348,7 @@ def test_what_is_not_carried_out_yet_is_noted_and_no_mistake(tmp_path: Path) -> 
 
     assert [0, 0, 0] == [result.exit_code for result in (as_text, as_json, as_github)]
     assert "ok: 1 rule" == ok
-    assert "`cooldown`" in held["what"]
+    assert "who approves it (`quorum`) is not looked at yet" in held["what"]
     assert f"note: web/down: {held['what']}" == note
     assert [f"::notice title=web/down::{held['what']}"] == as_github.stdout.splitlines()
 
@@ -377,6 +378,57 @@ def test_names_that_the_settings_do_not_have_are_noted_and_no_mistake(tmp_path: 
     assert ["ok: 1 rule", *(f"note: web/down: {what}" for what in said)] == as_text.stdout.splitlines()
     assert [{"rule": "web/down", "what": what} for what in said] == json.loads(as_json.stdout)["notes"]
     assert [f"::notice title=web/down::{what}" for what in said] == as_github.stdout.splitlines()
+
+
+NOBODY = """
+rules: [good.yaml]
+limits:
+  packs:
+    wbe: {per_target: 1/1h}
+  actions:
+    docker.restrat: {per_target: 1/1h}
+calendar:
+  time_intervals: [{name: night, time_intervals: [{times: [{start_time: "00:00", end_time: "06:00"}]}]}]
+  freezes:
+    - interval: night
+      scopes: [pack:web, "rule:web/dwon"]
+"""
+
+
+def test_what_the_settings_limit_and_is_not_there_is_noted_with_its_place(tmp_path: Path) -> None:
+    """Whoever has misspelt it believes that it holds. Files that are checked by name may be a part of all."""
+    (tmp_path / "remediator.yaml").write_text(NOBODY)
+    (tmp_path / "good.yaml").write_text(GOOD)
+    as_text, as_json, as_github = (call("check", "-o", form) for form in ("text", "json", "github"))
+    said = [
+        (5, 5, "there is no pack `wbe`, so these limits hold for nothing; did you mean `web`?"),
+        (7, 5, "there is no action `docker.restrat`, so these limits hold for nothing; did you mean `docker.restart`?"),
+        (12, 26, "there is no rule `web/dwon`, so this freeze holds nothing back; did you mean `web/down`?"),
+    ]
+
+    assert [0, 0, 0] == [result.exit_code for result in (as_text, as_json, as_github)], as_text.output
+    lines = [f"note: remediator.yaml:{line}:{column}: {what}" for line, column, what in said]
+    assert ["ok: 1 rule", *lines] == as_text.stdout.splitlines()
+    assert said == [(m["line"], m["column"], m["what"]) for m in json.loads(as_json.stdout)["settings"]]
+    assert [
+        f"::warning file=remediator.yaml,line={line},col={column},title=remediator::{what}"
+        for line, column, what in said
+    ] == as_github.stdout.splitlines()
+    assert ["ok: 1 rule"] == call("check", "good.yaml").stdout.splitlines()
+
+
+def test_what_a_variable_limits_and_is_not_there_is_noted_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is no line to point to."""
+    (tmp_path / "remediator.yaml").write_text("rules: [good.yaml]\n")
+    (tmp_path / "good.yaml").write_text(GOOD)
+    monkeypatch.setenv("REMEDIATOR_LIMITS__PACKS", '{"nix": {"per_target": "1/1h"}}')
+
+    assert [
+        "ok: 1 rule",
+        "note: settings: limits.packs.nix: there is no pack `nix`, so these limits hold for nothing",
+    ] == call("check").stdout.splitlines()
 
 
 def test_nothing_to_tell_is_nothing_in_a_workflow(tmp_path: Path) -> None:
@@ -652,6 +704,13 @@ def test_nobody_listening_ends_with_four(tmp_path: Path) -> None:
         ["alerts"],
         ["breaker", "list"],
         ["breaker", "reset", "redis:cache"],
+        ["breaker", "reset", "action:docker.restart"],
+        ["stops"],
+        ["pause", "--for", "2h"],
+        ["resume"],
+        ["resume", "rule:web/down", "--storm"],
+        ["quarantine", "clear", "docker:local/web"],
+        ["promote", "web/down"],
         ["explain", "--run", "r1"],
         ["explain", "--fingerprint", "f"],
     ):
@@ -775,6 +834,126 @@ def test_a_decision_names_its_user_even_where_he_has_no_name(monkeypatch: pytest
     assert f"user {os.getuid()}" == json.loads(asked[1][3])["by"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "path", "said", "told"),
+    [
+        (
+            ["breaker", "reset", "redis:cache"],
+            "breakers/reset",
+            {"system": "redis:cache"},
+            "closed: the breaker of redis:cache (see: remediator breaker list)",
+        ),
+        (
+            ["breaker", "reset", "rule:web/down"],
+            "stops/lift",
+            {"kind": "breaker", "scope": "rule:web/down"},
+            "closed: the breaker of rule:web/down (see: remediator stops)",
+        ),
+        (
+            ["breaker", "reset", "web/down"],
+            "stops/lift",
+            {"kind": "breaker", "scope": "rule:web/down"},
+            "closed: the breaker of rule:web/down (see: remediator stops)",
+        ),
+        (
+            ["breaker", "reset", "action:docker.restart"],
+            "stops/lift",
+            {"kind": "breaker", "scope": "action:docker.restart"},
+            "closed: the breaker of action:docker.restart (see: remediator stops)",
+        ),
+        (
+            ["quarantine", "clear", "docker:local/web"],
+            "stops/lift",
+            {"kind": "quarantine", "scope": "target:docker:local/web"},
+            "cleared: target:docker:local/web",
+        ),
+        (
+            ["promote", "web/down"],
+            "stops/lift",
+            {"kind": "demotion", "scope": "rule:web/down"},
+            "promoted: rule:web/down",
+        ),
+    ],
+)
+def test_what_is_lifted_is_said_by_its_kind_and_scope(
+    arguments: list[str], path: str, said: dict[str, str], told: str
+) -> None:
+    """A system's breaker is in the process that is asked; all else is stored."""
+    with answering(200) as (url, asked):
+        result = call(*arguments, "--url", url)
+    ((verb, at, _, body),) = asked
+    given = json.loads(body)
+
+    assert (0, f"{told}\n", "POST", f"/api/v1/{path}") == (result.exit_code, result.output, verb, at)
+    assert getpass.getuser() == given.pop("by")
+    assert said == given
+
+
+@pytest.mark.parametrize(
+    ("settled", "why"),
+    [("since then: run r0 counts as done", "a step failed; since then: run r0 counts as done"), ("", "a step failed")],
+)
+def test_what_became_known_since_is_listed_with_a_stop(settled: str, why: str) -> None:
+    """Whoever promotes the rule should know it."""
+    at = "2026-01-01T12:00:00+00:00"
+    stop = {"kind": "demotion", "scope": "rule:web/down", "at": at, "until": None, "by": "remediator"}
+    body = {"stops": [{**stop, "reason": "a step failed", "settled": settled}]}
+    with answering(200, json.dumps(body).encode()) as (url, _):
+        result = call("stops", "--url", url)
+
+    assert 0 == result.exit_code, result.output
+    assert result.output.splitlines()[-1].endswith(why)
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "until", "said"),
+    [
+        ("pause", "2026-01-01T12:00:00+00:00", None, "pause everything 2026-01-01 12:00:00 UTC until lifted ann why"),
+        ("pause file", "2026-01-01T12:00:00+00:00", None, "everything 2026-01-01 12:00:00 UTC ann why"),
+        ("freeze", None, "2026-01-02T00:00:00+00:00", "freeze everything 2026-01-02 00:00:00 UTC ann why"),
+        ("window", None, None, "window everything ann why"),
+    ],
+)
+def test_each_stop_says_how_it_ends(kind: str, at: str | None, until: str | None, said: str) -> None:
+    """What nobody has lifted must not look as if somebody had."""
+    stop = {"kind": kind, "scope": "everything", "at": at, "until": until, "by": "ann", "reason": "why"}
+    with answering(200, json.dumps({"stops": [stop]}).encode()) as (url, _):
+        result = call("stops", "--url", url)
+
+    assert said in " ".join(result.output.splitlines()[-1].split())
+
+
+def test_the_list_of_systems_says_where_other_breakers_are() -> None:
+    """A breaker of a rule is a stop, and no system. What reads the table is not to meet it there."""
+    system = {"system": "redis:cache", "state": None, "asked_in_seconds": 0, "opened_at": None, "calls": 0}
+    body = {"breakers": [{**system, "waiting": 0, "trouble": ""}]}
+    with answering(200, json.dumps(body).encode()) as (url, _):
+        result = call("breaker", "list", "--url", url)
+
+    assert "the breakers of rules and actions: remediator stops\n" == result.stderr
+    assert 2 == len(result.stdout.splitlines())
+
+
+def test_no_stop_says_no_more_than_is_known() -> None:
+    """Limits may hold plans all the same."""
+    with answering(200, b'{"stops": []}') as (url, _):
+        result = call("stops", "--url", url)
+
+    assert result.output.startswith("nobody has stopped anything, ")
+
+
+@pytest.mark.parametrize("arguments", [["pause", "--for", "1m"], ["resume"]])
+def test_what_the_service_says_besides_is_told(arguments: list[str]) -> None:
+    """A longer pause stands, or a file holds everything still. The end is the one that the service has."""
+    answer = {"note": "a file\x1b is there", "until": "2026-01-01T12:00:00+00:00"}
+    with answering(200, json.dumps(answer).encode()) as (url, _):
+        result = call(*arguments, "--url", url)
+
+    assert 0 == result.exit_code
+    assert "note: a file\N{REPLACEMENT CHARACTER} is there" == result.output.splitlines()[-1]
+    assert ("2026-01-01 12:00:00" in result.output) is (arguments[0] == "pause")
+
+
 # -- starting --
 
 
@@ -786,7 +965,7 @@ _SLOWER = ("actions", "demo")
     "arguments",
     [
         *(["--help"], ["--version"], ["check"], ["runs", "list"], ["send", "Down"], ["approve", "r1"], ["alerts"]),
-        *(["breaker", "list"], ["breaker", "reset", "redis:cache"]),
+        *(["breaker", "list"], ["breaker", "reset", "redis:cache"], ["stops"], ["pause"]),
         *(["explain", "Down"], ["schema"], ["schema", "settings"], ["completion", "zsh"], ["actions", "http.get"]),
     ],
 )

@@ -145,9 +145,10 @@ def test_a_decision_is_refused_where_nothing_waits_for_it(running: Running) -> N
 
 @pytest.fixture
 def holding(served: Served) -> Iterator[Running]:
-    """A service whose one rule has a limit that is not kept yet, so its plans are held."""
+    """A service whose one rule asks for what is not built yet, so its plans are held."""
     rules = served.folder / "rules.yaml"
-    rules.write_text(rules.read_text().replace("    remediate:", "    limits: {cooldown: 10m}\n    remediate:"))
+    asks_two = "      - name: mend\n        gate: {quorum: 2}\n"
+    rules.write_text(rules.read_text().replace("      - name: mend\n", asks_two))
     served.start()
     yield Running(served)
     served.end()

@@ -34,6 +34,25 @@ def test_without_a_yes_nothing_is_done(tmp_path: Path, typed: bytes, code: int, 
     assert [] == list(tmp_path.iterdir())
 
 
+def test_with_a_yes_it_heals_with_every_guard_in_place(tmp_path: Path) -> None:
+    """People see it first; limits that kept the one broken service from its restart were too strict."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "remediator", "demo", "--yes"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(tmp_path)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=_PATIENCE,
+        check=False,
+    )
+
+    assert (0, "") == (ended.returncode, ended.stderr), ended.stdout
+    for said in ("Approved.", "] Done: run command restart service=checkout", "] Healed", "The run ended: healed."):
+        assert said in ended.stdout
+    assert [] == list(tmp_path.iterdir())
+
+
 def play(folder: Path, typed: bytes) -> tuple[str, int]:
     """What the demo shows where this is typed at its prompt, and its exit code."""
     terminal, its = pty.openpty()

@@ -35,9 +35,18 @@ ASKING = {
     "approve": ["approve", "r1"],
     "deny": ["deny", "r1", "--reason", "no"],
     "cancel": ["cancel", "r1"],
+    "undo": ["undo", "r1"],
+    "escalation list": ["escalation", "list"],
+    "escalation ack": ["escalation", "ack", "r1"],
     "alerts": ["alerts"],
     "breaker list": ["breaker", "list"],
     "breaker reset": ["breaker", "reset", "redis:cache"],
+    "breaker reset of a rule": ["breaker", "reset", "rule:web/down"],
+    "stops": ["stops"],
+    "pause": ["pause"],
+    "resume": ["resume"],
+    "quarantine clear": ["quarantine", "clear", "docker:local/web"],
+    "promote": ["promote", "web/down"],
     "explain a run": ["explain", "--run", "r1"],
     "explain a fingerprint": ["explain", "--fingerprint", "f"],
     "send": ["send", "Down"],
@@ -118,6 +127,12 @@ def test_the_local_token_is_told_by_its_path_and_whether_it_can_be_read(
         ("alerts", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),
         ("breaker list", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),
         ("breaker reset", "nothing; see: remediator breaker list"),
+        ("breaker reset of a rule", "nothing; see: remediator stops"),
+        ("stops", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),
+        ("pause", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),
+        ("resume", "nothing; see: remediator stops"),
+        ("quarantine clear", "nothing; see: remediator stops"),
+        ("promote", "nothing; see: remediator stops"),
         ("explain a run", "nothing; see: remediator runs list"),
         ("explain a fingerprint", "nothing; see: remediator alerts"),
         ("send", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),
@@ -156,7 +171,7 @@ def test_an_end_of_an_id_that_several_runs_have_asks_for_more_of_it(command: str
 @pytest.mark.parametrize(
     ("status", "code", "said"),
     [
-        (400, 2, "the service answered 400: no; is it of the same version as this program?"),
+        (400, 2, "the service answered 400: no"),
         (503, 4, "the service answered 503: no; its log says more, and /readyz what is wrong"),
         (500, 4, "the service answered 500: no; its log says more, and /readyz what is wrong"),
     ],
@@ -167,6 +182,32 @@ def test_a_service_in_trouble_says_where_to_look(status: int, code: int, said: s
         result = call("alerts", "--url", url)
 
     assert (code, said) == (result.exit_code, result.stderr.strip())
+
+
+@pytest.mark.parametrize(
+    "why", ["there is no parameter 'x'; there is none", "this takes a JSON object: by", "there is no field 'x'; …"]
+)
+def test_a_service_that_does_not_know_the_question_may_be_of_another_version(why: str) -> None:
+    """What a user has mistyped has nothing to do with versions."""
+    with answering(400, json.dumps({"error": why}).encode()) as (url, _):
+        result = call("alerts", "--url", url)
+
+    assert (2, f"the service answered 400: {why}; is it of the same version as this program?") == (
+        result.exit_code,
+        result.stderr.strip(),
+    )
+
+
+def test_a_pause_that_no_service_takes_says_what_stops_changes_all_the_same(tmp_path: Path) -> None:
+    """It is the night when nothing else answers."""
+    (tmp_path / "remediator.yaml").write_text(f"listen: 127.0.0.1:{services.free_port()}\nstore: {{directory: data}}\n")
+    down = call("pause")
+    with answering(503, b'{"error": "no"}') as (url, _):
+        elsewhere = call("pause", "--url", url)
+
+    assert (4, 4) == (down.exit_code, elsewhere.exit_code)
+    assert f"make a file where the service sees it: {tmp_path}/data/PAUSE (" in down.stderr
+    assert "make a file where the service sees it: PAUSE in its store.directory (" in elsewhere.stderr
 
 
 @pytest.mark.parametrize("arguments", [*ASKING.values(), *LOCAL.values()], ids=[*ASKING, *LOCAL])

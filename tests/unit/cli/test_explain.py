@@ -86,6 +86,7 @@ def test_a_matching_rule_is_told_with_all_that_a_run_would_do() -> None:
         "web/down matches: web is down",
         "  group: one run for all alerts with service=web",
         "  mode: gated (the rule says auto, and mode_ceiling is gated)",
+        "  alert: has to fire still right before each change, by what the webhook has said last",
         "  looks: mark: run command look",
         "  looks: lines: run command {{ steps.mark.stdout }}",
         "    not known yet: steps.mark",
@@ -93,12 +94,13 @@ def test_a_matching_rule_is_told_with_all_that_a_run_would_do() -> None:
         "    tells people: look at web: {{ steps.mark.stderr }}",
         "  remedy 2, mend: if `steps.mark.exit_code != 0`: not known yet, it needs steps.mark",
         "    1. run command mend service=web (change)",
+        "       cannot be put back: the settings do not say how (commands.mend.put_back)",
         "    proof: holds for 2s within 1m, first looked at after 1s",
         "      run command look, expecting result.exit_code == 0",
         "    gate: 2 people of sre must approve it within 15m (else: deny): the mode is gated, the remedy has a gate",
         "    digest: needs the targets of remediate.1.0 (command.run)",
-    ] == lines[1:17]
-    assert lines[17].startswith("  held: the remedy “mend”: who approves it")
+    ] == lines[1:19]
+    assert lines[19].startswith("  held: the remedy “mend”: who approves it")
     assert [
         "  (--gather finds out what is not known yet: it only reads)",
         "",
@@ -106,7 +108,46 @@ def test_a_matching_rule_is_told_with_all_that_a_run_would_do() -> None:
         '  web/other: service="mail" failed: the alert has service="web"',
         "  web/rest: its matchers hold, but web/down stands before it and has no `continue: true`",
         "  web/last: its matchers hold, but web/down stands before it and has no `continue: true`",
-    ] == lines[18:]
+    ] == lines[20:]
+
+
+URL = "http://127.0.0.1:9"
+MONITORING = {
+    "webhook": ("", "what the webhook has said last"),
+    "prometheus": (f"prometheus: {{url: '{URL}'}}\n", "Prometheus"),
+    "not its alerts": (f"prometheus: {{url: '{URL}', raises_alerts: false}}\n", "what the webhook has said last"),
+    "both": (f"prometheus: {{url: '{URL}'}}\nalertmanager: {{url: '{URL}'}}\n", "Alertmanager"),
+}
+
+
+@pytest.mark.parametrize(("written", "expected"), MONITORING.values(), ids=MONITORING)
+def test_who_would_be_asked_whether_the_alert_still_fires_is_told(tmp_path: Path, written: str, expected: str) -> None:
+    """People weigh them differently; `explain` itself asks nobody."""
+    (tmp_path / "remediator.yaml").write_text(SETTINGS + written)
+    result = call("explain", "Down", "-l", "service=web")
+
+    assert f"  alert: has to fire still right before each change, by {expected}" in result.stdout.splitlines()
+    assert expected == as_json("Down", "-l", "service=web")["alert_from"]
+
+
+def test_a_rule_that_may_not_act_asks_nobody_whether_the_alert_still_fires(tmp_path: Path) -> None:
+    """It changes nothing."""
+    (tmp_path / "remediator.yaml").write_text(SETTINGS.replace("mode_ceiling: gated", "mode_ceiling: suggest"))
+    result = call("explain", "Down", "-l", "service=web")
+
+    assert "the mode suggest" in result.stdout
+    assert "has to fire still" not in result.stdout
+
+
+def test_whom_a_rule_turns_to_is_told(tmp_path: Path) -> None:
+    """At night it matters who is called, and when."""
+    levels = "    escalate: [{after: 0s, to: on-call}, {to: manager}]\n  - name: other\n"
+    (tmp_path / "rules.yaml").write_text(RULES.replace("  - name: other\n", levels))
+    told = call("explain", "Down", "-l", "service=web")
+    first = as_json("Down", "-l", "service=web")["alerts"][0]["rules"][0]
+
+    assert "\n  escalates while it lasts: on-call at once, manager after 15m\n" in told.stdout
+    assert [{"after": 0.0, "to": "on-call"}, {"after": 900.0, "to": "manager"}] == first["escalate"]
 
 
 def test_json_has_every_rule() -> None:

@@ -36,4 +36,8 @@ def test_defaults_are_written_as_in_the_files() -> None:
     assert "2m" == rules["VerifyShape"]["properties"]["within"]["default"]
     assert "10s" == rules["docker.restart"]["properties"]["stop_timeout"]["default"]
     assert "5s" == settings["WebhookSettings"]["properties"]["accept_timeout"]["default"]
+    assert ("3/1h", "3/1h", 1, "51%") == tuple(
+        settings["LimitsSettings"]["properties"][name]["default"]
+        for name in ("per_target", "attempts", "max_targets", "min_healthy")
+    )
     assert '"PT' not in json.dumps([rules, settings])

@@ -38,7 +38,13 @@ RUN: dict[str, Any] = {
     "waiting": None,
     "timeline": [
         {"at": "2026-01-31T12:00:01Z", "kind": "examined", "text": "gathered evidence", "evidence": EVIDENCE},
-        {"at": "2026-01-31T12:00:02Z", "kind": "planned", "text": "planned: restart", "plan": PLAN},
+        {
+            "at": "2026-01-31T12:00:02Z",
+            "kind": "planned",
+            "text": "planned: restart",
+            "plan": PLAN,
+            "alert_from": "Prometheus",
+        },
         {
             "at": "2026-01-31T12:00:04.500000Z",
             "kind": "finished",
@@ -89,6 +95,7 @@ def test_a_run_is_told_with_everything_in_the_order_of_time() -> None:
         '       docker.restart {"container": "web"}',
         "    proof: it answers, expecting result.status == 200, within 1m",
         "    digest: 0308d016c811",
+        "    alert: has to fire still right before each change, by Prometheus",
         "2026-01-31 12:00:04 UTC  approved by am: I looked",
         "2026-01-31 12:00:04 UTC  “restart the container web” done after 1.2 s: restarted",
         "      | web",

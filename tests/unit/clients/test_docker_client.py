@@ -293,6 +293,24 @@ async def test_each_call_is_for_a_container_that_nobody_has(start: Start) -> Non
     assert all(re.fullmatch(r"/v1\.41/containers/[0-9a-f]{64}/restart", path) for _, path in asked)
 
 
+@pytest.mark.parametrize(
+    ("status", "answer", "expected"),
+    [(200, [], True), (403, {"message": "no"}, False), (200, [{"Id": _ID}], None), (404, [], None)],
+    ids=["nobody", "forbidden", "somebody", "another 404"],
+)
+async def test_the_list_of_containers_is_asked_for_nobody(
+    start: Start, status: int, answer: object, expected: bool | None
+) -> None:
+    """It changes nothing. A list with somebody in it heeded no filter, so that is not the engine's answer."""
+    engine = await start(negotiating(lambda _method, _path: said(status, answer)))
+
+    if expected is None:
+        with pytest.raises(Failed, match=f"it answered {status}"):
+            await engine.allows("GET /containers/json")
+    else:
+        assert expected is await engine.allows("GET /containers/json")
+
+
 async def test_what_neither_refuses_nor_is_the_engine_is_told(start: Start) -> None:
     """Neither yes nor no: a person has to look at what stands there."""
     engine = await start(negotiating(lambda _method, _path: said(502, "token=hunter2 out of cheese")))

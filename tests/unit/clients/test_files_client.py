@@ -21,7 +21,7 @@ from remediator.clients.files.compaction import Compaction, _Late
 from remediator.clients.files.entries import Fields, lines_of
 from remediator.clients.files.rotation import Rotated, Rotation
 from remediator.clients.files.walking import Stop, alone
-from remediator.errors import Failed, Unavailable
+from remediator.errors import Failed, RemediatorError, Unavailable
 from remediator.settings import FileSettings
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -386,6 +386,34 @@ def test_an_outbox_that_is_replaced_meanwhile_stays(tmp_path: Path, monkeypatch:
         compaction_of(tmp_path)
 
     assert {"o": b'{"id": 9}\n'} == names_with_content(tmp_path)
+
+
+def test_what_went_wrong_first_is_told_where_it_cannot_be_cleared_either(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first error is the one to mend; what it has left goes with the next compaction."""
+    (tmp_path / "o").write_bytes(b'{"id": 7, "ts": 5, "acked": true}\nline\n')
+    left = [f".o.compacted-39-5-{(tmp_path / 'o').stat().st_ino}", ".o.compacting"]
+    real = os.unlink
+
+    def rename(*_args: Any, **_kwargs: Any) -> None:
+        raise OSError(errno.EIO, "the disk is ill")
+
+    def unlink(name: Any, **kwargs: Any) -> None:
+        if name in left and (tmp_path / name).exists():
+            raise OSError(errno.EACCES, "forbidden by now")
+        real(name, **kwargs)
+
+    with monkeypatch.context() as ill:
+        ill.setattr(os, "rename", rename)
+        ill.setattr(os, "unlink", unlink)
+        with pytest.raises(RemediatorError, match="the disk is ill"):
+            compaction_of(tmp_path)
+    before = names_in(tmp_path)
+
+    assert [*left, "o"] == before
+    assert (1, 1) == compaction_of(tmp_path)
+    assert {"o": b"line\n"} == names_with_content(tmp_path)
 
 
 def test_a_hidden_file_with_numbers_beyond_reason_is_not_ours(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from remediator.clients.redis import RedisServer
-from remediator.errors import Failed, Unavailable
+from remediator.errors import Failed, OutcomeUnknown, Unavailable
 from remediator.settings import RedisSettings
 
 PASSWORD = "tiger-lily-81"
@@ -184,3 +184,34 @@ async def test_a_command_that_could_change_something_is_never_tried(start: Start
     server = await start(denied("flushall"))
 
     assert () == await server.denials(["flushall", "set"])
+
+
+PONG = b"+PONG\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answers", "error", "said"),
+    [
+        ((PONG, b""), OutcomeUnknown, "it may have been done; look at it before trying again"),
+        ((PONG,), OutcomeUnknown, "it may have been done"),
+        ((b"",), Unavailable, "no answer in time; is the server running"),
+        ((b"-LOADING Redis is loading\r\n",), Unavailable, "it is loading its data into memory"),
+        ((PONG, b"-ERR CONFIG SET failed - argument must be between 0 and 9\r\n"), Failed, "argument must be between"),
+        ((PONG, b"-NOPERM this user has no permissions\r\n"), Failed, r"let it: ACL SETUSER default \+config\|set"),
+    ],
+    ids=["no answer after it was told", "hung up", "no answer before", "loading", "refused", "no right"],
+)
+async def test_only_what_may_have_been_set_is_unknown(
+    start: Start, answers: tuple[bytes, ...], error: type[Exception], said: str
+) -> None:
+    """What cannot have been done may be tried again; what may have been done must be looked at first."""
+    server = await start(*answers, limit=0.5)
+    with pytest.raises(error, match=said):
+        await server.configure("timeout", "9")
+
+
+async def test_a_parameter_that_it_does_not_know_is_a_failure(start: Start) -> None:
+    """An older server answers with nothing."""
+    server = await start(b"*0\r\n")
+    with pytest.raises(Failed, match="CONFIG GET hz at Redis server default: it knows no such parameter"):
+        await server.configured("hz")

@@ -29,6 +29,7 @@ rules:
     verify: {checks: [{docker.inspect: {container: web}, expect: result.running}]}
     limits: {cooldown: 10m}
 """
+LIST = "GET /containers/json"
 JSON, STATS, UPDATE = "GET /containers/{id}/json", "GET /containers/{id}/stats", "POST /containers/{id}/update"
 
 
@@ -44,7 +45,7 @@ def test_a_permission_names_the_actions_and_rules_that_need_it(tmp_path: Path) -
     """Who reads that a call is forbidden decides by this whether to allow it, or to leave the rule out."""
     found = {wanted.name: wanted for wanted in needs(tmp_path).permissions("docker", "local")}
 
-    assert {JSON, STATS, UPDATE, "POST /containers/{id}/restart"} == set(found)
+    assert {JSON, LIST, STATS, UPDATE, "POST /containers/{id}/restart"} == set(found)
     assert ("docker.restart in web/down",) == found["POST /containers/{id}/restart"].users
     assert (
         "docker.inspect in web/down, web/slow; docker.restart in web/down; "
@@ -59,7 +60,8 @@ def test_what_one_action_can_do_without_and_another_cannot_is_needed(tmp_path: P
     one = {wanted.name: wanted.without for wanted in needs(tmp_path, without_stats).permissions("docker", "local")}
 
     assert "" == both[STATS]
-    assert "the limit of a container that runs cannot be lowered" == one[STATS]
+    lost = "what was raised cannot be put back, and the limit of a container that runs cannot be lowered"
+    assert lost == one[STATS]
     assert "" == one[UPDATE]
 
 

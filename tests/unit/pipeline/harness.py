@@ -5,7 +5,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -13,14 +13,14 @@ from typing import Any, Self, TypeVar
 import yaml
 
 from remediator.clients import Clients
-from remediator.errors import RemediatorError
+from remediator.errors import Conflicted, RemediatorError
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor
 from remediator.model.alert import Alert, AlertStatus, Delivery, fingerprint_of
 from remediator.model.facts import Fact, Started
 from remediator.model.ids import OwnerId, RunId
 from remediator.model.message import QueuedPost
-from remediator.model.occurrence import Accepted, Judge
+from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.plan import Mode
 from remediator.model.run import Decision, Run, Signal
 from remediator.model.stage import Drafted, Over, stage_of
@@ -28,18 +28,39 @@ from remediator.pipeline.busy import BusyTargets
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.dispatch import HeapDispatcher
+from remediator.pipeline.escalation.levels import NO_LEVELS, Levels
 from remediator.pipeline.execution import Execution
 from remediator.pipeline.flow import Flow, Stages
-from remediator.pipeline.guards import Conflicts, Guards, Targets, Unbuilt
+from remediator.pipeline.guards import Guards, Probe
+from remediator.pipeline.guards.effective import limits_by
+from remediator.pipeline.guards.shipped import shipped
 from remediator.pipeline.intake import Intake
+from remediator.pipeline.lessons import Lessons
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.recovery import resume
 from remediator.pipeline.rulebook import Rulebook
+from remediator.pipeline.silencing.silencing import Alertmanager, Silencing
+from remediator.pipeline.stops import Stops
+from remediator.pipeline.undo.putting_back import PuttingBack
 from remediator.pipeline.verification import Watch
 from remediator.pipeline.worker import Worker
-from remediator.plugins import ActionContext, Actions, Effect, Params, Result, Target, action
+from remediator.plugins import (
+    Action,
+    ActionContext,
+    Actions,
+    Before,
+    Effect,
+    Inverse,
+    Now,
+    Params,
+    Remains,
+    Restored,
+    Result,
+    Target,
+    action,
+)
 from remediator.rules.loading import load_book
-from remediator.settings import Settings
+from remediator.settings import LimitsSettings, Settings
 from remediator.storage.sqlite import SqliteStore
 from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
 from remediator.testing.clock import VirtualClock
@@ -64,6 +85,16 @@ class World:
     """Called with the name of what is acted on, after the effect; it may raise, or heal."""
     pause: asyncio.Event | None = None
     """While set and not fired, acting takes for ever."""
+    setting: str = "as shipped"
+    """What `test.set` sets: the way in which it was done last."""
+    restores: list[str] = field(default_factory=list)
+    """What `test.set` was put back to, once for each time it was really set."""
+    fail_capture: RemediatorError | None = None
+    fail_remains: RemediatorError | None = None
+    on_restore: Callable[[], Awaitable[None]] | None = None
+    """Called after it was put back; it may raise, or take for ever."""
+    stays: str = ""
+    """Why `test.set` cannot be put back."""
 
     def heal(self, _name: str) -> None:
         self.sick = False
@@ -72,6 +103,15 @@ class World:
 class What(Params):
     name: str
     way: str = "gently"
+
+
+class Some(What):
+    only: tuple[str, ...] = ()
+    """Names of the things, where not all are meant."""
+
+
+class SettingBefore(Before):
+    value: str
 
 
 class Seen(Result):
@@ -83,22 +123,45 @@ class Done(Result):
     what: str
 
 
+def _inverse(world: World) -> Inverse[What, SettingBefore]:
+    """Of `test.set`."""
+
+    async def capture(ctx: ActionContext, params: What) -> SettingBefore:
+        if world.fail_capture is not None:
+            raise world.fail_capture
+        return SettingBefore(value=world.setting)
+
+    async def remains(ctx: ActionContext, params: What, before: SettingBefore) -> Remains:
+        if world.fail_remains is not None:
+            raise world.fail_remains
+        now = Now.AS_SET if world.setting == params.way else Now.CHANGED
+        return Remains(Now.AS_BEFORE if world.setting == before.value else now, f"it is set {world.setting}")
+
+    async def restore(ctx: ActionContext, params: What, before: SettingBefore) -> Restored:
+        found = await remains(ctx, params, before)
+        if found.now is Now.CHANGED:
+            raise Conflicted(found.found)
+        is_set, world.setting = found.now is Now.AS_SET, before.value
+        if is_set:
+            world.restores.append(before.value)
+        if world.on_restore is not None:
+            await world.on_restore()
+        return Restored(said=f"it is set {before.value} again", changed=is_set)
+
+    return Inverse(capture, remains, restore, stays=lambda _clients, _params: world.stays)
+
+
 def actions_of(world: World) -> Actions:
-    """`test.look`, `test.check`, `test.act`, and the idempotent `test.set`, on this world."""
+    """`test.look`, `test.check`, `test.act`, and the idempotent `test.set`, on this world.
+
+    `test.sweep` is the one that can act on a part of its targets, and `test.destroy` destroys.
+    """
 
     async def targets(ctx: ActionContext, params: What) -> tuple[Target, ...]:
-        return tuple(
-            Target("test", (params.name if n == 0 else f"{params.name}-{n}",), world.incarnation)
-            for n in range(world.targets)
-        )
+        return _targets(world, params)
 
     async def act_on(params: What) -> Done:
-        world.effects.append(params.name)
-        if world.pause is not None:
-            await world.pause.wait()
-        if world.on_act is not None:
-            world.on_act(params.name)
-        return Done(what=params.name)
+        return await _act_on(world, params.name)
 
     @action("test.look", effect=Effect.READ)
     async def look(ctx: ActionContext, params: What) -> Seen:
@@ -120,17 +183,55 @@ def actions_of(world: World) -> Actions:
         """Acts on a thing."""
         return await act_on(params)
 
-    @action("test.set", effect=Effect.CHANGE, targets=targets, idempotent=True, timeout=30 * SECOND)
+    @action(
+        "test.set", effect=Effect.CHANGE, targets=targets, idempotent=True, timeout=30 * SECOND, inverse=_inverse(world)
+    )
     async def set_(ctx: ActionContext, params: What) -> Done:
         """Sets a thing."""
-        return await act_on(params)
+        done = await act_on(params)
+        world.setting = params.way
+        return done
 
     @action("test.destroy", effect=Effect.DESTROY, targets=targets, timeout=30 * SECOND)
     async def destroy(ctx: ActionContext, params: What) -> Done:
         """Destroys a thing."""
         return await act_on(params)
 
-    return Actions({a.name: a for a in (look, check, act, set_, destroy)})
+    return Actions({a.name: a for a in (look, check, act, set_, destroy, _sweep(world))})
+
+
+def _targets(world: World, params: What) -> tuple[Target, ...]:
+    return tuple(
+        Target("test", (params.name if n == 0 else f"{params.name}-{n}",), world.incarnation)
+        for n in range(world.targets)
+    )
+
+
+async def _act_on(world: World, name: str) -> Done:
+    world.effects.append(name)
+    if world.pause is not None:
+        await world.pause.wait()
+    if world.on_act is not None:
+        world.on_act(name)
+    return Done(what=name)
+
+
+def _sweep(world: World) -> Action:
+    async def targets(ctx: ActionContext, params: Some) -> tuple[Target, ...]:
+        return tuple(one for one in _targets(world, params) if not params.only or one.parts[0] in params.only)
+
+    def narrowed(params: Some, to: tuple[Target, ...]) -> Some:
+        return params.model_copy(update={"only": tuple(target.parts[0] for target in to)})
+
+    @action("test.sweep", effect=Effect.CHANGE, targets=targets, timeout=30 * SECOND, for_targets=narrowed)
+    async def sweep(ctx: ActionContext, params: Some) -> Done:
+        """Acts on things, one after another."""
+        names = params.only or tuple(target.parts[0] for target in ctx.targets)
+        for name in names:
+            await _act_on(world, name)
+        return Done(what=", ".join(names))
+
+    return sweep
 
 
 def rule(**changes: Any) -> dict[str, Any]:
@@ -158,6 +259,15 @@ def alert(service: str = "web", *, resolved: bool = False, **labels: str) -> dic
     return {"alertname": "Sick", "service": service, **labels}
 
 
+def wide(**given: Any) -> LimitsSettings:
+    """Limits that are wide, but for those that are given."""
+    often = "100000/1h"
+    figures = {"overall": often, "per_target": often, "per_rule": often, "attempts": often, "flapping": often}
+    return LimitsSettings.model_validate(
+        {**figures, "storm_quiet": "0s", "cooldown": "0s", "failures_in_row": 100_000, "failures_of_ten": 11, **given}
+    )
+
+
 class _Store(SqliteStore):
     """A store that a test can wait for, and that can stop dead at one of its writes."""
 
@@ -169,10 +279,8 @@ class _Store(SqliteStore):
         self.slow_starts = 0
         """So many starts of steps take longer than there is time to begin them."""
 
-    async def start(
-        self, claim: Claim, entry: Entry, started: Started, reservations: Sequence[Reservation]
-    ) -> Refusal | None:
-        refusal = await super().start(claim, entry, started, reservations)
+    async def start(self, claim: Claim, entry: Entry, started: Started, reservation: Reservation) -> Refusal | None:
+        refusal = await super().start(claim, entry, started, reservation)
         if refusal is None and self.slow_starts > 0:
             self.slow_starts -= 1
             await self._clock.sleep(6 * SECOND)
@@ -212,6 +320,10 @@ class Process:
         runs_at_once: int,
         runs_at_once_per_rule: int | None,
         changes_at_once: int | None,
+        limits: LimitsSettings,
+        probes: Sequence[Probe],
+        levels: Levels,
+        alertmanager: Alertmanager | None,
     ) -> None:
         self.store = store
         self.clock = clock
@@ -223,8 +335,10 @@ class Process:
         self.dispatcher = HeapDispatcher(clock, at_once_per_rule=runs_at_once_per_rule)
         self.rulebook = Rulebook(load_book([folder], actions), actions, store)
         calls = Calls(Clients(settings), clock, redactor, self.metrics)
-        guards = Guards([Unbuilt(), Targets(settings.pipeline.max_targets), Conflicts()])
+        guards = self.guards = Guards(shipped(settings.calendar, settings.protected), store.known, probes)
+        self.stops = Stops(store, self.rulebook, clock, redactor, channel="#c", on_message=lambda: None)
         self.busy = BusyTargets(self.dispatcher, clock)
+        execution = Execution(calls, guards, self.busy, clock, self.metrics)
         self.flow = Flow(
             store=store,
             rulebook=self.rulebook,
@@ -232,14 +346,19 @@ class Process:
                 Diagnosis(calls),
                 Planner(calls),
                 guards,
-                Execution(calls, guards, self.busy, clock, self.metrics),
+                execution,
                 Watch(calls, clock),
+                Lessons(store, self.stops),
+                PuttingBack(calls, guards, execution, clock, self.metrics),
+                Silencing(store, self._close_resolved, alertmanager, clock, longest=timedelta(hours=4)),
             ),
             clock=clock,
             metrics=self.metrics,
             redactor=redactor,
             settings=settings.pipeline,
             ceiling=ceiling,
+            limits=limits_by(limits),
+            levels=levels,
         )
         self.intake = Intake(
             store=store,
@@ -263,6 +382,9 @@ class Process:
             changes_at_once=changes_at_once,
         )
         self._task: asyncio.Task[None] | None = None
+
+    async def _close_resolved(self, gone: Sequence[Occurrence], asked_at: datetime) -> None:
+        await self.intake.close_resolved(gone, asked_at)
 
     async def start(self) -> None:
         await self.rulebook.remember()
@@ -299,8 +421,17 @@ class Harness:
         runs_at_once: int = 10,
         runs_at_once_per_rule: int | None = None,
         changes_at_once: int | None = None,
+        limits: LimitsSettings | None = None,
+        probes: Sequence[Probe] = (),
+        levels: Levels = NO_LEVELS,
+        alertmanager: Alertmanager | None = None,
     ) -> None:
+        """Without `limits` they are so wide that no test comes to them that is about something else."""
         self.folder = folder
+        self.limits = limits or wide()
+        self.probes = probes
+        self.levels = levels
+        self.alertmanager = alertmanager
         self.ceiling = ceiling
         self.runs_at_once = runs_at_once
         self.runs_at_once_per_rule = runs_at_once_per_rule
@@ -323,6 +454,10 @@ class Harness:
             runs_at_once=self.runs_at_once,
             runs_at_once_per_rule=self.runs_at_once_per_rule,
             changes_at_once=self.changes_at_once,
+            limits=self.limits,
+            probes=self.probes,
+            levels=self.levels,
+            alertmanager=self.alertmanager,
         )
 
     async def __aenter__(self) -> Self:

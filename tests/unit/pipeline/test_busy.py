@@ -8,7 +8,6 @@ from remediator.model.facts import Ended, Started
 from remediator.model.run import Cancel, Run, Settle
 from remediator.model.stage import unsettled
 from remediator.pipeline.busy import BusyTargets
-from remediator.storage.store import Lock
 from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, alert, rule
 
 
@@ -116,9 +115,9 @@ async def test_who_waits_here_and_was_never_seen_again_is_forgotten(tmp_path: Pa
         runs = await by_name(it)
         one, two = runs["One"], runs["Two"]
         busy = BusyTargets(it.process.dispatcher, it.clock)
-        busy.line_up(one, [Lock("test:web")])
+        busy.line_up(one, ("test:web",))
         await it.pass_time(2 * MINUTE)
-        busy.line_up(two, [Lock("test:web")])
+        busy.line_up(two, ("test:web",))
 
         assert 1 == len(busy)
 

@@ -112,9 +112,10 @@ def test_a_group_is_told_by_the_labels_that_make_it(tmp_path: Path) -> None:
 
 
 def test_what_this_version_does_not_carry_out_is_told(tmp_path: Path) -> None:
-    """Nobody is to rely on a limit that is not kept."""
-    book = book_of(tmp_path, ("p", [rule("r", limits={"cooldown": "10m"})]))
+    """Nobody is to rely on a second approver who is not asked."""
+    remedy = {"name": "cure", "do": [{"test.act": {"name": "a"}}], "gate": {"quorum": 2}}
+    book = book_of(tmp_path, ("p", [rule("r", remediate=[remedy])]))
     (view,) = explained(book).rules
 
     assert 1 == len(view.held)
-    assert "`cooldown`" in view.held[0]
+    assert "who approves it (`quorum`) is not looked at yet" in view.held[0]

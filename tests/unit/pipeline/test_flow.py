@@ -80,7 +80,7 @@ async def test_a_ladder_at_its_end_is_not_healed(tmp_path: Path) -> None:
 
 
 async def test_a_failed_step_stops_its_rung_and_the_next_one_is_tried(tmp_path: Path) -> None:
-    """A remedy that cannot be carried out is no reason to give up the others."""
+    """A remedy that cannot be carried out is no reason to give up the others; but a person has to say so now."""
 
     def fail_first(_name: str) -> None:
         if len(it.world.effects) == 1:
@@ -90,6 +90,8 @@ async def test_a_failed_step_stops_its_rung_and_the_next_one_is_tried(tmp_path: 
     async with Harness(tmp_path, two_rungs()) as it:
         it.world.on_act = fail_first
         await it.deliver(alert())
+        await it.pass_time(SECOND)
+        await it.decide()
 
         assert ["healed"] == await it.until_over()
 

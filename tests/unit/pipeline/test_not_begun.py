@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from remediator.model.facts import Asked, Examined, Finished, Planned, Started
+from remediator.model.facts import Asked, Ended, Examined, Finished, Held, Planned, Started
 from remediator.model.message import QueuedPost
+from remediator.model.outcome import Outcome, Reason
 from remediator.model.stage import MOST_NOT_BEGUN
+from remediator.pipeline.guards import Allow, Case, Hold, Review
 from remediator.storage.codec import read_fact
 from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, alert, last, rule
 
@@ -144,6 +146,85 @@ async def test_a_person_is_asked_anew(tmp_path: Path) -> None:
         assert ["healed"] == await it.until_over()
         assert ([], ["web"]) == (before, it.world.effects)
         assert [1, 2] == [f.round for f in (await it.run()).facts if isinstance(f, Asked)]
+
+
+def two_rules(**first: Any) -> list[dict[str, Any]]:
+    """Two rules that act on the same target."""
+    one = rule(name="one", match=['alertname="One"'], **first)
+    return [one, rule(name="two", match=['alertname="Two"'])]
+
+
+async def test_others_may_act_on_its_targets_while_a_person_is_asked_anew(tmp_path: Path) -> None:
+    """It has done nothing there, and nobody may answer for hours."""
+    async with Harness(tmp_path, *two_rules(mode="gated")) as it:
+        it.store.slow_starts = 1
+        await it.deliver({"alertname": "One", "service": "web"})
+        await it.pass_time(SECOND)
+        await it.decide()
+        await it.pass_time(MINUTE)
+        asked = [f.round for f in (await it.run()).facts if isinstance(f, Asked)]
+        it.world.on_act = it.world.heal
+        await it.deliver({"alertname": "Two", "service": "web"})
+        await it.pass_time(MINUTE)
+        one, two = sorted(await it.runs(), key=lambda run: run.rule)
+
+        assert [1, 2] == asked
+        assert (False, Outcome.HEALED) == (any(isinstance(f, Ended) for f in one.facts), last(two, Ended).outcome)
+        assert not [fact for fact in two.facts if isinstance(fact, Held)]
+        assert ["web"] == it.world.effects
+
+
+async def test_whoever_waits_for_its_target_is_woken_then(tmp_path: Path) -> None:
+    """Looking again by itself would take it some seconds more."""
+    async with Harness(tmp_path, *two_rules(mode="gated")) as it:
+        it.world.on_act = it.world.heal
+        it.store.slow_starts = 1
+        await it.deliver({"alertname": "One", "service": "web"})
+        await it.pass_time(SECOND)
+        await it.decide()
+        await it.pass_time(3 * SECOND)
+        await it.deliver({"alertname": "Two", "service": "web"})
+        await it.pass_time(MINUTE)
+        one, two = sorted(await it.runs(), key=lambda run: run.rule)
+        given_back = next(fact.at for fact in one.facts if isinstance(fact, Finished))
+        begun = next(fact.at for fact in two.facts if isinstance(fact, Started))
+
+        assert [Reason.TARGET_BUSY] == [fact.reason for fact in two.facts if isinstance(fact, Held)]
+        assert given_back == begun
+        assert 0 == len(it.process.busy)
+
+
+class Patience:
+    """A probe that holds a rule's runs from the moment when a step of theirs could not begin."""
+
+    def __init__(self, rule_id: str) -> None:
+        self._rule = rule_id
+
+    async def look(self, case: Case) -> Review:
+        in_vain = any(isinstance(fact, Finished) and not fact.begun for fact in case.run.facts)
+        is_held = in_vain and case.run.rule == self._rule
+        return Hold(Reason.FROZEN, case.at + 5 * SECOND, "a freeze") if is_held else Allow()
+
+
+@pytest.mark.parametrize(("steps", "acted"), [(1, ["web"]), (2, [])], ids=["nothing of it was done", "it was begun"])
+async def test_a_plan_that_was_begun_keeps_its_targets(tmp_path: Path, steps: int, acted: list[str]) -> None:
+    """The rest of it goes on from what its first steps have made of them."""
+    do: list[dict[str, Any]] = [{"test.act": {"name": NAME}}] * steps
+    rules = two_rules(remediate=[{"name": "cure", "do": do}])
+    async with Harness(tmp_path, *rules, probes=[Patience("p/one")]) as it:
+        it.world.on_act = lambda _name: setattr(it.store, "slow_starts", steps - len(it.world.effects))
+        it.store.slow_starts = 2 - steps
+        await it.deliver({"alertname": "One", "service": "web"})
+        await it.pass_time(10 * SECOND)
+        before = list(it.world.effects)
+        await it.deliver({"alertname": "Two", "service": "web"})
+        await it.pass_time(MINUTE)
+        one, two = sorted(await it.runs(), key=lambda run: run.rule)
+
+        assert [Reason.FROZEN] == [fact.reason for fact in one.facts if isinstance(fact, Held)]
+        assert before == ["web"] * (steps - 1)
+        assert [Reason.TARGET_BUSY] * (steps - 1) == [fact.reason for fact in two.facts if isinstance(fact, Held)]
+        assert [*before, *acted] == it.world.effects
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before-commit", "after-commit"])

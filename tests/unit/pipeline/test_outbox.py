@@ -579,7 +579,7 @@ async def test_what_began_on_the_terminal_goes_on_in_slack(
         clock=desk.clock,
         metrics=desk.metrics,
         interval=timedelta(0),
-        moved={"terminal": "#c"},
+        moved={"terminal": "#c"}.get,
     )
     await desk.outbox.send_waiting()
     await desk.tell(claim, "later", parent="r1 closed")
@@ -596,7 +596,7 @@ def bad(title: str) -> Message:
 async def test_a_notice_is_a_message_of_its_own_that_is_edited(
     desk: Desk, slack: SlackStandIn, slack_chat: SlackChat
 ) -> None:
-    """What concerns no run is told in the same channel, between the threads."""
+    """What concerns no run is told in the same channel, before the threads that wait."""
     desk.poster(slack_chat)
     await desk.open("r1")
     await desk.store.notify("#c", "rules", bad("the rules are wrong"), desk.clock.now())
@@ -607,8 +607,8 @@ async def test_a_notice_is_a_message_of_its_own_that_is_edited(
     await desk.store.notify("#c", "disk", bad("the disk is full"), desk.clock.now())
     await desk.outbox.send_waiting()
 
-    assert [["r1 fires"], ["the rules are wrong"], ["r2 fires", "one"]] == before
-    assert [["r1 fires"], ["the rules are fine"], ["r2 fires", "one"], ["the disk is full"]] == threads(
+    assert [["the rules are wrong"], ["r1 fires"], ["r2 fires", "one"]] == before
+    assert [["the rules are fine"], ["r1 fires"], ["r2 fires", "one"], ["the disk is full"]] == threads(
         slack.messages["c"]
     )
     assert [] == await desk.waiting()
@@ -663,7 +663,7 @@ async def test_a_notice_that_began_on_the_terminal_is_told_in_slack(
         clock=desk.clock,
         metrics=desk.metrics,
         interval=timedelta(0),
-        moved={"terminal": "#c"},
+        moved={"terminal": "#c"}.get,
     )
     await desk.outbox.send_waiting()
     await desk.store.notify("#c", "rules", Message(Tone.GOOD, "fine"), desk.clock.now())
@@ -716,6 +716,28 @@ async def test_what_waits_is_measured(desk: Desk) -> None:
     assert (0, 0) == (value("remediator_outbox_waiting"), value("remediator_outbox_age_seconds"))
     assert 2 == value("remediator_posts_total", {"result": "sent"})
     assert desk.outbox.trouble is None
+
+
+async def test_what_may_wait_is_measured_apart_and_sent_at_last(desk: Desk) -> None:
+    """After a storm it takes hours, at chat's own pace: that is no alert, and what is new goes first."""
+    desk.poster(interval=SECOND)
+    for number in range(9):
+        held = Post(PARENT, Message(Tone.WAITING, f"r{number} held"), is_minor=True)
+        await desk.store.learn(await desk.open(f"r{number}"), Entry((), [held]))
+    await desk.pass_time(3 * SECOND)
+    value = desk.metrics.registry.get_sample_value
+    names = ("remediator_outbox_waiting", "remediator_outbox_age_seconds", "remediator_outbox_minor")
+    before = [value(name) for name in names]
+    await desk.open("new", "one")
+    await desk.pass_time(2 * SECOND)
+    told = list(desk.chat.calls)
+    await desk.pass_time(10 * SECOND)
+
+    assert [0, 0] == before[:2]
+    assert before[2] in {5, 6}
+    assert ["post new/parent", "post new/one"] == [call for call in told if "new" in call] == told[-2:]
+    assert [0, 0, 0] == [value(name) for name in names]
+    assert 11 == len(desk.chat.calls)
 
 
 async def test_a_store_on_disk_serves_the_poster_as_well(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a run would do is told as far as it is known, and what is not known is named and not guessed."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from pydantic import Field
 
 from remediator.clients import Clients
+from remediator.model.outcome import Reason
 from remediator.model.plan import Effect, Mode, Plan, PlannedStep, Verification
 from remediator.pipeline import approval
 from remediator.pipeline.outlook import Outlook, RungOutlook, reasons_to_ask
@@ -204,6 +206,42 @@ def test_an_effect_that_depends_on_what_is_not_known_is_told_at_its_most(
     assert (effect, at_most) == (step.effect, step.at_most)
 
 
+@pytest.mark.parametrize(
+    ("do", "stays"),
+    [
+        ({"test.find": {"name": "x"}}, None),
+        ({"test.vary": {"name": "harmless"}}, None),
+        ({"test.vary": {"name": "harmful"}}, "test.vary has no inverse"),
+        ({"test.vary": {"name": "{{ steps.state.looks }}"}}, "test.vary has no inverse"),
+        ({"docker.set_memory": {"container": NAME, "limit": "1g"}}, ""),
+        ({"docker.set_memory": {"container": "{{ steps.state.looks }}", "limit": "1g"}}, ""),
+        ({"command.run": {"command": "{{ steps.state.looks }}"}}, None),
+    ],
+    ids=["it reads", "so does this one", "never", "never, whatever is found", "always", "always, too", "not known yet"],
+)
+def test_whether_a_step_can_be_put_back_is_told(tmp_path: Path, do: dict[str, Any], stays: str | None) -> None:
+    """Whoever lets a rule act by itself wants to know whether there is a way back."""
+    actions = Actions({**ACTIONS, **Actions.installed()})
+    book = book_of(tmp_path, ("p", [rule("r", remediate=[{"do": [do]}], diagnose=LOOK)]), actions=actions)
+    (view,) = explained(book, Mode.AUTO, service="web").matching
+    assert view.outlook is not None
+    (step,) = view.outlook.rungs[0].steps
+
+    assert ("", stays) == (step.trouble, step.stays)
+
+
+@pytest.mark.parametrize(("lasts", "refused"), [(timedelta(minutes=30), 1), (None, 0)])
+def test_what_could_not_be_put_back_is_refused_where_it_is_for_a_while(
+    tmp_path: Path, lasts: timedelta | None, refused: int
+) -> None:
+    """Only the settings may know; a change for good needs no way back."""
+    rung = rung_of(tmp_path, {"do": [ACT]})
+    stays = replace(rung, lasts=lasts, steps=(replace(rung.steps[0], stays="the settings do not say how"),))
+
+    assert refused == len(stays.refusals)
+    assert all(why.endswith(f"{Reason.CANNOT_PUT_BACK}: the settings do not say how") for why in stays.refusals)
+
+
 def test_a_command_that_the_settings_do_not_name_is_told(tmp_path: Path) -> None:
     """The action's own refusal, with what to do."""
     (tmp_path / "p.yaml").write_text(
@@ -271,6 +309,7 @@ def test_who_is_asked_and_why_is_told(tmp_path: Path) -> None:
     rungs = outlook_of(
         tmp_path,
         mode="auto",
+        escalate=[{"to": "level-2"}],
         remediate=[{"do": [ACT], "gate": gate}, {"do": [ACT]}, {"do": [{"test.destroy": {"name": "a"}}]}],
     ).rungs
 
@@ -301,11 +340,11 @@ def test_a_summary_that_cannot_be_rendered_does_not_spoil_the_rest(tmp_path: Pat
     assert "its summary cannot be worked out" in outlook_of(tmp_path, summary="{{ labels.service|int }}").summary
 
 
-def test_limits_are_the_rungs_own_or_the_rules(tmp_path: Path) -> None:
+def test_limits_are_the_rungs_own_over_the_rules(tmp_path: Path) -> None:
     """As people write them, and only those that are set."""
-    own = {"max_targets": "25%", "per_target": "3/1h, 7/1d"}
+    own = {"max_targets": "25%", "per_target": "3/1h, 7/1d", "attempts": "2/1h"}
     rungs = outlook_of(
         tmp_path, remediate=[{"do": [ACT], "limits": own}, {"do": [ACT]}], limits={"cooldown": "10m"}
     ).rungs
 
-    assert [{"max_targets": "25%", "per_target": "3/1h, 7/1d"}, {"cooldown": "10m"}] == [rung.limits for rung in rungs]
+    assert [{"cooldown": "10m", **own}, {"cooldown": "10m"}] == [rung.limits for rung in rungs]

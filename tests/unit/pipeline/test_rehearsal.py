@@ -17,19 +17,24 @@ from remediator.model.plan import Mode
 from remediator.model.stage import Drafted, stage_of
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.explaining import Explanation, explain
-from remediator.pipeline.guards import Guards, Targets, Unbuilt
-from remediator.pipeline.rehearsal import Rehearsal, Rehearsed
+from remediator.pipeline.guards import Guards
+from remediator.pipeline.guards.effective import limits_by
+from remediator.pipeline.guards.shipped import shipped
+from remediator.pipeline.rehearsal import Rehearsal, Rehearsed, nothing_known
 from remediator.settings import Settings
 from tests.unit.pipeline.harness import Harness, alert, last, rule
 
 NAME = "{{ labels.service }}"
 ACT = {"test.act": {"name": NAME}}
+SET = {"test.set": {"name": NAME}}
 
 
 def rehearsal_of(harness: Harness) -> Rehearsal:
     """One on the same actions and the same world as the harness, beside it."""
     calls = Calls(Clients(Settings()), harness.clock, Redactor(), Metrics())
-    return Rehearsal(calls, Guards([Targets(1), Unbuilt()]), ceiling=harness.ceiling)
+    settings = Settings()
+    guards = Guards(shipped(settings.calendar, settings.protected), nothing_known)
+    return Rehearsal(calls, guards, ceiling=harness.ceiling, limits=limits_by(settings.limits))
 
 
 async def gathered(harness: Harness, labels: Mapping[str, str] | None = None) -> Rehearsed:
@@ -60,7 +65,7 @@ LADDERS: dict[str, dict[str, Any]] = {
         "remediate": [{"do": [{"test.act": {"name": "{{ labels.service }}-{{ steps.twice.let.more }}"}}]}],
     },
     "with its own limits": {"limits": {"max_targets": 1}},
-    "to be put back": {"remediate": [{"do": [ACT], "for": "30m"}]},
+    "to be put back": {"remediate": [{"do": [SET], "for": "30m"}]},
     "with its own proof": {
         "remediate": [{"do": [ACT], "verify": {"settle": "1s", "sustain": "1s", "within": "1m", "every": "1s"}}]
     },
@@ -113,7 +118,7 @@ FATES = {
     "suggest": ({"mode": "suggest"}, "it would be suggested, and not done: the mode is suggest"),
     "observe": ({"mode": "observe"}, "it would not even be suggested: the mode is observe"),
     "held": (
-        {"mode": "auto", "limits": {"cooldown": "10m"}},
+        {"mode": "auto", "remediate": [{"do": [SET], "gate": {"approvers": ["sre"], "quorum": 2}}]},
         "it would be held: the rule asks for what this version cannot do yet: ",
     ),
     "no rung": (
@@ -146,7 +151,7 @@ async def test_what_the_service_asks_is_what_was_said(tmp_path: Path) -> None:
         await harness.settle()
         stage = stage_of(await harness.run())
 
-    assert "a person would be asked to approve it: the mode is gated" == found.says
+    assert found.says.startswith("a person would be asked to approve it: the mode is gated; ")
     assert isinstance(stage, Drafted)
     assert stage.asked is not None
 

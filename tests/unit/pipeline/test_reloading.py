@@ -37,6 +37,7 @@ class WeakStore(SqliteStore):
         self.is_away = False
         self.told: list[tuple[str, str, Message]] = []
         self.before_remembering: Callable[[], object] = lambda: None
+        self.before_telling: Callable[[], object] = lambda: None
         self.documents_read = 0
 
     async def remember_rules(self, documents: Mapping[Digest, Mapping[str, Any]]) -> None:
@@ -52,6 +53,7 @@ class WeakStore(SqliteStore):
     async def notify(self, channel: str, key: str, message: Message, at: datetime) -> None:
         if self.is_away:
             raise StoreUnavailable("the disk is full")
+        self.before_telling()
         self.told.append((channel, key, message))
         await super().notify(channel, key, message, at)
 
@@ -409,6 +411,23 @@ async def test_a_fault_of_ours_ends_nothing(tmp_path: Path, scene: Scene) -> Non
     assert Result.FAILED == result
     assert ["sick"] == scene.names
     assert ["the rule files could not be taken: RuntimeError: a fault of ours with [redacted]"] == scene.titles
+
+
+async def test_a_message_that_breaks_ends_nothing(scene: Scene) -> None:
+    """The trouble stands in the log, the metrics and readiness; and nobody tries the same message for ever."""
+
+    def fail() -> None:
+        raise RuntimeError("a fault of ours")
+
+    scene.store.before_telling = fail
+    scene.break_files()
+    with capture_logs() as said:
+        results = [await scene.reload(), await scene.reload()]
+
+    assert [Result.MISTAKES, Result.MISTAKES] == results
+    assert ["rules_not_reloaded", "rules_trouble_not_told"] == [line["event"] for line in said]
+    assert scene.reloader.trouble is not None
+    assert [] == scene.titles
 
 
 # -- asking --

@@ -7,7 +7,22 @@ from pydantic import Field, JsonValue
 
 from remediator.clients import Clients
 from remediator.model.duration import Duration
-from remediator.plugins import ActionContext, Actions, Effect, Nature, Params, Result, Target, WrittenIn, action
+from remediator.plugins import (
+    ActionContext,
+    Actions,
+    Before,
+    Effect,
+    Inverse,
+    Nature,
+    Now,
+    Params,
+    Remains,
+    Restored,
+    Result,
+    Target,
+    WrittenIn,
+    action,
+)
 
 
 class Which(Params):
@@ -72,6 +87,42 @@ async def anything(ctx: ActionContext, params: Which) -> State:
     return State(status="up", crashed=False, restarts=0)
 
 
+class Straight(Before):
+    """How straight a thing was."""
+
+    degrees: int
+
+
+async def _capture(ctx: ActionContext, params: Which) -> Straight:
+    return Straight(degrees=180)
+
+
+async def _remains(ctx: ActionContext, params: Which, before: Straight) -> Remains:
+    return Remains(Now.AS_SET, "it is bent")
+
+
+async def _restore(ctx: ActionContext, params: Which, before: Straight) -> Restored:
+    return Restored(said="it is straight again", changed=True)
+
+
+@action("thing.bend", effect=Effect.CHANGE, targets=_targets, inverse=Inverse(_capture, _remains, _restore))
+async def bend(ctx: ActionContext, params: Which) -> Nothing:
+    """Bend a thing, which can be bent back."""
+    return Nothing()
+
+
+class Questions(Params):
+    """What to ask, all at once."""
+
+    questions: Annotated[tuple[str, ...], WrittenIn("PromQL", ("promql", "promql_regex"))]
+
+
+@action("thing.ask_all", effect=Effect.READ)
+async def ask_all(ctx: ActionContext, params: Questions) -> Nothing:
+    """Ask for things at once."""
+    return Nothing()
+
+
 class Question(Params):
     """What to ask."""
 
@@ -94,4 +145,4 @@ async def ask(ctx: ActionContext, params: Question) -> Nothing:
     return Nothing()
 
 
-ACTIONS = Actions({one.name: one for one in (look, kick, anything, push, ask)})
+ACTIONS = Actions({one.name: one for one in (look, kick, bend, anything, push, ask, ask_all)})

@@ -2,14 +2,18 @@
 
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from remediator.errors import BadRules
+from remediator.model.duration import say_duration
+from remediator.rules.compiling import compile_rule
 from remediator.rules.loading import check_files, load_book
 from tests.unit.rules.sample_actions import ACTIONS
 
+HOUR = timedelta(hours=1)
 EXAMPLES = Path(__file__).parents[2] / "rules"
 BAD = sorted((EXAMPLES / "bad").glob("*.yaml"))
 GOOD = sorted((EXAMPLES / "good").glob("*.yaml"))
@@ -140,3 +144,77 @@ def test_thousands_of_rules_load(tmp_path: Path) -> None:
 
     assert 2000 == len(book)
     assert ["many/r1999"] == [found.id for found in book.match({"alertname": "Alert1999"})]
+
+
+def test_limits_of_a_pack_stand_behind_those_of_its_rules(tmp_path: Path) -> None:
+    """Each figure by itself; and a stored rule, which a run goes on with, has them too."""
+    (tmp_path / "a.yaml").write_text(
+        "pack: a\nvars: {often: 5/1h}\nlimits: {per_rule: '{{ vars.often }}', cooldown: 1h}\nrules:\n"
+        "  - {name: x, match: [a=b], limits: {cooldown: 1m}}\n  - {name: y, match: [a=c]}\n"
+    )
+    book = load_book([tmp_path], ACTIONS)
+    expected = [("5/1h", "1m"), ("5/1h", "1h")]
+
+    for rules in (list(book), [compile_rule(rule.document, ACTIONS) for rule in book]):
+        limits = [rule.own_limits() for rule in rules]
+        assert expected == [(str((one.per_rule or ("?",))[0]), say_duration(one.cooldown or HOUR)) for one in limits]
+
+
+@pytest.mark.parametrize(
+    ("limits", "told"),
+    [
+        ("cooldown: 99999999d", "99999999d is too long for a limit: it takes 30d at the most"),
+        ("per_rule: '3/1h, 5/31d'", "31d is too long for a limit"),
+        ("per_target: 5/90d", "90d is too long for a limit"),
+        ("attempts: 3/99999999d", "what was done is not on record for longer"),
+        ("flapping: 3/31d", "31d is too long for a limit"),
+        ("storm: 10001/5m", "no more than 10000 are counted"),
+    ],
+)
+@pytest.mark.parametrize("place", ["pack", "rule", "remedy"])
+def test_limits_that_could_not_be_counted_are_mistakes(tmp_path: Path, limits: str, told: str, place: str) -> None:
+    """Whoever sets one believes that it is kept."""
+    of_pack, of_rule, of_remedy = (
+        f"limits: {{{limits}}}" if place == one else "" for one in ("pack", "rule", "remedy")
+    )
+    (tmp_path / "a.yaml").write_text(
+        f"pack: a\n{of_pack}\nrules:\n  - name: x\n    match: [a=b]\n    {of_rule}\n    remediate:\n"
+        f"      - tell: look\n        {of_remedy}\n"
+    )
+    with pytest.raises(BadRules) as caught:
+        load_book([tmp_path], ACTIONS)
+
+    assert told in str(caught.value)
+
+
+def test_limits_of_a_pack_are_part_of_what_its_rules_are(tmp_path: Path) -> None:
+    """A run that was begun goes on with the limits from then; a pack without any is what it was before there were."""
+    digests, documents = [], []
+    for limits in ("", "limits: {cooldown: 1h}\n", "limits: {cooldown: 2h}\n"):
+        (tmp_path / "a.yaml").write_text(f"pack: a\n{limits}rules:\n  - {{name: x, match: [a=b]}}\n")
+        (rule,) = load_book([tmp_path], ACTIONS)
+        digests.append(rule.digest)
+        documents.append(set(rule.document))
+
+    assert 3 == len(set(digests))
+    assert {"pack", "vars", "rule"} == documents[0]
+
+
+def test_an_overlays_vars_reach_the_limits_of_the_pack(tmp_path: Path) -> None:
+    """They are settled when the overlay has been laid over it."""
+    (tmp_path / "a.yaml").write_text(
+        "pack: a\nvars: {wait: 1h}\nlimits: {cooldown: '{{ vars.wait }}'}\nrules:\n  - {name: x, match: [a=b]}\n"
+    )
+    (tmp_path / "b.yaml").write_text("overlay: a\nvars: {wait: 2h}\n")
+    (rule,) = load_book([tmp_path], ACTIONS)
+
+    assert 2 * HOUR == rule.own_limits().cooldown
+
+
+def test_a_stored_rule_whose_limits_are_mistaken_is_refused(tmp_path: Path) -> None:
+    """As when a later version takes no such limit any more."""
+    (tmp_path / "a.yaml").write_text("pack: a\nlimits: {cooldown: 1h}\nrules:\n  - {name: x, match: [a=b]}\n")
+    (rule,) = load_book([tmp_path], ACTIONS)
+
+    with pytest.raises(BadRules, match="cooldwn"):
+        compile_rule({**rule.document, "limits": {"cooldwn": "1h"}}, ACTIONS)

@@ -133,7 +133,8 @@ CHANGES = {
     "an unknown parameter": "diagnose: {a: {thing.look: {name: a, nme: b}}}",
     "a parameter too few": "diagnose: {a: {thing.look: {}}}",
     "a duration in words": "verify: {within: five minutes}",
-    "a key that is kept for later": "depends: [a]",
+    "a matcher for the name of an alert": "depends: ['alertname=a']",
+    "an alert to depend on that is nobody's": "depends: [{match: []}]",
     "an approver alone": "remediate: [{gate: {approvers: sre}, do: [{thing.kick: {name: a}}]}]",
 }
 
@@ -153,6 +154,7 @@ RIGHT = {
     "a gate with people": "remediate: [{gate: {approvers: [sre], quorum: 2}, do: [{thing.kick: {name: a}}]}]",
     "advice": "remediate: [{tell: look yourself}]",
     "what is computed": "diagnose: {a: {compute: {let: {b: '1 + 1'}}, timeout: 5s}}",
+    "alerts to depend on": "depends: [PostgreSQLDown, {match: ['alertname=~\"A|B\"', 'cluster=\"main\"']}]",
     "what depends on the settings": "diagnose: {a: {thing.any: {name: a}}}",
     "no matcher's syntax": "summary: anything",
 }

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from remediator.errors import BadSettings
-from remediator.settings import Settings, load_settings
+from remediator.settings import RedisSettings, Settings, load_settings
 
 REDIS = "write the address as redis://127.0.0.1:6379/0, rediss://host:6379 (with TLS) or unix:///run/redis.sock?db=0"
 POSTGRES = "write the address as postgresql://user@127.0.0.1:5432/database, without anything behind it"
@@ -124,3 +125,16 @@ def test_a_mistake_tells_what_to_do_and_never_the_password(text: str, said: str)
 
     assert said in mistakes
     assert "hunter2" not in mistakes
+
+
+def test_what_redis_may_be_told_is_a_short_list() -> None:
+    """What evicts keys or turns clients away has to be named; what could take over the machine cannot be."""
+    by_default = set(RedisSettings().config)
+    named = RedisSettings.model_validate({"config": ["maxmemory-policy"]}).config
+
+    assert {"maxmemory", "timeout"} < by_default
+    assert not {"maxmemory-policy", "maxclients"} & by_default
+    assert ("maxmemory-policy",) == named
+    for name in ("dir", "dbfilename", "requirepass", "masterauth", "replicaof", "loglevel", "MAXMEMORY"):
+        with pytest.raises(ValidationError):
+            RedisSettings.model_validate({"config": [name]})

@@ -69,7 +69,7 @@ def test_a_run_is_left_once_whatever_else_closes_it() -> None:
 
 def test_a_group_goes_by_the_name_that_the_store_gives_it() -> None:
     """PostgreSQL cuts long names, and must find what it has cut."""
-    made = Changes(name_group=str.upper)
+    made = Changes(name=str.upper)
     made.know_run("first", "p/r", "G", 1, 0)
     applied(made, request(alert(), verdict=opened(group="g")), {})
 

@@ -15,9 +15,11 @@ from remediator.kit.clock import SystemClock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
 from remediator.model.facts import (
+    Acknowledged,
     Asked,
     Closed,
     Ended,
+    Escalated,
     Evidence,
     Examined,
     Fact,
@@ -27,16 +29,19 @@ from remediator.model.facts import (
     Planned,
     Proof,
     Settled,
+    Silenced,
     Started,
     StepStatus,
+    Unsilenced,
     Verified,
 )
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
 from remediator.model.occurrence import Doubt, Occurrence
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Effect, Plan, PlannedCheck, PlannedStep, Verification
-from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary, Settle
+from remediator.model.run import Cancel, Decision, Joined, Resolved, Run, RunSummary, Settle, Undo
 from remediator.model.target import Target
+from remediator.model.undo import Captured, Cause, Undoing, Undone
 from remediator.settings import Settings
 from remediator.web.health import Health
 from remediator.web.server import Parts, build_app
@@ -133,6 +138,7 @@ def test_a_run_is_shown_with_its_alert_and_times_in_utc() -> None:
         "outcome": None,
         "waiting": None,
         "unsettled": None,
+        "changes": [],
         "timeline": [],
         "signals": [],
     } == shown
@@ -168,6 +174,8 @@ def test_a_waiting_plan_is_shown_with_all_that_a_decision_needs() -> None:
         "name": "restart",
         "digest": PLAN.digest,
         "targets": ["docker:local/web@4f5e"],
+        "lasts": None,
+        "every": None,
         "steps": [
             {
                 "id": "remediate.0.0",
@@ -177,6 +185,7 @@ def test_a_waiting_plan_is_shown_with_all_that_a_decision_needs() -> None:
                 "params": {"container": "web"},
                 "timeout": 30.0,
                 "targets": ["docker:local/web@4f5e"],
+                "stays": None,
             }
         ],
         "checks": ["http://127.0.0.1:8000/ answers"],
@@ -192,6 +201,14 @@ def test_a_plan_is_shown_with_everything_that_its_steps_are_given() -> None:
     (step,) = show_plan(plan)["steps"]
 
     assert {"url": "http://a/", "json": {"do": "x" * 1000, "token": "[redacted]"}} == step["params"]
+
+
+def test_a_plan_says_what_of_it_can_be_put_back_and_when_it_is() -> None:
+    """Who approves should know whether there is a way back."""
+    steps = (replace(STEP, stays="docker.restart has no inverse"), replace(STEP, stays=""))
+    shown = show_plan(replace(PLAN, steps=steps, lasts=60 * SECOND))
+
+    assert (60.0, ["docker.restart has no inverse", ""]) == (shown["lasts"], [step["stays"] for step in shown["steps"]])
 
 
 NOT_WAITING = {
@@ -230,6 +247,28 @@ TEXTS: dict[str, tuple[Fact, str]] = {
     "verified": (VERIFIED, "healed: every check held for 30s"),
     "ended": (ENDED, "not healed: no rung is left"),
     "closed": (Closed(at=NOW, brief="the alert resolved"), "the alert resolved"),
+    "captured": (
+        Captured(at=NOW, round=1, step=STEP.id, attempt=1, before=None, why_not="no answer"),
+        "remediate.0.0: not noted: no answer",
+    ),
+    "undoing": (
+        Undoing(at=NOW, count=1, cause=Cause.NOT_HELPED, round=1),
+        "its changes are put back: they have not helped",
+    ),
+    "escalated": (
+        Escalated(at=NOW, level=2, to="on-call", after=timedelta(minutes=15), channels=("#on-call",)),
+        "escalated to on-call, after 15m",
+    ),
+    "acknowledged": (Acknowledged(at=NOW, by="ann", reason="on it"), "ann has taken it on: on it"),
+    "undone": (
+        Undone(at=NOW, count=1, asks=True, brief="somebody has changed it"),
+        "putting back needs a person: somebody has changed it",
+    ),
+    "silenced": (
+        Silenced(at=NOW, count=1, silence="s1", until=NOW),
+        "silenced in Alertmanager until 2026-01-31T12:00:00Z",
+    ),
+    "unsilenced": (Unsilenced(at=NOW, count=1, ended=False, brief="no answer", tries=1), "not over yet: no answer"),
 }
 
 
@@ -332,7 +371,7 @@ def test_a_plan_is_held_while_a_guard_says_so(run: Run, is_held: bool) -> None:
 
 def test_the_next_look_at_a_held_plan_is_told_while_it_is_to_come() -> None:
     """Afterwards only how often it is looked at is known."""
-    until = [show_hold(PLANNED, HELD, at=at, timeout=SECOND)["until"] for at in (NOW, HELD.until)]
+    until = [show_hold(NOW, HELD, at=at, timeout=SECOND)["until"] for at in (NOW, HELD.until)]
 
     assert ["2026-01-31T12:00:06Z", None] == until
 
@@ -348,6 +387,7 @@ def test_signals_are_told_in_words() -> None:
         Resolved(at=NOW, missed=True),
         Cancel(at=NOW, by="am", reason="enough"),
         Settle(at=NOW, step=STEP.id, attempt=1, done=True, by="ann"),
+        Undo(at=NOW, by="ann", reason="it was me"),
     )
 
     assert [
@@ -359,6 +399,7 @@ def test_signals_are_told_in_words() -> None:
         "nothing was heard of the alert for too long; it counts as resolved",
         "cancelled by am",
         "settled by ann: remediate.0.0 was done",
+        "undo asked for by ann",
     ] == [line["text"] for line in show_run(run_with(signals=signals))["signals"]]
 
 
@@ -373,6 +414,8 @@ class Runs:
     decided: list[tuple[str, Decision]] = field(default_factory=list)
     cancelled: list[tuple[str, Cancel]] = field(default_factory=list)
     settled: list[tuple[str, Settle]] = field(default_factory=list)
+    undone: list[tuple[str, Undo]] = field(default_factory=list)
+    is_gone: bool = False
     has_ended: bool = False
     error: Exception | None = None
 
@@ -402,6 +445,10 @@ class Runs:
     async def settle(self, run: RunId, word: Settle, /) -> bool:
         self.settled.append((run, word))
         return True
+
+    async def undo(self, run: RunId, wish: Undo, /) -> bool:
+        self.undone.append((run, wish))
+        return not self.is_gone
 
 
 OPEN = Occurrence(
@@ -838,6 +885,75 @@ async def test_settling_needs_the_admin_token(client: Client, runs: Runs) -> Non
         f"/api/v1/runs/{RUN.id}/settle", json={"done": True, "by": "x"}, headers={"Authorization": "Bearer x"}
     ) as answer:
         assert (401, []) == (answer.status, runs.settled)
+
+
+CAPTURED = Captured(at=NOW, round=1, step=STEP.id, attempt=1, before={"was": 1})
+CHANGED = run_with(EXAMINED, PLANNED, CAPTURED, STARTED, FINISHED, VERIFIED, ENDED)
+
+
+async def undo(client: Client, said: Any, run: str = RUN.id) -> tuple[int, Any]:
+    async with client.post(f"/api/v1/runs/{run}/undo", json=said) as answer:
+        return answer.status, await answer.json()
+
+
+@pytest.mark.parametrize(("run", "ends_run"), [(CHANGED, False), (replace(CHANGED, facts=CHANGED.facts[:-1]), True)])
+async def test_an_undo_is_stored_in_somebodys_name(client: Client, runs: Runs, run: Run, ends_run: bool) -> None:
+    """The answer says what is put back, and whether the run is stopped for it; asking for that alone stores nothing."""
+    runs.known[RUN.id] = run
+    shown, nothing = await get(client, f"/api/v1/runs/{RUN.id}/undo"), list(runs.undone)
+    status, answer = await undo(client, {"by": "ann", "reason": "it was me"})
+
+    assert (200, answer, []) == (*shown, nothing)
+    assert (202, ends_run, None) == (status, answer["ends_run"], answer["refused"])
+    assert [(STEP.id, "can be put back", {"was": 1})] == [
+        (change["step"], change["stands"], change["before"]) for change in answer["changes"]
+    ]
+    assert [(RUN.id, "ann", "it was me")] == [(of, wish.by, wish.reason) for of, wish in runs.undone]
+
+
+async def test_an_undo_that_would_come_to_nothing_is_refused(client: Client, runs: Runs) -> None:
+    """With the reason; that is what asking beforehand says as well."""
+    runs.known[RUN.id] = run_with(ENDED)
+    why = "this run has changed nothing, so there is nothing to put back"
+    _, shown = await get(client, f"/api/v1/runs/{RUN.id}/undo")
+
+    assert (409, {"error": why}) == await undo(client, {"by": "ann"})
+    assert (why, []) == (shown["refused"], runs.undone)
+
+
+@pytest.mark.parametrize(
+    ("said", "run", "status"),
+    [
+        pytest.param({"by": ""}, RUN.id, 400, id="nobody"),
+        pytest.param({"by": "ann", "step": "x"}, RUN.id, 400, id="unknown-field"),
+        pytest.param([], RUN.id, 400, id="no-object"),
+        pytest.param({"by": "ann"}, "another", 404, id="no-such-run"),
+    ],
+)
+async def test_a_wrong_undo_undoes_nothing(client: Client, runs: Runs, said: Any, run: str, status: int) -> None:
+    """A typing mistake must not change anything."""
+    runs.known[RUN.id] = CHANGED
+
+    answered, _ = await undo(client, said, run)
+
+    assert (status, []) == (answered, runs.undone)
+
+
+async def test_a_run_that_is_forgotten_meanwhile_is_404(client: Client, runs: Runs) -> None:
+    """Nothing would come of it."""
+    runs.known[RUN.id], runs.is_gone = CHANGED, True
+
+    assert (404, {"error": "the run is gone"}) == await undo(client, {"by": "ann"})
+
+
+async def test_undoing_needs_the_admin_token(client: Client, runs: Runs) -> None:
+    """Whoever may send alerts may not undo what others have done, nor see it."""
+    runs.known[RUN.id] = CHANGED
+    path, headers = f"/api/v1/runs/{RUN.id}/undo", {"Authorization": "Bearer x"}
+    async with client.post(path, json={"by": "x"}, headers=headers) as answer:
+        assert (401, []) == (answer.status, runs.undone)
+    async with client.get(path, headers=headers) as answer:
+        assert 401 == answer.status
 
 
 SHOWN = {

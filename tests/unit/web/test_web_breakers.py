@@ -14,7 +14,7 @@ from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
 from remediator.model.ids import OwnerId, RunId
 from remediator.model.occurrence import Occurrence
-from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle
+from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Undo
 from remediator.model.system import Stand, SystemState
 from remediator.settings import Settings
 from remediator.web.health import Health
@@ -71,6 +71,9 @@ class Nothing:
         return False
 
     async def settle(self, run: RunId, word: Settle, /) -> bool:
+        return False
+
+    async def undo(self, run: RunId, wish: Undo, /) -> bool:
         return False
 
     async def list_occurrences(self, *, limit: int, only_open: bool) -> Sequence[Occurrence]:

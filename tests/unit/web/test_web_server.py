@@ -24,7 +24,7 @@ from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
 from remediator.model.ids import OwnerId, RunId
 from remediator.model.occurrence import Occurrence
-from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle
+from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Undo
 from remediator.settings import Settings
 from remediator.web.body import Limits
 from remediator.web.health import Health, HealthCheck
@@ -60,6 +60,9 @@ class NoRuns:
         return False
 
     async def settle(self, run: RunId, word: Settle, /) -> bool:
+        return False
+
+    async def undo(self, run: RunId, wish: Undo, /) -> bool:
         return False
 
 

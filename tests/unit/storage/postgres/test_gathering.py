@@ -1,7 +1,9 @@
 """Reads that share a statement."""
 
 import asyncio
+import gc
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -138,6 +140,26 @@ async def test_who_asks_no_more_costs_nobody_else_the_answer() -> None:
     found = await asyncio.gather(*reads, return_exceptions=True)
 
     assert [1, asyncio.CancelledError, 2] == [found[0], type(found[1]), found[2]]
+
+
+@pytest.mark.parametrize(("spoilt", "others"), [(A, [2, None]), (B, [1, None])], ids=["read alone", "with others"])
+async def test_an_error_that_nobody_waits_for_is_not_logged(spoilt: RunId, others: list[int | None]) -> None:
+    """A traceback in the log would have people look for a fault where a run was only abandoned."""
+    table, logged = Table(), list[dict[str, Any]]()
+    table.spoilt = spoilt
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: logged.append(context))
+    gathering = Gathering(table.read)
+    reads = dict(zip((A, B, C), await begun(table, gathering, A, B, C), strict=True))
+    reads[spoilt].cancel()
+    await asyncio.wait((reads[spoilt],))
+    table.may_answer.set()
+    found = await asyncio.gather(*(read for run, read in reads.items() if run != spoilt))
+    await gathering.close()
+    reads.clear()
+    gc.collect()
+
+    assert others == found
+    assert [] == logged
 
 
 async def test_closing_waits_for_what_is_under_way() -> None:

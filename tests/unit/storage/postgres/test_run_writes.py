@@ -9,7 +9,7 @@ from remediator.model.facts import Started
 from remediator.model.ids import OwnerId, RunId, StepId
 from remediator.model.run import Cancel
 from remediator.storage.postgres.run_writes import Learn, RunWrite, Start, Tell, rounds
-from remediator.storage.store import Claim, Entry, Lock
+from remediator.storage.store import Claim, Entry, Reservation
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -20,7 +20,7 @@ def learn(run: str) -> Learn:
 
 def start(run: str, *targets: str) -> Start:
     step = Started(T0, 1, StepId("remediate.0.0"), 1, 1, T0)
-    return Start(T0, Claim(RunId(run), OwnerId("me"), 1, 0), Entry(), step, [Lock(target) for target in targets])
+    return Start(T0, Claim(RunId(run), OwnerId("me"), 1, 0), Entry(), step, Reservation(targets))
 
 
 def tell(run: str) -> Tell:

@@ -2,7 +2,7 @@
 
 import sqlite3
 from contextlib import closing
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,14 +10,16 @@ import pytest
 from remediator.errors import BadSettings
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
-from remediator.model.facts import Ended
-from remediator.model.ids import Fingerprint, OwnerId, RunId
+from remediator.model.change import Change
+from remediator.model.facts import Ended, Started
+from remediator.model.history import Latest, Which
+from remediator.model.ids import Fingerprint, OwnerId, RuleId, RunId, StepId
 from remediator.model.message import Message, Tone
 from remediator.model.occurrence import Closing, Ruling, Verdict
 from remediator.model.outcome import Outcome
 from remediator.model.run import Resolved
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Claim, Entry
+from remediator.storage.store import Claim, Entry, Reservation
 from remediator.testing.clock import VirtualClock
 
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -206,6 +208,24 @@ async def test_a_migrated_store_goes_on(tmp_path: Path) -> None:
     assert {"r1", "r2"} == set(accepted.signalled_runs)
     assert known is not None
     assert T0 == known.runs_ended_at
+
+
+async def test_a_migrated_store_finds_what_is_open_by_its_name(tmp_path: Path) -> None:
+    """What fires since before the upgrade is as good a reason to wait as what fires since then."""
+    store = store_in(old_store(tmp_path))
+    await store.open()
+    by_name = await store.open_alerts_named(["Down", "Slow"], limit=10)
+    of_run = await store.open_alerts_of(RunId("r1"), limit=10)
+    claim, change = Claim(RunId("r1"), OwnerId("me"), 1, 0), Change(RunId("r1"), 1, RuleId("p/a"), "t", "a", T0, T0)
+    started = Started(T0, 1, StepId("remediate.0.0"), 1, 1, T0)
+    begun = await store.start(claim, Entry(), started, Reservation(changes=(change,)))
+    asked = Latest(Which(), 5, T0 - timedelta(hours=1))
+    entered = (await store.known((asked,))).latest(asked)
+    await store.close()
+
+    assert (["o1"], ["o1"]) == ([one.id for one in by_name], [one.id for one in of_run])
+    assert begun is None
+    assert (change,) == entered
 
 
 async def test_a_migration_that_fails_leaves_the_store_as_it_was(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from remediator.rules.matchers import Matcher, parse_classic, parse_matcher, parse_matchers, parse_utf8
+from remediator.model.matchers import Matcher, parse_classic, parse_matcher, parse_matchers, parse_utf8
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Matchers in Alertmanager's own syntax: both of its grammars, its precedence between them, and RE2.
 
-Read when rules are loaded, asked by the book for every alert. Values are compared, never interpreted.
+Read when rules and settings are loaded, asked by the book for every alert. Values are compared, never interpreted.
 
 Alertmanager reads a matcher with both of its parsers (`matcher/compat/parse.go`): where only one can read it, that one
 counts; where both can and differ, the classic one does. A missing label is the empty string. Regular expressions are

@@ -1,0 +1,131 @@
+"""`remediator stops`, `pause`, `resume`, `quarantine` and `promote`: what stands in the way of changes."""
+
+import json
+from typing import Any
+
+import click
+
+from remediator.cli import Suggesting
+from remediator.cli.decide import who
+from remediator.cli.service import URL_HELP, Service, plain
+from remediator.cli.telling import clock_time, table
+
+_NO_END = {"pause file": "", "freeze": "", "window": ""}
+
+_url = click.option("--url", help=URL_HELP)
+
+
+@click.command("stops")
+@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@_url
+@click.pass_context
+def stops(ctx: click.Context, output: str, url: str | None) -> None:
+    """List what stands in the way of changes: pauses, quarantines, demotions, open breakers of rules and actions.
+
+    The file PAUSE is listed, too, as the service that is asked sees it, and what the calendar of its settings says now.
+    """
+    found = Service.of(ctx, url).get("/api/v1/stops", has="stops")
+    if output == "json":
+        click.echo(json.dumps(found, indent=2))
+    elif found["stops"]:
+        head = ("KIND", "SCOPE", "SINCE", "UNTIL", "BY", "WHY")
+        click.echo("\n".join(table(head, [_row(one) for one in found["stops"]])))
+    else:
+        click.echo(
+            "nobody has stopped anything, and no freeze is in force (what holds one plan: remediator runs show RUN)"
+        )
+
+
+def _row(one: dict[str, Any]) -> tuple[str, ...]:
+    until = clock_time(one["until"]) if one["until"] else _NO_END.get(one["kind"], "until lifted")
+    settled = f"; {one['settled']}" if one.get("settled") else ""
+    return (
+        plain(one["kind"]),
+        plain(one["scope"]),
+        clock_time(one["at"]) if one["at"] else "",
+        until,
+        plain(one["by"]),
+        plain(one["reason"] + settled),
+    )
+
+
+@click.command("pause")
+@click.argument("scope", default="everything")
+@click.option("--for", "lasts", metavar="TIME", default="", help="For how long, like 2h; without it until `resume`.")
+@click.option("--reason", default="", help="Why; it is told in chat and wherever a plan is held by it.")
+@_url
+@click.pass_context
+def pause(ctx: click.Context, scope: str, lasts: str, reason: str, url: str | None) -> None:
+    """Change nothing within SCOPE: everything (if left out), pack:NAME, rule:PACK/NAME, action:NAME or target:NAME.
+
+    Alerts are still taken in, looked into and told. A step that is acting ends; no other one begins. A target is named
+    as `runs show` names it, like target:command:web. A pause that stands is not made shorter: resume it first.
+    """
+    body = {"scope": scope, "for": lasts, "reason": reason, "by": who()}
+    service = Service.of(ctx, url)
+    answer = service.post("/api/v1/stops/pause", body, instead=_say_pause_file(service))
+    until = f" until {clock_time(answer['until'])}" if answer.get("until") else ""
+    click.echo(f"paused{until}: {plain(scope)} (to go on: remediator resume {plain(scope)})")
+    _tell_note(answer)
+
+
+def _say_pause_file(service: Service) -> str:
+    """What stops changes when the service does not answer."""
+    where = plain(service.pause_file) if service.is_ours and service.pause_file else "PAUSE in its store.directory"
+    return f"To stop it all the same, make a file where the service sees it: {where} (or as its `pause_file` says)"
+
+
+def _tell_note(answer: Any) -> None:
+    """What the service wants to be known besides."""
+    if isinstance(answer, dict) and answer.get("note"):
+        click.echo(f"note: {plain(answer['note'])}")
+
+
+@click.command("resume")
+@click.argument("scope", default="everything")
+@click.option("--storm", is_flag=True, help="Lift the storm of SCOPE (everything, or rule:PACK/NAME), and no pause.")
+@_url
+@click.pass_context
+def resume(ctx: click.Context, scope: str, url: str | None, *, storm: bool) -> None:
+    """Lift the pause of SCOPE; what was held by it goes on within a minute, if there is still reason to.
+
+    What was held by a storm goes on within two; the alerts that made it count no more. The end of a storm of everything
+    also ends those of single rules.
+    """
+    answer = _lift(ctx, url, "storm" if storm else "pause", scope)
+    click.echo(f"resumed: {plain(scope)}")
+    _tell_note(answer)
+
+
+@click.group(cls=Suggesting)
+def quarantine() -> None:
+    """Let a target be changed again that nothing has helped."""
+
+
+@quarantine.command("clear")
+@click.argument("target")
+@_url
+@click.pass_context
+def clear(ctx: click.Context, target: str, url: str | None) -> None:
+    """Lift the quarantine of TARGET, as `remediator stops` names it, also that it comes back again and again.
+
+    Its attempts and its returns are counted anew.
+    """
+    scope = target if target.startswith("target:") else f"target:{target}"
+    _lift(ctx, url, "quarantine", scope)
+    click.echo(f"cleared: {plain(scope)}")
+
+
+@click.command("promote")
+@click.argument("rule")
+@_url
+@click.pass_context
+def promote(ctx: click.Context, rule: str, url: str | None) -> None:
+    """Let RULE (PACK/NAME) act by itself again, which it may no more since it failed."""
+    scope = rule if rule.startswith("rule:") else f"rule:{rule}"
+    _lift(ctx, url, "demotion", scope)
+    click.echo(f"promoted: {plain(scope)}")
+
+
+def _lift(ctx: click.Context, url: str | None, kind: str, scope: str) -> Any:
+    return Service.of(ctx, url).post("/api/v1/stops/lift", {"kind": kind, "scope": scope, "by": who()})

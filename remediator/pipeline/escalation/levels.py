@@ -1,0 +1,122 @@
+"""Whom else to turn to while a problem lasts, and when. Pure: decided by the run's facts, its signals and its rule.
+
+Called by the flow whenever a run is carried on and whenever it rests. A problem is over when all alerts of the run have
+ended, when it has healed, or when a person has stopped it; and nobody else is told once a person has taken it on. What
+has to be told is worked out anew each time, and each level is a fact once it was: so none is told twice, or forgotten
+over a restart.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from types import MappingProxyType
+
+from remediator.chat.chat import WEBHOOK
+from remediator.model.facts import Acknowledged, Asked, Ended, Escalated, Planned
+from remediator.model.message import Mention
+from remediator.model.outcome import Outcome
+from remediator.model.run import Run
+from remediator.model.stage import acknowledged, cancelled, resolved
+from remediator.rules.book import Rule
+from remediator.rules.rule import Escalation
+from remediator.settings import EscalationSettings
+
+IN_HAND = (Outcome.HEALED, Outcome.RESOLVED_BY_ITSELF, Outcome.DENIED)
+"""It is over, or the person who has ended it knows of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Where one level is told, and who is pinged there."""
+
+    channels: tuple[str, ...]
+    mention: Mention | None = None
+
+
+Levels = Mapping[str, Level]
+"""The levels that there are, by their names."""
+NO_LEVELS: Levels = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class DueLevel:
+    """A level that is still to be told, and when."""
+
+    at: datetime
+    number: int
+    """From 1, in the order of the rule."""
+    level: Escalation
+
+
+def levels_of(settings: Mapping[str, EscalationSettings], *, instead: str | None = None) -> Levels:
+    """The levels that the settings have. `instead`: the one channel of a chat that has no others."""
+    return {name: _level(name, one, instead) for name, one in settings.items()}
+
+
+def _level(name: str, settings: EscalationSettings, instead: str | None) -> Level:
+    chat = () if settings.channel is None else (instead or settings.channel,)
+    webhook = () if settings.webhook is None else (f"{WEBHOOK}{name}",)
+    return Level((*chat, *webhook), settings.pinged)
+
+
+def next_level(run: Run, rule: Rule) -> datetime | None:
+    """When the next level is to be told; None where nobody else is."""
+    return min((due.at for due in levels_left(run, rule)), default=None)
+
+
+def due_levels(run: Run, rule: Rule, levels: Levels, now: datetime) -> Iterator[Escalated]:
+    """The levels whose time has come, in their order: each is told once."""
+    for due in levels_left(run, rule):
+        if due.at <= now:
+            there = levels.get(due.level.to, Level(()))
+            yield Escalated(now, due.number, due.level.to, due.level.after, there.channels, there.mention)
+
+
+def taken_on(run: Run, now: datetime) -> Acknowledged | None:
+    """The word of a person who has taken the problem on, unless it is among the facts already."""
+    word = acknowledged(run)
+    if word is None or any(isinstance(fact, Acknowledged) for fact in run.facts):
+        return None
+    return Acknowledged(now, word.by, word.reason)
+
+
+def is_over(run: Run) -> bool:
+    """Whether there is no problem any more, or the person who has stopped the run knows of it."""
+    if resolved(run) is not None:
+        return True
+    ended = _end_of(run)
+    if ended is None:
+        return False
+    return ended.outcome in IN_HAND or (ended.outcome is Outcome.CANCELLED and cancelled(run) is not None)
+
+
+def levels_left(run: Run, rule: Rule) -> tuple[DueLevel, ...]:
+    """The levels that are still to be told, the next one first; none where the problem is over or in hand."""
+    if not rule.escalate or acknowledged(run) is not None or is_over(run):
+        return ()
+    told = {fact.level for fact in run.facts if isinstance(fact, Escalated)}
+    numbered = enumerate(rule.escalate, 1)
+    left = [DueLevel(run.created_at + one.after, number, one) for number, one in numbered if number not in told]
+    left.sort(key=lambda due: due.at)
+    if left and (hurried := _hurried(run, rule)) is not None:
+        first = left[0]
+        left[0] = DueLevel(min(first.at, hurried), first.number, first.level)
+    return tuple(left)
+
+
+def _hurried(run: Run, rule: Rule) -> datetime | None:
+    """Since when the next level is to be told whatever its time: nobody has decided, and the gate escalates then."""
+    ended = _end_of(run)
+    if ended is None or ended.outcome is not Outcome.EXPIRED:
+        return None
+    planned = next((fact for fact in reversed(run.facts) if isinstance(fact, Planned)), None)
+    gate = rule.rungs[planned.plan.rung].gate if planned is not None else None
+    if planned is None or gate is None or gate.on_timeout != "escalate":
+        return None
+    was_asked = any(isinstance(fact, Asked) and fact.key == planned.key for fact in run.facts)
+    is_told = any(isinstance(fact, Escalated) and fact.at >= ended.at for fact in run.facts)
+    return ended.at if was_asked and not is_told else None
+
+
+def _end_of(run: Run) -> Ended | None:
+    return next((fact for fact in reversed(run.facts) if isinstance(fact, Ended)), None)

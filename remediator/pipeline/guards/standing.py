@@ -1,0 +1,43 @@
+"""Which stops stand in the way of a case, and when an earlier one was lifted. For the guards that ask for stops; pure.
+
+The answers hold stops whose time is over as well: what was counted before one was lifted does not count any more.
+"""
+
+from datetime import datetime
+
+from remediator.model.history import Known, Standing
+from remediator.model.plan import Effect
+from remediator.model.stop import Stop, StopKind, scopes_of
+from remediator.pipeline.guards.guard import Case
+
+
+def actions_of(case: Case) -> tuple[str, ...]:
+    """The actions of the plan that change something, each once, sorted."""
+    return tuple(sorted({step.action for step in case.plan.steps if step.effect is not Effect.READ}))
+
+
+def standing_in(case: Case) -> Standing:
+    """The question for every stop in whose scope the plan is; all guards ask the same one."""
+    return Standing(scopes_of(case.run.rule, targets=case.targets, actions=actions_of(case)))
+
+
+def stops_of(case: Case, known: Known, kind: StopKind) -> tuple[Stop, ...]:
+    """Those of a kind that stand in the way of this case now."""
+    scopes = standing_in(case).scopes
+    return tuple(s for s in known.stops if s.kind is kind and s.scope in scopes and not s.is_over(case.at))
+
+
+def last_stop(known: Known, kind: StopKind, scope: str) -> Stop | None:
+    """The one of a kind for a scope, whether it stands or is over."""
+    return next((stop for stop in known.stops if (stop.kind, stop.scope) == (kind, scope)), None)
+
+
+def lifted_at(known: Known, kind: StopKind, scope: str, at: datetime) -> datetime | None:
+    """Up to when things belong to the last one of a kind for a scope; None where there was none, or where it stands."""
+    stop = last_stop(known, kind, scope)
+    return end_of(stop) if stop is not None and stop.is_over(at) else None
+
+
+def end_of(stop: Stop) -> datetime:
+    """Up to when things belong to one that is over: also those that a clock that was ahead has dated later."""
+    return max(stop.at, stop.until or stop.at)

@@ -1,0 +1,1 @@
+"""Silences of a run's own alerts while it acts."""

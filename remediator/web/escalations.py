@@ -1,0 +1,96 @@
+"""The API over escalation: problems that somebody else is told of, and taking one on. All need the admin token.
+
+Called by the server, which has checked the token. Whoever takes a problem on is told in its thread, with the name that
+the caller states.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from remediator.kit.redaction import Redactor
+from remediator.model.ids import RunId
+from remediator.model.run import Acknowledge
+from remediator.pipeline.escalation.listing import NoProblem, OpenProblem
+from remediator.web.body import Bodies
+from remediator.web.webhook import read_json
+
+_MAX_BODY = 64 * 1024
+_MAX_ID = 64
+_MAX_WORDS = 2000  # of a person's name or reason
+_REDACTOR = Redactor()
+
+
+class EscalationKeeper(Protocol):
+    """What the API needs of escalation."""
+
+    async def list_open(self) -> Sequence[OpenProblem]:
+        """The open problems, the newest first."""
+        ...
+
+    async def acknowledge(self, run_id: RunId, by: str, reason: str) -> Acknowledge | None:
+        """Whose the problem is from now on; None where there is no such run. Raises NoProblem where it is over."""
+        ...
+
+
+class EscalationPages:
+    """Answers `/api/v1/escalations`, and `/api/v1/runs/{id}/acknowledge`."""
+
+    def __init__(self, escalations: EscalationKeeper, bodies: Bodies) -> None:
+        self._escalations = escalations
+        self._bodies = bodies
+
+    async def list(self, request: web.Request) -> web.Response:
+        """The open problems, the newest first, each with who was told, and who is next."""
+        if request.query:
+            raise web.HTTPBadRequest(text=f"there is no parameter {next(iter(request.query))[:40]!a}; there is none")
+        return web.json_response({"escalations": [_show(one) for one in await self._escalations.list_open()]})
+
+    async def acknowledge(self, request: web.Request) -> web.Response:
+        """Store that a person has taken a problem on, and say whose it is; 409 where it is over."""
+        async with self._bodies.hold() as hold:
+            body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
+        by, reason = _said(read_json(body))
+        name = request.match_info["id"]
+        fit = len(name) <= _MAX_ID and name.isascii() and name.isalnum()
+        try:
+            word = await self._escalations.acknowledge(RunId(name), by, reason) if fit else None
+        except NoProblem as error:
+            raise web.HTTPConflict(text=str(error)) from error
+        if word is None:
+            raise web.HTTPNotFound(text=f"there is no run {name}" if fit else "there is no such run")
+        return web.json_response(_show_word(word), status=202)
+
+
+def _said(given: Any) -> tuple[str, str]:
+    """Who takes it on, and what they say."""
+    if type(given) is not dict or set(given) - {"by", "reason"}:
+        raise web.HTTPBadRequest(text="an acknowledgement is a JSON object: by, reason")
+    by, reason = _words(given, "by"), _words(given, "reason")
+    if not by:
+        raise web.HTTPBadRequest(text="by is needed: who takes it on")
+    return by, reason
+
+
+def _words(given: Mapping[str, Any], name: str) -> str:
+    value = given.get(name, "")
+    if type(value) is not str or len(value) > _MAX_WORDS:
+        raise web.HTTPBadRequest(text=f"{name} is not a text of at most {_MAX_WORDS} characters")
+    return value.strip()
+
+
+def _show(one: OpenProblem) -> dict[str, Any]:
+    return {
+        "run": one.run.id,
+        "rule": one.run.rule,
+        "summary": _REDACTOR.text(one.run.summary),
+        "since": one.run.created_at.isoformat(),
+        "told": [{"level": fact.to, "at": fact.at.isoformat()} for fact in one.told],
+        "next": None if one.next_at is None else {"level": one.next_level, "at": one.next_at.isoformat()},
+        "taken_on": None if one.taken_on is None else _show_word(one.taken_on),
+    }
+
+
+def _show_word(word: Acknowledge) -> dict[str, str]:
+    return {"by": word.by, "at": word.at.isoformat(), "reason": _REDACTOR.text(word.reason)}

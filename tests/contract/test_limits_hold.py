@@ -1,0 +1,755 @@
+"""No budget, floor, cooldown, lock, quarantine or pause is exceeded, in whatever order things happen.
+
+Several replicas work on one real store, with the real guards. Alerts come, plans are begun (often several in one
+commit), end well, badly or unseen, and are proven or not; processes die and others take over; the dead wake up and
+write; clocks are set; commits fail, or succeed with nobody hearing of it; people pause, resume and clear. What was
+started is counted again by `counted_again.py`, which knows nothing of the product's way to count.
+
+`CHAOS_SCALE=20` looks for longer, and somewhere else each time; without it the same stories are told each time.
+"""
+
+import asyncio
+import logging
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import asyncpg
+import pytest
+import structlog
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+
+from remediator.errors import Fenced, StoreUnavailable
+from remediator.kit import failpoints
+from remediator.kit.metrics import Metrics
+from remediator.model.budget import Budget, Share
+from remediator.model.change import Ending
+from remediator.model.facts import Ended, Proof, Settled, Started, StepStatus
+from remediator.model.ids import RunId
+from remediator.model.limits import Limits
+from remediator.model.outcome import Outcome, Reason
+from remediator.model.plan import PlannedStep
+from remediator.model.stage import Acted, Fresh, InDoubt, NotHelped, Over, Proven, is_repeat, stage_of
+from remediator.model.stop import Stop, StopKind
+from remediator.pipeline.guards import Case
+from remediator.settings import StoreSettings
+from remediator.storage.postgres import PostgresStore
+from remediator.storage.sqlite import SqliteStore
+from remediator.storage.store import Refusal, Store
+from tests.contract.counted_again import EVERYTHING, CountedAgain, Step
+from tests.contract.replicas_at_work import (
+    KICK,
+    MINUTE,
+    PUSH,
+    SECOND,
+    ClockOfWhoAsks,
+    Job,
+    Replica,
+    World,
+    together,
+)
+
+T = TypeVar("T")
+
+EXAMPLES, STEPS = 16, 40
+SCALE = int(os.environ.get("CHAOS_SCALE", "1"))
+HOUR = timedelta(hours=1)
+RULES = ("web/down", "web/slow", "db/down")
+POOLS = {
+    "solo": ("thing:a1",),
+    "pair": ("thing:b1", "thing:b2"),
+    "five": ("thing:c1", "thing:c2", "thing:c3", "thing:c4", "thing:c5"),
+}
+LEAST = {2: 1, 5: 3}
+"""Of two one may go; of five 51 % are three."""
+LONE = ("thing:d1",)
+ON: dict[str, tuple[tuple[str, ...], ...]] = {
+    "lone": (LONE, ("thing:e1",), ("thing:d1", "thing:e1"), ("thing:f1",), ("thing:g1",), ("thing:h1",)),
+    "small": (("thing:a1",), ("thing:b1",), ("thing:b2",)),
+    "five": (("thing:c1",), ("thing:c2",), ("thing:c3",), ("thing:c4",), ("thing:c5",), ("thing:c1", "thing:c2")),
+    "one": (LONE,),
+}
+LOOSE = Limits(
+    per_target=(),
+    per_rule=(),
+    overall=(),
+    cooldown=timedelta(0),
+    attempts=Budget(99, HOUR),
+    flapping=Budget(99, HOUR),
+    max_targets=Share(count=2),
+    failures_in_row=99,
+    failures_of_ten=99,
+    storm_quiet=timedelta(0),
+)
+BUDGETS = replace(
+    LOOSE,
+    per_target=(Budget(2, HOUR),),
+    per_rule=(Budget(3, HOUR), Budget(6, 6 * HOUR)),
+    overall=(Budget(5, HOUR), Budget(9, 6 * HOUR)),
+)
+NOT_BEGUN = "not begun"
+"""The step was found to be one that must not be done, or was too late: it is certain that nothing was done."""
+How = StepStatus | Proof | str
+WELL: tuple[How, ...] = (Proof.HEALED,)
+BADLY: tuple[How, ...] = (Proof.NOT_HEALED, StepStatus.FAILED, StepStatus.UNKNOWN)
+ANYHOW: tuple[How, ...] = (*Proof, StepStatus.FAILED, StepStatus.UNKNOWN, NOT_BEGUN)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Limits that bind, where they do, how things go there, and what must have been seen in the end."""
+
+    limits: Limits
+    ons: tuple[str, ...]
+    moods: tuple[tuple[How, ...], ...]
+    sees: tuple[str, ...]
+
+
+OFTEN_SEEN = ("started", "TARGET_BUSY", "taken over")
+PROFILES = {
+    "all": Profile(
+        replace(BUDGETS, cooldown=5 * MINUTE, attempts=Budget(3, HOUR)),
+        tuple(ON),
+        (WELL, BADLY, ANYHOW),
+        ("fenced",),
+    ),
+    "budgets": Profile(BUDGETS, ("lone", "five"), (WELL, ANYHOW), ("BUDGET_USED",)),
+    "targets": Profile(
+        replace(LOOSE, per_target=(Budget(1, HOUR), Budget(2, 6 * HOUR))), ("one", "small"), (WELL,), ("BUDGET_USED",)
+    ),
+    "cooldown": Profile(replace(LOOSE, cooldown=10 * MINUTE), ("lone", "one"), (WELL, ANYHOW), ("COOLING_DOWN",)),
+    "attempts": Profile(replace(LOOSE, attempts=Budget(2, HOUR)), ("lone", "one"), (BADLY, ANYHOW), ("QUARANTINED",)),
+    "unseen": Profile(LOOSE, ("one", "small"), ((StepStatus.UNKNOWN, Proof.HEALED),), ("fenced",)),
+    "floor": Profile(
+        LOOSE,
+        ("small", "five"),
+        (WELL, ANYHOW),
+        ("POOL_TOO_SMALL",),
+    ),
+}
+"""Each limit by itself too, and where it is: with all of them at once the first one hides the others."""
+ENDING_OF = {
+    StepStatus.FAILED: Ending.FAILED,
+    StepStatus.UNKNOWN: Ending.UNKNOWN,
+    StepStatus.DONE: Ending.DONE,
+    Proof.HEALED: Ending.HEALED,
+    Proof.NOT_HEALED: Ending.NOT_HEALED,
+    Proof.INCONCLUSIVE: Ending.INCONCLUSIVE,
+}
+SCOPES = (EVERYTHING, "pack:web", "rule:web/down", "action:thing.push", "target:thing:d1", "target:thing:c1")
+MINUTES = st.sampled_from([0, 0, 0, 1, 2, 5, 9, 11, 31, 59])
+SKEWS = st.sampled_from([0, 0, 0, 0, -3, 4, -300, 400, -2400, 2400]).map(lambda seconds: seconds * SECOND)
+PLACES = st.integers(0, 999)  # what is drawn must not depend on what has happened: replicas race on PostgreSQL
+SELDOM = st.integers(0, 7).map(lambda number: number == 7)
+OFTEN = st.integers(0, 7).map(lambda number: number != 7)
+BETWEEN = st.sampled_from([*[None] * 9, "file", EVERYTHING, "pack:web", "rule:db/down"])
+FAULTS = st.sampled_from([*[None] * 14, "before", "after"])
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """What can happen. Which store it happens on, the classes below say."""
+
+    has_thread = True
+    """Whether the store writes in a thread of its own, so that one commit of it can be held up for the next."""
+    may_wake = True
+    """Whether a process that was given up for dead can go on writing: it had only been frozen."""
+    profile: Profile
+    seen: Counter[str]
+    """What has happened in all of the stories: a machine in which nothing is ever refused proves nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loop = asyncio.new_event_loop()
+        self.folder = Path(tempfile.mkdtemp(prefix="limits-hold-"))
+        self.world = World(POOLS, self.folder / "PAUSE")
+        self.limits = self.profile.limits
+        self.model = CountedAgain(self.limits, POOLS, LEAST, sick=self.world.sick)
+        self.stores: list[Store] = []
+        self.replicas: list[Replica] = []
+        self.offs = [timedelta(0)]
+        self.jobs: list[Job] = []
+        self.dead: list[tuple[Job, Started | None]] = []
+        self.unsettled: list[tuple[RunId, Started, Ended]] = []
+        self.mood = self.profile.moods[0]
+        self.count = 0
+        self.lives = 0
+
+    async def open_stores(self) -> list[Store]:
+        """A store for each of two replicas; the same one where there is one process."""
+        raise NotImplementedError
+
+    def do(self, what: Awaitable[T]) -> T:
+        async def it() -> T:
+            return await what
+
+        return self.loop.run_until_complete(it())
+
+    @initialize(mood=PLACES, skew=SKEWS)
+    def open(self, mood: int, skew: timedelta) -> None:
+        self.mood = self.profile.moods[mood % len(self.profile.moods)]
+        self.stores = self.do(self.open_stores())
+        self.replicas = [self.born(place, ahead) for place, ahead in enumerate((timedelta(0), skew))]
+        self.do(self.replicas[0].remember_rule())
+
+    def born(self, place: int, ahead: timedelta) -> Replica:
+        self.lives += 1
+        self.offs.append(ahead)
+        self.model.spread = max(self.offs) - min(self.offs)
+        return Replica(f"replica-{self.lives}", self.stores[place], self.world, self.limits, ahead)
+
+    def teardown(self) -> None:
+        failpoints.disarm()
+        self.do(self.close_stores())
+        self.loop.close()
+        shutil.rmtree(self.folder)
+
+    async def close_stores(self) -> None:
+        for store in dict.fromkeys(self.stores):
+            await store.close()
+
+    def pass_time(self, minutes: int) -> None:
+        self.world.now += minutes * MINUTE + SECOND
+
+    @invariant()
+    def holds_in_real_time(self) -> None:
+        """Each start is judged when it is told to the model; this is what follows for the time that really passes."""
+        self.model.check_real_time()
+
+    # What happens
+
+    @rule(
+        minutes=MINUTES,
+        of=st.sampled_from(RULES),
+        on=PLACES,
+        actions=st.sampled_from([(KICK,), (PUSH,), (KICK, PUSH)]),
+        who=st.integers(0, 1),
+        is_begun=OFTEN,
+        approved=OFTEN,
+        is_ended=OFTEN,
+        how=PLACES,
+        way=OFTEN,
+        between=BETWEEN,
+    )
+    def incident(
+        self,
+        minutes: int,
+        of: str,
+        on: int,
+        actions: tuple[str, ...],
+        who: int,
+        is_begun: bool,
+        approved: bool,
+        is_ended: bool,
+        how: int,
+        way: bool,
+        between: str | None,
+    ) -> None:
+        """An alert comes; often its plan is begun at once, and often it is over at once, too."""
+        self.pass_time(minutes)
+        job = self.come(of, on, actions, who)
+        if way:
+            self.make_way(job, how)
+        if is_begun:
+            self.try_together([job], [approved], None, None)
+        while is_begun and is_ended and job.acting is not None:
+            self.go_on(job, how, again=False, fails=False)
+            if job.next_step is not None:
+                self.stop_by_hand(job.replica, between)
+                self.try_together([job], [approved], None, None)
+        if is_begun and is_ended and job.is_begun:
+            self.see_through(job, how)
+
+    @rule(
+        minutes=MINUTES,
+        of=st.sampled_from(RULES),
+        on=PLACES,
+        who=st.integers(0, 1),
+        how=PLACES,
+        wakes=st.booleans(),
+        status=st.sampled_from(StepStatus),
+    )
+    def lost_incident(
+        self, minutes: int, of: str, on: int, who: int, how: int, wakes: bool, status: StepStatus
+    ) -> None:
+        """Whoever has begun a plan is given up for dead; another one carries on, and the first may wake up then."""
+        self.pass_time(minutes)
+        job = self.come(of, on, (KICK,), who)
+        self.make_way(job, how)
+        self.try_together([job], [True], None, None)
+        if job.acting is None:
+            return
+        self.die(True, who, self.replicas[who].clock.off, [1 - who])
+        for one in [one for one in self.jobs if one.run.id == job.run.id]:
+            self.see_through(one, how)
+        if wakes:
+            self.wake_up_late(0, 0, status)
+
+    @rule(
+        minutes=MINUTES,
+        of=st.sampled_from(RULES),
+        ons=st.lists(PLACES, min_size=2, max_size=6),
+        who=st.integers(0, 1),
+        approved=OFTEN,
+        fault=FAULTS,
+        pause=st.sampled_from([*[None] * 30, *SCOPES]),
+        way=OFTEN,
+        how=PLACES,
+    )
+    def burst(
+        self,
+        minutes: int,
+        of: str,
+        ons: list[int],
+        who: int,
+        approved: bool,
+        fault: str | None,
+        pause: str | None,
+        way: bool,
+        how: int,
+    ) -> None:
+        """Several alerts come at once, and their plans are begun in one commit."""
+        self.pass_time(minutes)
+        jobs = [self.come(of, on, (KICK,), who if self.has_thread else who + place) for place, on in enumerate(ons)]
+        for job in jobs if way else ():
+            self.make_way(job, how)
+        self.try_together(jobs, [approved] * len(jobs), fault, pause)
+
+    @rule(
+        minutes=MINUTES,
+        picks=st.lists(PLACES, min_size=1, max_size=5),
+        approved=OFTEN,
+        fault=FAULTS,
+    )
+    def try_again(self, minutes: int, picks: list[int], approved: bool, fault: str | None) -> None:
+        """What waits is tried again; of what was begun the next step is started."""
+        self.pass_time(minutes)
+        ready = [job for job in self.jobs if job.next_step is not None]
+        jobs = list(dict.fromkeys(ready[pick % len(ready)] for pick in picks if ready))
+        self.try_together(jobs, [approved] * len(jobs), fault, None)
+
+    @rule(minutes=MINUTES, pick=PLACES, how=PLACES, again=SELDOM, fails=SELDOM, steps=st.integers(1, 3))
+    def carry_on(self, minutes: int, pick: int, how: int, again: bool, fails: bool, steps: int) -> None:
+        """A call ends, is proven, or is lost sight of; a run ends, or tries its next remedy."""
+        self.pass_time(minutes)
+        busy = [job for job in self.jobs if job.is_begun]
+        for _ in range(steps):
+            if busy and (job := busy[pick % len(busy)]) in self.jobs:
+                self.go_on(job, how, again=again, fails=fails)
+
+    @rule(
+        does=st.sampled_from([True, False]),
+        who=st.integers(0, 1),
+        ahead=SKEWS,
+        heirs=st.lists(st.integers(0, 1), min_size=4, max_size=4),
+    )
+    def die(self, does: bool, who: int, ahead: timedelta, heirs: list[int]) -> None:
+        """A process is killed, or freezes; it starts again with its clock set, and somebody takes over."""
+        self.pass_time(0)
+        if not does:
+            return
+        self.restart(who, ahead)
+        for place, job in enumerate(list(self.jobs)):
+            if job.replica not in self.replicas:
+                if self.may_wake:
+                    self.dead.append((job, job.acting))
+                heir = self.replicas[heirs[place % len(heirs)]]
+                self.jobs[self.jobs.index(job)] = self.do(heir.take(job.run.id))
+                self.seen["taken over"] += 1
+
+    def restart(self, who: int, ahead: timedelta) -> None:
+        self.replicas[who] = self.born(who, ahead)
+
+    @rule(minutes=MINUTES, pick=PLACES, status=st.sampled_from(StepStatus))
+    def wake_up_late(self, minutes: int, pick: int, status: StepStatus) -> None:
+        """One that was given up for dead goes on: all that it may do is to tell how its call has ended."""
+        self.pass_time(minutes)
+        if self.dead:
+            self.dead.sort(key=lambda one: one[1] is None)  # those first whose calls go on
+            job, started = self.dead.pop(pick % min(len(self.dead), 3))
+            self.do(self.be_fenced(job, started, status))
+
+    @rule(
+        what=st.sampled_from(["pause", "resume", "clear", "clear", "promote", "file", "settle", "settle"]),
+        pick=PLACES,
+        who=st.integers(0, 1),
+        lasts=st.sampled_from([None, None, 5, 30]),
+        done=st.booleans(),
+    )
+    def person(self, what: str, pick: int, who: int, lasts: int | None, done: bool) -> None:
+        """Somebody pauses, resumes, clears a quarantine, promotes a rule, or says what has become of a step."""
+        self.pass_time(0)
+        by = self.replicas[who]
+        match what:
+            case "pause":
+                self.do(self.pause(by, SCOPES[pick % len(SCOPES)], lasts))
+            case "file":
+                self.stop_by_hand(by, what)
+            case "settle":
+                if self.unsettled:
+                    self.do(self.settle(by, *self.unsettled.pop(pick % len(self.unsettled)), done=done))
+            case _:
+                self.do(self.lift(by, what, pick))
+
+    @rule(pick=PLACES)
+    def fall_ill_or_recover(self, pick: int) -> None:
+        """The world goes on without us."""
+        members = [name for pool in POOLS.values() for name in pool]
+        self.world.sick ^= {members[pick % len(members)]}
+
+    # How it happens
+
+    def come(self, of: str, on: int, actions: tuple[str, ...], who: int) -> Job:
+        self.count += 1
+        places = [targets for name in self.profile.ons for targets in ON[name]]
+        replica = self.replicas[who % 2]
+        job = self.do(replica.accept(f"r{self.count}", of, places[on % len(places)], actions))
+        self.jobs.append(job)
+        return job
+
+    def make_way(self, new: Job, how: int) -> None:
+        """What stands in the way of a run is got out of it: people resume, and others come to their end."""
+        by = new.replica
+        if how % 2:
+            self.world.file.unlink(missing_ok=True)
+            self.model.is_file_there = False
+            for scope in list(self.model.pauses):
+                self.do(by.stops.lift(StopKind.PAUSE, scope, "ann"))
+                self.model.pauses.pop(scope)
+        for what in ("clear", "promote") if how % 4 == 0 else ():
+            self.do(self.lift(by, what, how))
+        locks = set(new.planned.plan.locks)
+        for job in list(self.jobs):
+            if job is not new and locks & set(job.planned.plan.locks):
+                self.see_through(job, how)
+
+    def see_through(self, job: Job, how: int) -> None:
+        """A run whose call has ended, or that has nothing under way, comes to its end."""
+        for _ in range(5):
+            if job in self.jobs and job.is_begun:
+                self.go_on(job, how, again=False, fails=False)
+
+    def try_together(self, jobs: Sequence[Job], approved: Sequence[bool], fault: str | None, pause: str | None) -> None:
+        """The world is looked at for each, then all are started at once; a pause may come right before."""
+        ready: list[tuple[Job, Case, PlannedStep]] = []
+        for job, is_approved in zip(jobs, approved, strict=True):
+            case, step = job.replica.case(job, approved=is_approved), job.next_step
+            reason = self.do(job.replica.look(case))
+            if reason is None and step is not None:
+                ready.append((job, case, step))
+            elif reason is not None:
+                self.seen[reason.name] += 1
+        if ready:
+            self.do(self._try(ready, fault, pause))
+
+    async def _try(self, ready: Sequence[tuple[Job, Case, PlannedStep]], fault: str | None, pause: str | None) -> None:
+        first = ready[0][0].replica
+        writes: list[Awaitable[Refusal | None]] = [job.replica.start(job, case, step) for job, case, step in ready]
+        if pause is not None:
+            writes.insert(0, self._pause_now(first, pause))
+        if len(writes) > 1 or fault is not None:
+            answers = await together(first.store, writes, fault, has_thread=self.has_thread)
+        else:
+            answers = [await writes[0]]
+        if pause is not None:
+            said, answers = answers[0], answers[1:]
+            if said is None and self.has_thread:  # it was asked first, and writes are made in their order
+                self.model.pauses[pause] = None
+        verdicts = set()
+        for (job, case, step), answer in zip(ready, answers, strict=True):
+            verdicts.add(await self._note(job, case, step, answer))
+        if pause is not None and (isinstance(said, StoreUnavailable) or not self.has_thread):
+            await self.pause(first, pause, None)
+        if {"started", Reason.BUDGET_USED.name} <= verdicts:
+            self.seen["budget used up within a commit"] += 1
+        if {"started", Reason.TARGET_BUSY.name} <= verdicts:
+            self.seen["lock taken within a commit"] += 1
+
+    async def _pause_now(self, by: Replica, scope: str) -> None:
+        now = by.reads_the_clock()
+        await by.store.put_stop(Stop(StopKind.PAUSE, scope, "", "ann", now))
+
+    async def _note(self, job: Job, case: Case, step: PlannedStep, answer: Refusal | BaseException | None) -> str:
+        """What has become of a start."""
+        is_lost = isinstance(answer, StoreUnavailable)
+        if is_lost:  # nobody knows, so it is read
+            old = {fact.key for fact in job.run.facts if isinstance(fact, Started)}
+            again = await job.replica.take(job.run.id)
+            self.jobs[self.jobs.index(job)] = again
+            job = again
+            is_started = bool({fact.key for fact in job.run.facts if isinstance(fact, Started)} - old)
+            self.seen[f"lost, {'' if is_started else 'not '}started"] += 1
+            if not is_started:
+                return "lost"
+        elif isinstance(answer, BaseException):
+            raise answer
+        elif answer is not None:
+            self.seen[answer.reason.name] += 1
+            if answer.until is not None and answer.until <= case.at:  # the review would refuse it, and have it learnt
+                await self._learn(job)
+            return answer.reason.name
+        self.seen["started"] += 1
+        self.model.started(self._step(job, case, step, is_called=not is_lost))
+        return "started"
+
+    def _step(self, job: Job, case: Case, step: PlannedStep, *, is_called: bool) -> Step:
+        (on,) = {target.name for target in step.targets}
+        return Step(
+            run=job.run.id,
+            round=case.round,
+            rule=job.run.rule,
+            actions=tuple(one.action for one in case.plan.steps),
+            targets=job.targets,
+            pools=tuple(f"pool:{name}" for name in case.plan.pools),
+            on=on,
+            real=self.world.now,
+            wall=self.world.now + job.replica.clock.off,
+            approved=case.approved,
+            is_first=not case.begun,
+            is_called=is_called,
+        )
+
+    def go_on(self, job: Job, how: int, *, again: bool, fails: bool) -> None:
+        self.do(self._go_on(job, self.mood[how % len(self.mood)], again=again, fails=fails))
+
+    async def _go_on(self, job: Job, how: How, *, again: bool, fails: bool) -> None:
+        match stage_of(job.run):
+            case InDoubt(started=started):
+                seen = how if isinstance(how, StepStatus) else StepStatus.DONE
+                if how == NOT_BEGUN and job.acting is not None and not is_repeat(job.run, started):
+                    await self._do_not_begin(job, started)
+                else:
+                    await self._finish(job, started, seen if job.acting else StepStatus.UNKNOWN, fails=fails)
+            case Fresh(round=number):
+                await job.replica.draft(job, number, job.planned.plan)
+            case Acted(unknown=unknown):
+                if unknown:
+                    await self._learn(job)
+                verified = await job.replica.verify(job, how if isinstance(how, Proof) else Proof.INCONCLUSIVE)
+                self.model.ended(job.run.id, verified.round, ENDING_OF[verified.proof], verified.at)
+            case NotHelped(unknown=False) if again:
+                await self._learn(job)
+                await job.replica.draft(job, job.planned.round + 1, job.planned.plan)
+                self.seen["next remedy"] += 1
+            case NotHelped() | Proven():
+                await self._learn(job)
+                await self._end(job)
+
+    async def _finish(self, job: Job, started: Started, status: StepStatus, *, fails: bool) -> None:
+        planned = job.planned
+        step = next(one for one in planned.plan.steps if one.id == started.step)
+        if fails and self.has_thread:
+            failpoints.arm("store.commit.before", _lose_the_disk)
+        is_seen = job.acting is not None
+        finished = await job.replica.finish(job, started, status)
+        failpoints.disarm()
+        if is_seen and status is not StepStatus.UNKNOWN:
+            self.model.call_over(job.run.id)
+        plan = self.model.plan(job.run.id, started.round)
+        if status is not StepStatus.DONE:
+            self.model.ended(job.run.id, started.round, ENDING_OF[status], finished.at)
+        elif plan is not None and step.action == planned.plan.steps[0].action:
+            plan.known = finished.at
+            plan.ending = plan.ending if plan.ending in (Ending.FAILED, Ending.UNKNOWN) else Ending.DONE
+
+    async def _do_not_begin(self, job: Job, started: Started) -> None:
+        """What was not begun is no change, and a run that has changed nothing gives its targets back meanwhile."""
+        is_free = await job.replica.not_begun(job, started)
+        self.model.not_begun(job.run.id, started.round, frees=is_free)
+        self.seen["not begun"] += 1
+
+    async def _learn(self, job: Job) -> None:
+        await job.replica.conclude(job)
+        self.model.learned(job.run.id, job.planned.round, job.replica.clock.now())
+
+    async def _end(self, job: Job) -> None:
+        keeps = await job.replica.end(job)
+        self.model.run_over(job.run.id, keeps)
+        self.jobs.remove(job)
+        if keeps is not None:
+            unknown = [fact for fact in job.run.facts if isinstance(fact, Started)][-1]
+            over = stage_of(job.run)
+            assert isinstance(over, Over)
+            self.unsettled.append((job.run.id, unknown, over.ended))
+
+    async def be_fenced(self, job: Job, started: Started | None, status: StepStatus) -> None:
+        """It must not be able to write anything but the late end of its call."""
+        with pytest.raises(Fenced):
+            await self._write_anyway(job, started)
+        self.seen["fenced"] += 1
+        if started is None:
+            return
+        finished = job.replica.finished(started, status)
+        await job.ledger.settle_late(finished)
+        if status is not StepStatus.UNKNOWN:
+            self.model.settled(job.run.id, started.round, ENDING_OF[status], finished.at)
+            self.model.call_over(job.run.id)
+
+    async def _write_anyway(self, job: Job, started: Started | None) -> None:
+        """As if nobody had taken over: start what is next, else say that all is well."""
+        replica, step = job.replica, job.next_step
+        if started is None and step is not None:
+            await replica.start(job, replica.case(job, approved=True), step)
+        else:
+            job.ledger.note(Ended(replica.reads_the_clock(), Outcome.HEALED, ""))
+            await job.ledger.save()
+
+    async def pause(self, by: Replica, scope: str, minutes: int | None) -> None:
+        now = by.reads_the_clock()
+        until = now + minutes * MINUTE if minutes else None
+        await by.stops.put([Stop(StopKind.PAUSE, scope, "", "ann", now, until)])
+        self.model.pauses[scope] = until
+
+    def stop_by_hand(self, by: Replica, how: str | None) -> None:
+        """A person pauses a scope, or puts the file there (and takes it away where it is)."""
+        if how == "file":
+            self.model.is_file_there = not self.model.is_file_there
+            if self.model.is_file_there:
+                self.world.file.touch()
+            else:
+                self.world.file.unlink()
+        elif how is not None:
+            self.do(self.pause(by, how, None))
+
+    async def lift(self, by: Replica, what: str, pick: int) -> None:
+        """Whatever stands of a kind can be lifted, by who sees it."""
+        kind = {"resume": StopKind.PAUSE, "clear": StopKind.QUARANTINE, "promote": StopKind.DEMOTION}[what]
+        now = by.reads_the_clock()
+        there = [stop.scope for stop in await by.stops.standing() if stop.kind is kind]
+        if not there:
+            return
+        scope = there[pick % len(there)]
+        await by.stops.lift(kind, scope, "ann")
+        self.seen[what] += 1
+        match what:
+            case "resume":
+                self.model.pauses.pop(scope, None)
+            case "clear":
+                target = scope.removeprefix("target:")
+                ended = [plan.over for plan in self.model.plans if target in plan.targets and plan.ending]
+                self.model.cleared[target] = max([now, *ended])  # a clock may have been ahead
+                self.model.quarantined.discard(target)
+            case _:
+                name = scope.removeprefix("rule:")
+                ended = [plan.over for plan in self.model.plans if plan.rule == name and plan.ending]
+                self.model.promoted[name] = max([now, *ended])
+                self.model.demoted.discard(name)
+
+    async def settle(self, by: Replica, run: RunId, started: Started, ended: Ended, *, done: bool) -> None:
+        """A person has looked: the run gives back what it has kept."""
+        job = await by.take(run)
+        now = by.reads_the_clock()
+        job.ledger.note(Settled(now, started.step, started.attempt, done, "ann", ""))
+        self.model.run_over(run, await by.end(job, ended))
+        self.model.call_over(run)
+        self.seen["settled"] += 1
+        if not any(fact.kind == "verified" and fact.round == started.round for fact in job.run.facts):
+            ending = Ending.DONE if done else Ending.FAILED
+            self.model.settled(run, started.round, ending, now)
+
+
+def _lose_the_disk() -> None:
+    raise sqlite3.OperationalError("disk I/O error")
+
+
+class InMemory(AnyOrder):
+    """On the embedded store, with both replicas in one process."""
+
+    async def open_stores(self) -> list[Store]:
+        store = SqliteStore(None, clock=ClockOfWhoAsks(), metrics=Metrics())
+        await store.open()
+        return [store, store]
+
+
+class OnDisk(AnyOrder):
+    """On the embedded store in a file, which is closed and opened again when the process starts again."""
+
+    may_wake = False
+
+    async def open_stores(self) -> list[Store]:
+        store = SqliteStore(self.folder / "store", clock=ClockOfWhoAsks(), metrics=Metrics())
+        await store.open()
+        return [store, store]
+
+    def restart(self, who: int, ahead: timedelta) -> None:
+        """There is one process, so both are gone."""
+        self.do(self.close_stores())
+        self.stores = self.do(self.open_stores())
+        self.replicas = [self.born(place, ahead) for place in range(2)]
+
+
+class OnPostgres(AnyOrder):
+    """On PostgreSQL, with a store, and so a connection, for each of the replicas."""
+
+    has_thread = False
+    url: str
+
+    async def open_stores(self) -> list[Store]:
+        given = StoreSettings(url=self.url, directory=self.folder)
+        stores: list[Store] = [PostgresStore(given, clock=ClockOfWhoAsks(), metrics=Metrics()) for _ in range(2)]
+        for store in stores:
+            await store.open()
+        await self._empty()
+        return stores
+
+    async def _empty(self) -> None:
+        db: asyncpg.Connection = await asyncpg.connect(self.url, server_settings={"search_path": "remediator"})
+        try:
+            await db.execute("TRUNCATE run, occurrence, member, fact, signal, lock, post, change, stop CASCADE")
+        finally:
+            await db.close()
+
+
+def told(max_examples: int, steps: int) -> settings:
+    """The same stories each time, unless somebody looks for new ones."""
+    return settings(
+        max_examples=max_examples * SCALE,
+        stateful_step_count=steps,
+        deadline=None,
+        derandomize=SCALE == 1,
+        database=None,
+        phases=(Phase.generate, Phase.shrink) if SCALE > 1 else (Phase.generate,),
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def tell_stories(kind: type[AnyOrder], profile: str, examples: int, **more: str) -> Counter[str]:
+    """Have the machine run, and see that what is to be seen was seen."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    seen: Counter[str] = Counter()
+    machine = type(f"{kind.__name__}{profile}", (kind,), {"profile": PROFILES[profile], "seen": seen, **more})
+    run_state_machine_as_test(machine, settings=told(examples, STEPS))
+    return seen
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_no_limit_is_exceeded_on_the_embedded_store(profile: str) -> None:
+    """Whatever happens, in whatever order. That each reason was met shows that the limits were what held it."""
+    seen = tell_stories(InMemory, profile, EXAMPLES)
+    missing = {*OFTEN_SEEN, *PROFILES[profile].sees} - set(seen)
+
+    assert not missing, f"{missing} was never seen: {seen}"
+
+
+@pytest.mark.parametrize("profile", ["all", "attempts"])
+def test_no_limit_is_exceeded_where_the_embedded_store_is_opened_again(profile: str) -> None:
+    """What was done must not be forgotten with the process."""
+    seen = tell_stories(OnDisk, profile, 4)
+
+    assert {"started", "taken over"} <= set(seen)
+
+
+@pytest.mark.parametrize("profile", ["all", "budgets", "floor"])
+def test_no_limit_is_exceeded_by_replicas_that_share_a_database(profile: str, new_database: str) -> None:
+    """They know nothing of each other, and start things at the same time."""
+    seen = tell_stories(OnPostgres, profile, 6, url=new_database)
+
+    assert {"started", "TARGET_BUSY"} <= set(seen)
