@@ -26,6 +26,9 @@ from remediator.pipeline.guards.tries import of_target
 
 _LOOK_AGAIN = timedelta(seconds=30)
 _MOST_SAID = 300
+_SHOWS_WITHIN = timedelta(minutes=2)
+"""So soon after its start a change of our own that makes its target anew shows as a deploy. Its end tells nothing of
+that: it is when it was known whether it had helped, and others may have deployed meanwhile."""
 
 
 class Deploys:
@@ -76,8 +79,8 @@ def _free(deployed: Deployed, case: Case) -> datetime:
 
 
 def _covers(change: Change, deployed: Deployed, case: Case) -> bool:
-    """Whether it was done between the start and the end of a change of ours."""
-    return change.at <= deployed.at <= (change.ended_at or case.at)
+    """Whether it was done by a change of ours."""
+    return change.at <= deployed.at <= min(change.ended_at or case.at, change.at + _SHOWS_WITHIN)
 
 
 def _say(deployed: Deployed, case: Case) -> str:

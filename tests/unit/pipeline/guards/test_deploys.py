@@ -159,8 +159,9 @@ async def test_a_rollout_that_goes_on_is_waited_for(
         (4 * MINUTE, None, MINUTE, Allow),
         (2 * MINUTE, Ending.HEALED, MINUTE, Hold),
         (9 * MINUTE, Ending.HEALED, 4 * MINUTE, Hold),
+        (9 * MINUTE, Ending.NOT_HEALED, 8 * MINUTE, Hold),
     ],
-    ids=["within our change", "within one that goes on", "before our change", "after our change"],
+    ids=["our change", "one that goes on", "before our change", "after our change", "while its proof was looked for"],
 )
 async def test_what_a_run_of_ours_has_deployed_is_not_somebody_elses(
     guard: Deploys,
