@@ -118,7 +118,8 @@ class Desk:
         return storm.effects_of(self.one) + storm.effects_of(self.two)
 
     def told(self) -> list[StoredMessage]:
-        return [one for one in self.slack.messages["alerts"] if "a storm: new changes wait" in one.shown.lower()]
+        shown = [(one, one.shown) for one in self.slack.messages["alerts"]]
+        return [one for one, text in shown if "A storm: new changes" in text or "No storm" in text]
 
 
 @pytest.fixture
@@ -140,7 +141,7 @@ def test_a_storm_over_two_processes_changes_no_more_than_one_process_would(desk:
     within, at_end = desk.effects(), desk.standing()
     lifted = desk.two.command("resume", "rule:web/down", "--storm")
     assert 0 == lifted.returncode, lifted.stderr
-    services.wait_until(lambda: "Lifted" in desk.told()[0].shown, "the same message to say so", limit=30)
+    services.wait_until(lambda: "No storm any more" in desk.told()[0].shown, "the same message to say so", limit=30)
 
     desk.one.start()
     desk.look_again()
