@@ -26,7 +26,7 @@ async def test_both_runs_are_told_who_has_asked(store: Store) -> None:
     newest = await store.newest_occurrence("r1")
 
     assert ((RunId("r2"), "p/r"),) == accepted.new_runs
-    assert (Resolved(T0, anew="ann"),) == await store.read_signals(RunId("r1"))
+    assert (Resolved(T0, anew="ann", why=AGAIN.reason),) == await store.read_signals(RunId("r1"))
     assert (AGAIN,) == await store.read_signals(RunId("r2"))
     assert newest is not None
     assert ("o-again", None, None) == (newest.id, newest.closed_at, newest.runs_ended_at)
