@@ -226,6 +226,7 @@ def test_the_first_container_that_cannot_be_restarted_is_the_last_one_that_is_to
     first, second, third = (
         f"wave {n} of 3 ({', '.join(f'docker:local/{name}' for name in WAVES[n - 1])})" for n in (1, 2, 3)
     )
+    services.wait_until(lambda: "the plan ends here" in " ".join(shop.told().split()), "the thread to tell the end")
     told = " ".join(shop.told().split())
 
     assert "failed" == run["outcome"]
