@@ -6,6 +6,7 @@ no file of settings, no environment, no service.
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args, get_origin
 
 import click
@@ -158,8 +159,9 @@ def _settings() -> Iterator[str]:
 
 
 def _section_in(annotation: Any) -> type[Section] | None:
-    """The section that a field is, or has by name; a secret is a value."""
-    values = get_args(annotation)[1:] if get_origin(annotation) is dict else (annotation,)
+    """The section that a field is, may be, or has by name; a secret is a value."""
+    inner = get_args(annotation)
+    values = inner[1:] if get_origin(annotation) is dict else inner if NoneType in inner else (annotation,)
     found = [v for v in values if isinstance(v, type) and issubclass(v, Section) and v is not Secret]
     return found[0] if found else None
 
@@ -222,6 +224,7 @@ def _nature(action: Action) -> Iterator[str]:
     if action.resolve is not None:
         yield f"Can be put back: {say_inverse(action)}"
         yield f"Target: {flat(action.resolve.__doc__)}"
+        yield f"Deploys: {flat(action.deployed.__doc__) if action.deployed else 'its system does not show them'}"
 
 
 def _say_permission(permission: Permission) -> str:

@@ -37,7 +37,7 @@ from remediator.pipeline.completion import Completion
 from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.dispatch import Dispatcher, HeapDispatcher
 from remediator.pipeline.doubts import Doubts
-from remediator.pipeline.escalation.levels import levels_of
+from remediator.pipeline.escalation.levels import Levels, levels_of, limits_of
 from remediator.pipeline.escalation.listing import Escalations, unknown_levels
 from remediator.pipeline.execution import Execution
 from remediator.pipeline.flow import Flow, Stages
@@ -46,8 +46,10 @@ from remediator.pipeline.guards.alert_rules import AlertRules
 from remediator.pipeline.guards.asking import Asking
 from remediator.pipeline.guards.dead_man import DeadMan
 from remediator.pipeline.guards.dependencies import Dependencies
+from remediator.pipeline.guards.deploys import Deploys
 from remediator.pipeline.guards.effective import limits_by
 from remediator.pipeline.guards.health_floor import HealthFloor
+from remediator.pipeline.guards.names import endless_in_rules, endless_limits
 from remediator.pipeline.guards.pause_file import PauseFile
 from remediator.pipeline.guards.protected import ProtectedGroup
 from remediator.pipeline.guards.shipped import shipped
@@ -62,13 +64,17 @@ from remediator.pipeline.pressure import Pressure
 from remediator.pipeline.recovery import resume
 from remediator.pipeline.reloading import Reloader
 from remediator.pipeline.replicas import Alone, Replicas
+from remediator.pipeline.rerun import Reruns
 from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.silencing.silences import unsilenced_rules
 from remediator.pipeline.silencing.silencing import Silencing
 from remediator.pipeline.stops import Stops
 from remediator.pipeline.store_check import StoreCheck
 from remediator.pipeline.systems import Systems
+from remediator.pipeline.undo.looking import Found, Looking
 from remediator.pipeline.undo.putting_back import PuttingBack
+from remediator.pipeline.undo.verdicts import Key
+from remediator.pipeline.undo.younger import Younger
 from remediator.pipeline.unheard import Unheard
 from remediator.pipeline.verification import Watch
 from remediator.pipeline.worker import Worker
@@ -102,6 +108,7 @@ class Runs:
     clock: Clock
 
     replicas: Alone | Replicas
+    looking: Looking
 
     async def list_runs(
         self, *, limit: int, outcome: str | None, active: bool, unsettled: bool
@@ -125,6 +132,9 @@ class Runs:
     async def settle(self, run: RunId, word: Settle, /) -> bool:
         """Store what a person knows, then wake the run's owner."""
         return await self._say(run, word)
+
+    async def look_at_changes(self, run: Run, /) -> Mapping[Key, Found]:
+        return await self.looking.look(run)
 
     async def undo(self, run: RunId, wish: Undo, /) -> bool:
         """Store the wish, then wake the run's owner."""
@@ -163,7 +173,7 @@ class App:
         self.store: Store = self.shared or SqliteStore(settings.store.directory, clock=self.clock, metrics=self.metrics)
         self.rulebook = Rulebook(book, actions, self.store)
         self.dispatcher = HeapDispatcher(self.clock, at_once_per_rule=settings.pipeline.most_of_one_rule)
-        self._webhooks = _webhooks_of(settings)
+        self._webhooks = _webhooks_of(settings, self.clock)
         self.chat = chat or _chat_of(settings)
         if self._webhooks:
             self.chat = RoutedChat(self.chat, self._webhooks)
@@ -196,6 +206,7 @@ class App:
             on_message=self._nudge,  # the outbox is made after it
             pause_file=PauseFile(settings.pause_path, is_set=settings.pause_file is not None),
             calendar=settings.calendar,
+            limits=settings.limits,
         )
         self.intake, self.worker, self.outbox, self.doubts = self._wire()
         self.replicas = self._join_others()
@@ -246,6 +257,8 @@ class App:
         guards = self.guards(calls)
         busy = BusyTargets(self.dispatcher, self.clock)
         self._execution = Execution(calls, guards, busy, self.clock, self.metrics)
+        younger = Younger(self.store, lambda run: self.dispatcher.wake(run, self.clock.now()))
+        self._looking = Looking(calls, younger, self.rulebook)
         stages = Stages(
             diagnosis=Diagnosis(calls),
             planner=Planner(calls),
@@ -253,7 +266,7 @@ class App:
             execution=self._execution,
             watch=Watch(calls, self.clock),
             lessons=Lessons(self.store, self.stops),
-            putting_back=PuttingBack(calls, guards, self._execution, self.clock, self.metrics),
+            putting_back=PuttingBack(calls, guards, self._execution, younger, self.clock, self.metrics),
             silencing=Silencing(
                 self.store,
                 self._close_resolved,
@@ -272,7 +285,7 @@ class App:
             settings=self.settings.pipeline,
             ceiling=self.settings.mode_ceiling,
             limits=limits_by(self.settings.limits),
-            levels=levels_of(self.settings.escalation, instead=_TERMINAL if self._channel == _TERMINAL else None),
+            levels=self._levels,
         )
         intake = Intake(
             store=self.store,
@@ -304,9 +317,19 @@ class App:
             interval=self.settings.slack.post_interval if self.chat.name != _TERMINAL else timedelta(0),
             moved=self._moved,
             leads=self._leads,
+            limits=limits_of(self.settings.escalation, instead=self._one_channel),
         )
         doubts = Doubts(self.store, intake, self.clients.alertmanager, self.clock, leads=self._leads)
         return intake, worker, outbox, doubts
+
+    @property
+    def _one_channel(self) -> str | None:
+        """The only channel of a chat that has no others."""
+        return _TERMINAL if self._channel == _TERMINAL else None
+
+    @property
+    def _levels(self) -> Levels:
+        return levels_of(self.settings.escalation, instead=self._one_channel)
 
     def _moved(self, channel: str) -> str | None:
         """Where to tell instead what waits for a channel that the settings do not have any more."""
@@ -326,7 +349,12 @@ class App:
             still_true,
             Dependencies(self.store, asking, rules),
             HealthFloor(calls),
-            DeadMan(self.store, self._ping_prometheus if settings.prometheus.url is not None else None),
+            Deploys(calls, self.store.known),
+            DeadMan(
+                self.store,
+                self._ping_prometheus if settings.prometheus.url is not None else None,
+                started=self.clock.now(),
+            ),
         )
         judges = shipped(settings.calendar, settings.protected)
         return Guards(judges, self.store.known, probes, alert_from=still_true.source)
@@ -403,6 +431,10 @@ class App:
         )
         for what, remedy in not_configured(self.settings):
             log.warning("not_configured", what=what, remedy=remedy)
+        for one in endless_limits(self.settings):
+            log.warning("limit_switched_off", where=".".join(map(str, one.path)), what=one.what)
+        for rule, what in endless_in_rules(self.rulebook.book):
+            log.warning("limit_switched_off", where=f"rule {rule}", what=what)
         for rule, what in unsilenced_rules(self.rulebook.book, self.settings.alertmanager):
             log.warning("rule_not_silenced", rule=rule, what=what)
         for rule, level in unknown_levels(self.rulebook.book, self.settings.escalation):
@@ -445,11 +477,20 @@ class App:
         self.metrics.connections.set_function(lambda: connections.count)
         parts = Parts(
             accept=self._accept,
-            runs=Runs(self.store, self.dispatcher, self.clock, self.replicas),
+            runs=Runs(self.store, self.dispatcher, self.clock, self.replicas, self._looking),
             alerts=self.store,
             breakers=self.systems,
             stops=self.stops,
-            escalations=Escalations(self.store, self.rulebook, self.clock, on_word=self._wake_for_person),
+            escalations=Escalations(
+                self.store,
+                self.rulebook,
+                self.clock,
+                on_word=self._wake_for_person,
+                levels=self._levels,
+                channel=self._channel,
+                tries=self.outbox.tries,
+            ),
+            reruns=Reruns(self.store, self.intake, self.clock, self.redactor),
             health=self.health,
             metrics=self.metrics,
             settings=self.settings,
@@ -653,7 +694,7 @@ def _chat_of(settings: Settings) -> Chat:
     return SlackChat(SlackClient(token=settings.slack.token.get_secret_value(), base_url=settings.slack.base_url))
 
 
-def _webhooks_of(settings: Settings) -> dict[str, Chat]:
+def _webhooks_of(settings: Settings, clock: Clock) -> dict[str, Chat]:
     """The webhooks of the levels of escalation, by their channels."""
     found: dict[str, Chat] = {}
     for name, level in settings.escalation.items():
@@ -662,7 +703,7 @@ def _webhooks_of(settings: Settings) -> dict[str, Chat]:
             from remediator.clients.webhook import WebhookClient
 
             client = WebhookClient(name, level.webhook.get_secret_value(), level)
-            found[f"{WEBHOOK}{name}"] = WebhookChat(client)
+            found[f"{WEBHOOK}{name}"] = WebhookChat(client, clock)
     return found
 
 

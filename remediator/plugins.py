@@ -27,6 +27,10 @@ the act, so that enough of them stay healthy. It is asked with the plan's target
 where the step takes nothing out of service. A change without it is not held to any floor; a rule may destroy something
 without it only where it says `min_healthy: 0`.
 
+Where the system shows when a target was last deployed, `deployed` tells it: right after that nothing is done by itself.
+It is asked with the plan's targets in `ctx.targets`, and tells only what is known to be a deploy, or another change by
+whomever: that something has crashed and was started again is none, nor is a time that anything may have touched.
+
 A change that can be put back declares its `inverse`. `capture` reads what is there before the change; it is kept with
 the step, as JSON, until the change is put back, which may be weeks later and in another process. So it holds what
 putting back takes and nothing else, and never a secret. `remains` looks how it is now, and `restore` puts it back: it
@@ -37,6 +41,10 @@ before already. All three get the step's parameters, and its targets in `ctx.tar
         limit: int
 
     @action("example.limit", effect=Effect.CHANGE, targets=..., inverse=Inverse(capture, remains, restore))
+
+What the settings forbid is found out when it is needed, and then it is refused. `forbids` says it before, to the
+commands `check` and `doctor`, by the parameters that are known without an alert; and `known_target` names the target
+that they lead to, so that these tell where the settings protect it.
 
 A step of several targets is carried out in waves of 1, 2, 4, 8 … of them, each a call of its own that acts on no
 others. `for_targets` gives the parameters of such a call: those of the step, narrowed to these targets. `targets` must
@@ -67,12 +75,14 @@ from remediator.clients import Clients
 from remediator.documents import Described
 from remediator.errors import Failed
 from remediator.kit.clock import Clock
+from remediator.model.deployed import Deployed
 from remediator.model.ids import StepId
 from remediator.model.plan import Effect
 from remediator.model.pool import Member, Pool
 from remediator.model.remains import Now, Remains
 from remediator.model.system import System
 from remediator.model.target import SKIP, Target, opts_out
+from remediator.settings import Settings
 
 __all__ = [
     "SKIP",
@@ -80,8 +90,11 @@ __all__ = [
     "ActionContext",
     "Actions",
     "Before",
+    "Deployed",
     "Effect",
+    "Forbidden",
     "Inverse",
+    "Known",
     "Member",
     "Nature",
     "Now",
@@ -93,6 +106,7 @@ __all__ = [
     "Result",
     "System",
     "Target",
+    "Unknown",
     "WrittenIn",
     "action",
     "opts_out",
@@ -117,7 +131,8 @@ class Permission:
     """Something that the other side has to let an action do; `remediator doctor` asks whether it does.
 
     It is named in the words of the system that the action's name begins with: a call of Docker's API
-    (`POST /containers/{id}/start`), a command of Redis (`info`), a role of PostgreSQL (`pg_read_all_stats`).
+    (`POST /containers/{id}/start`) or of Alertmanager's (`POST /api/v2/silences`), a command of Redis (`info`), a role
+    of PostgreSQL (`pg_read_all_stats`).
     """
 
     name: str
@@ -193,10 +208,30 @@ class Nature:
     timeout: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """Why the settings never let a step do what a rule says, and what to do about it."""
+
+    what: str
+    """As it goes on after the action's name: `may not set maxclients at Redis server cache`."""
+    remedy: str
+
+
+class Unknown:
+    """Stands for a value that only an alert, or a look at the world, can tell."""
+
+
+Known = Mapping[str, Any]
+"""Parameters as far as they are known without an alert, as the rule writes them (`30m`, not a timedelta); those that
+are not, are left out. Within a mapping or a list such a value is an `Unknown`."""
+
 Perform = Callable[[ActionContext, Any], Awaitable[Result]]
 ResolveTargets = Callable[[ActionContext, Any], Awaitable[tuple[Target, ...]]]
+LookForDeploys = Callable[[ActionContext, Any], Awaitable[tuple[Deployed, ...]]]
 CountPool = Callable[[ActionContext, Any], Awaitable[Pool | None]]
 NatureOf = Callable[[Clients, Any], Nature]
+Forbids = Callable[[Settings, Known], Forbidden | None]
+NameTarget = Callable[[Settings, Known], Target | None]
 Say = Callable[[Any], str]
 Where = Callable[[Clients, Any], str]
 Narrow = Callable[[Any, tuple[Target, ...]], Params]
@@ -220,6 +255,8 @@ class Inverse(Generic[P, B]):
     more; OutcomeUnknown as any change does."""
     stays: Callable[[Clients, P], str] | None = None
     """Why a step with these parameters cannot be put back all the same, as the settings are; empty where it can."""
+    same: Callable[[Clients, P, P], bool] | None = None
+    """Whether two steps on one target change the same thing; None where the target says what is changed."""
 
     @property
     def before(self) -> type[Before]:
@@ -255,8 +292,15 @@ class Action:
     carried out, or answered with what was just found, while the system's breaker is open."""
     pool: CountPool | None = None
     """Counts what does the same work as the targets."""
+    deployed: LookForDeploys | None = None
+    """Tells when the targets were last deployed; None where their system does not show it."""
     inverse: Inverse[Any, Any] | None = None
     """How it is put back; None where it cannot be."""
+    forbids: Forbids | None = None
+    """Why the settings never allow a step with these parameters, so that `check` and `doctor` tell it before it is
+    needed; None where they allow it, or where that cannot be told yet. What is not there at all is told elsewhere."""
+    known_target: NameTarget | None = None
+    """The one target that these parameters lead to, whatever is there; None where that cannot be told yet."""
     for_targets: Narrow | None = None
     """Narrows parameters to some of the targets that they lead to; None where it acts on all of them or none."""
 
@@ -318,7 +362,10 @@ def action(
     system: Callable[[P], System] | None = None,
     away: Callable[[Any], bool] | None = None,  # with R, checkers could infer neither type where it is left out
     pool: Callable[[ActionContext, P], Awaitable[Pool | None]] | None = None,
+    deployed: Callable[[ActionContext, P], Awaitable[tuple[Deployed, ...]]] | None = None,
     inverse: Inverse[P, Any] | None = None,
+    forbids: Forbids | None = None,
+    known_target: NameTarget | None = None,
     for_targets: Callable[[P, tuple[Target, ...]], P] | None = None,
 ) -> Callable[[Callable[[ActionContext, P], Awaitable[R]]], Action]:
     """Declare an action. A changing one must say how its `targets` are found; reading is always idempotent.
@@ -356,7 +403,10 @@ def action(
             system=system,
             away=away,
             pool=pool,
+            deployed=deployed,
             inverse=inverse,
+            forbids=forbids,
+            known_target=known_target,
             for_targets=for_targets,
         )
 

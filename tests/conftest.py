@@ -1,13 +1,21 @@
 """Fixtures that every test can use. Real services come from `tests.services`, one copy for the session."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
+from pathlib import Path
 
+import hypothesis
 import pytest
 import structlog
 
 from tests import services
+from tests.served import Served
+
+# The same examples in every run, so that a change is to blame for what fails; others: --hypothesis-profile=default
+hypothesis.settings.register_profile("repeatable", derandomize=True)
+hypothesis.settings.load_profile("repeatable")
 
 
 @pytest.fixture(autouse=True)
@@ -27,6 +35,14 @@ def _logs_as_they_were() -> Iterator[None]:
     """A command that a test calls sets up the logs of its process, which is this one."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture
+def away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In an empty folder: neither a settings file nor variables of the machine may reach the test."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.upper().startswith("REMEDIATOR_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture(scope="session")
@@ -68,6 +84,14 @@ def postgres_server() -> Iterator[services.Postgres]:
     with services.postgresql() as running:
         running.sql("CREATE ROLE remediator LOGIN")
         yield running
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """The service, not started yet; it is ended at last."""
+    made = Served(tmp_path)
+    yield made
+    made.end()
 
 
 _databases = count(1)

@@ -46,7 +46,7 @@ rules:
 WIDE = {
     **dict.fromkeys(("overall", "per_target", "per_rule", "storm", "storm_overall"), "10000/100ms"),
     **dict.fromkeys(("attempts", "flapping"), "10000/1h"),
-    "cooldown": "0s",
+    **dict.fromkeys(("cooldown", "cooldown_after_deploy"), "0s"),
     "storm_quiet": "100ms",
     "failures_in_row": 10_000,
     "failures_of_ten": 11,

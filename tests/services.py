@@ -339,6 +339,17 @@ def alertmanager(
             yield service
 
 
+def ask_redis(address: str, *words: str) -> str:
+    """Give a command as a person would by telnet; the last line of its answer."""
+    host, _, port = address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as link, link.makefile("rb") as answers:
+        link.sendall((" ".join(words) + "\r\nPING\r\n").encode())
+        lines = [answers.readline().decode().strip()]
+        while lines[-1] != "+PONG":
+            lines.append(answers.readline().decode().strip())
+    return lines[-2]
+
+
 @contextmanager
 def redis_server(*, password: str = "", arguments: Sequence[str] = (), port: int | None = None) -> Iterator[Service]:
     """A Redis server that keeps nothing on disk; `address` is its `host:port`. `arguments` are added to its own."""

@@ -12,13 +12,15 @@ from pydantic import AfterValidator, Field, model_validator
 
 from remediator.errors import Conflicted, Failed, NotAllowed
 from remediator.kit.wording import say_time
-from remediator.model.duration import Duration, say_duration
+from remediator.model.duration import Duration, parse_duration, say_duration
 from remediator.model.matchers import Matcher, parse_matcher
 from remediator.plugins import (
     ActionContext,
     Before,
     Effect,
+    Forbidden,
     Inverse,
+    Known,
     Now,
     Params,
     Permission,
@@ -29,6 +31,7 @@ from remediator.plugins import (
     WrittenIn,
     action,
 )
+from remediator.settings import Settings
 
 if TYPE_CHECKING:
     from remediator.clients.alertmanager import AlertmanagerClient, OwnSilence  # it takes aiohttp, which is slow
@@ -184,6 +187,27 @@ async def _make(client: "AlertmanagerClient", params: SilenceParams, found: "Own
     )
 
 
+def _forbids(settings: Settings, known: Known) -> Forbidden | None:
+    """Where there is no Alertmanager, or where the silence is too long, as `silence_of` finds later."""
+    if settings.alertmanager.url is None:
+        return Forbidden("silences nothing, as no Alertmanager is configured", "set alertmanager.url")
+    longest, asked = settings.alertmanager.longest_silence, _duration(known.get("duration"))
+    if asked is None or asked <= longest:
+        return None
+    return Forbidden(
+        f"asks for {say_duration(asked)}, and alertmanager.longest_silence allows {say_duration(longest)}",
+        "raise alertmanager.longest_silence, or shorten `duration`",
+    )
+
+
+def _duration(value: object) -> timedelta | None:
+    """A duration as a rule writes it, or as a default has it; None where it is none."""
+    try:
+        return parse_duration(value) if isinstance(value, str) else value if isinstance(value, timedelta) else None
+    except ValueError:
+        return None
+
+
 @action(
     "alertmanager.silence",
     effect=Effect.CHANGE,
@@ -191,6 +215,7 @@ async def _make(client: "AlertmanagerClient", params: SilenceParams, found: "Own
     idempotent=True,
     say=_say,
     inverse=Inverse(_capture, _remains, _restore),
+    forbids=_forbids,
     permissions=(
         Permission("GET /api/v2/silences"),
         Permission("POST /api/v2/silences"),

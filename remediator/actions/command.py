@@ -3,6 +3,7 @@
 What a command does to the world, how long it may take, and how that is put back, stands in the settings and not here.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -16,7 +17,9 @@ from remediator.plugins import (
     ActionContext,
     Before,
     Effect,
+    Forbidden,
     Inverse,
+    Known,
     Nature,
     Now,
     Params,
@@ -27,7 +30,7 @@ from remediator.plugins import (
     Target,
     action,
 )
-from remediator.settings import PutBackSettings
+from remediator.settings import PutBackSettings, Settings
 
 if TYPE_CHECKING:
     from remediator.clients.command import CommandAnswer
@@ -102,6 +105,45 @@ def _stays(clients: Clients, params: CommandParams) -> str:
     if command.effect is Effect.READ or command.put_back is not None:
         return ""
     return f"the settings do not say how (commands.{params.command}.put_back)"
+
+
+def _forbids(settings: Settings, known: Known) -> Forbidden | None:
+    """Where a command does not take what is given to it: what is unknown or missing, or does not match its pattern."""
+    name, given = known.get("command"), known.get("parameters")
+    command = settings.commands.get(name) if isinstance(name, str) else None
+    if command is None or not isinstance(given, Mapping):
+        return None
+    see = f"see commands.{name}.parameters"
+    declared = command.parameters.keys()
+    for wrong, said in ((given.keys() - declared, "takes no"), (declared - given.keys(), "needs the")):
+        if wrong:
+            what = "parameter" if len(wrong) == 1 else "parameters"
+            return Forbidden(f"{name}: the command {said} {what} {', '.join(sorted(wrong))}", see)
+    for key, value in sorted(given.items()):
+        pattern = command.parameters[key].pattern
+        if isinstance(value, str) and re.fullmatch(pattern, value) is None:
+            return Forbidden(f"{name}: {shorten(value, 80)!r} does not match the pattern of {key}", see)
+    return None
+
+
+def _known_target(settings: Settings, known: Known) -> Target | None:
+    name, given = known.get("command"), known.get("parameters")
+    command = settings.commands.get(name) if isinstance(name, str) else None
+    if command is None or command.effect is Effect.READ or not isinstance(given, Mapping):
+        return None
+    if any(f"{{{key}}}" in command.target and not isinstance(value, str) for key, value in given.items()):
+        return None
+    return Target("command", (re.sub(r"\{(\w+)\}", lambda found: str(given.get(found[1], found[0])), command.target),))
+
+
+def _is_same(clients: Clients, one: CommandParams, other: CommandParams) -> bool:
+    """Whether two calls of commands set the same value: what shows the one shows the other."""
+    ways = [clients.commands.settings_of(params.command).put_back for params in (one, other)]
+    if ways[0] is None or ways[1] is None:
+        return False
+    takes = clients.commands.parameters_of(ways[0].shown_by)
+    shown = [{name: params.parameters.get(name) for name in takes} for params in (one, other)]
+    return ways[0].shown_by == ways[1].shown_by and shown[0] == shown[1]
 
 
 def _way_back(ctx: ActionContext, params: CommandParams) -> PutBackSettings:
@@ -191,7 +233,9 @@ async def _carry_out(ctx: ActionContext, params: CommandParams, given: Mapping[s
     nature=nature_of,
     may_only_read=True,
     say=_say,
-    inverse=Inverse(_capture, _remains, _restore, stays=_stays),
+    inverse=Inverse(_capture, _remains, _restore, stays=_stays, same=_is_same),
+    forbids=_forbids,
+    known_target=_known_target,
 )
 async def run(ctx: ActionContext, params: CommandParams) -> CommandResult:
     """Run a command that the settings name."""

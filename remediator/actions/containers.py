@@ -10,7 +10,20 @@ from datetime import timedelta
 from remediator.clients.docker import Container
 from remediator.errors import Failed, Protected, TargetGone
 from remediator.model.duration import say_duration
-from remediator.plugins import SKIP, ActionContext, Member, Params, Permission, Pool, System, Target, opts_out
+from remediator.plugins import (
+    SKIP,
+    ActionContext,
+    Deployed,
+    Known,
+    Member,
+    Params,
+    Permission,
+    Pool,
+    System,
+    Target,
+    opts_out,
+)
+from remediator.settings import Settings
 
 MARGIN = timedelta(seconds=5)
 """What a change takes beside itself: looking at the container, and asking the engine."""
@@ -46,6 +59,13 @@ async def container_of(ctx: ActionContext, params: ContainerParams) -> tuple[Tar
     return (Target("docker", (params.engine, found.name), incarnation=found.id),)
 
 
+def known_container(settings: Settings, known: Known) -> Target | None:
+    """The container, where the rule names it; by its id, or by a part of it, it is another name than the engine's."""
+    del settings
+    name, engine = known.get("container"), known.get("engine")
+    return Target("docker", (engine, name)) if isinstance(name, str) and isinstance(engine, str) else None
+
+
 async def pool_of(ctx: ActionContext, params: ContainerParams) -> Pool:
     """The containers of the target's Compose service; where it is of none, the container alone."""
     engine, name = ctx.clients.docker(params.engine), ctx.target.name
@@ -61,6 +81,18 @@ async def pool_of(ctx: ActionContext, params: ContainerParams) -> Pool:
     )
     what = f"service {found.labels[_SERVICE]} of Compose project {found.labels[_PROJECT]}"
     return Pool(f"{what} (Docker engine {params.engine})", members)
+
+
+async def deployed_of(ctx: ActionContext, params: ContainerParams) -> tuple[Deployed, ...]:
+    """When the container was made: a container is never changed to another image, it is made anew.
+
+    When it was started tells nothing of people: its restart policy starts it as well. Who has made it, the engine does
+    not tell.
+    """
+    found = await ctx.clients.docker(params.engine).inspect(ctx.target.incarnation or params.container)
+    if found.created_at is None:
+        return ()
+    return (Deployed(ctx.target.name, found.created_at, f"made from image {found.image}"),)
 
 
 def _is_one_off(labels: Mapping[str, str]) -> bool:

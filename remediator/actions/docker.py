@@ -18,7 +18,9 @@ from remediator.actions.containers import (
     MARGIN,
     ContainerParams,
     container_of,
+    deployed_of,
     engine_of,
+    known_container,
     pool_of,
     refuse_haste,
     same_as_planned,
@@ -243,9 +245,11 @@ async def logs(ctx: ActionContext, params: LogsParams) -> Logs:
     effect=Effect.CHANGE,
     system=engine_of,
     targets=container_of,
+    known_target=known_container,
     idempotent=True,
     timeout=timedelta(seconds=60),
     say=_say_start,
+    deployed=deployed_of,
     permissions=(INSPECT, Permission("POST /containers/{id}/start")),
 )
 async def start(ctx: ActionContext, params: ContainerParams) -> Started:
@@ -261,9 +265,11 @@ async def start(ctx: ActionContext, params: ContainerParams) -> Started:
     effect=Effect.CHANGE,
     system=engine_of,
     targets=container_of,
+    known_target=known_container,
     nature=_restart_nature,
     say=_say_restart,
     pool=pool_of,
+    deployed=deployed_of,
     permissions=(
         INSPECT,
         Permission(LIST, without="no container that Compose has made can be restarted"),

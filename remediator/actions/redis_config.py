@@ -15,7 +15,9 @@ from remediator.plugins import (
     ActionContext,
     Before,
     Effect,
+    Forbidden,
     Inverse,
+    Known,
     Now,
     Params,
     Permission,
@@ -26,7 +28,7 @@ from remediator.plugins import (
     Target,
     action,
 )
-from remediator.settings import RedisParameter
+from remediator.settings import RedisParameter, Settings
 
 if TYPE_CHECKING:
     from remediator.clients.redis import Configured
@@ -172,6 +174,23 @@ def _refuse_unnamed(ctx: ActionContext, params: ConfigParams) -> None:
         )
 
 
+def _forbids(settings: Settings, known: Known) -> Forbidden | None:
+    """Where the settings do not name the parameter, as `_refuse_unnamed` finds later."""
+    server, parameter = known.get("server"), known.get("parameter")
+    if server not in settings.redis or parameter is None or parameter in settings.redis[server].config:
+        return None
+    return Forbidden(
+        f"may not set {parameter} at Redis server {server}",
+        f"if it may, add {parameter} to redis.{server}.config, else leave the step out",
+    )
+
+
+def _known_target(settings: Settings, known: Known) -> Target | None:
+    del settings
+    server, parameter = known.get("server"), known.get("parameter")
+    return Target("redis", (server, parameter)) if server and parameter else None
+
+
 async def _same_as_planned(ctx: ActionContext, params: ConfigParams) -> "Configured":
     """What the parameter is right before acting. Raises TargetGone where the server was restarted since the plan."""
     _refuse_unnamed(ctx, params)
@@ -246,6 +265,8 @@ async def _restore(ctx: ActionContext, params: ConfigParams, before: ConfigBefor
     idempotent=True,
     say=_say,
     inverse=Inverse(_capture, _remains, _restore),
+    forbids=_forbids,
+    known_target=_known_target,
     permissions=(
         Permission("config|get"),
         Permission("config|set"),

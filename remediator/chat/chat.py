@@ -1,7 +1,8 @@
 """What the outbox asks of a chat. The outbox calls it; a chat never decides, stores, retries or paces."""
 
+import re
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from remediator.model.message import Message
@@ -10,6 +11,26 @@ WEBHOOK = "webhook:"
 """What begins the name of a channel that is no channel of the chat, but the webhook of the level that follows it."""
 REPEATED = "This may be a repeat of an earlier message: nobody could tell whether that one had arrived."
 """Shown with a message that is sent though an earlier try may have landed."""
+
+
+_TAKEN_AT = "taken at "
+_IN_SLACK = re.compile(r"\w+:(\d{9,11})\.(\d{6})")
+
+
+def taken_at(at: datetime) -> str:
+    """Where a message stands in a chat that has no places, only a time at which it took the message."""
+    return f"{_TAKEN_AT}{at.isoformat()}"
+
+
+def landed_at(ref: str) -> datetime | None:
+    """When the message at `ref` came to stand there, by its chat or by us; None where `ref` does not say."""
+    try:
+        if ref.startswith(_TAKEN_AT):
+            return datetime.fromisoformat(ref.removeprefix(_TAKEN_AT)).astimezone(UTC)
+        found = _IN_SLACK.fullmatch(ref)
+        return datetime.fromtimestamp(int(found[1]), UTC).replace(microsecond=int(found[2])) if found else None
+    except (ValueError, OverflowError):  # it was written by a program of another version
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ carries the same key, by which a receiver knows a repeat.
 from collections.abc import Iterator
 from typing import Any, assert_never
 
-from remediator.chat.chat import CannotTell, Found, Outgoing
+from remediator.chat.chat import CannotTell, Found, Outgoing, taken_at
 from remediator.chat.text import clip, one_line, paragraph
 from remediator.clients.webhook import WebhookClient
+from remediator.kit.clock import Clock
 from remediator.model.message import Excerpt, Fields, Message, Part, Text
 
 VERSION = 1
@@ -22,13 +23,14 @@ class WebhookChat:
 
     name = "webhook"
 
-    def __init__(self, client: WebhookClient) -> None:
+    def __init__(self, client: WebhookClient, clock: Clock) -> None:
         self._client = client
+        self._clock = clock
 
     async def post(self, post: Outgoing) -> str:
         """See Chat. Any answer of success means that it has landed."""
         await self._client.post(body_of(post), key=_key(post))
-        return post.mark
+        return taken_at(self._clock.now())
 
     async def edit(self, post: Outgoing, ref: str) -> None:
         """See Chat."""
@@ -52,13 +54,17 @@ def body_of(post: Outgoing) -> dict[str, Any]:
     return {
         "version": VERSION,
         **dict(post.message.data),
+        **({"problems": [dict(one) for one in post.message.problems]} if post.message.problems else {}),
         "repeated": post.repeated,
         "text": clip(_text(post.message), _TEXT),
     }
 
 
 def _key(post: Outgoing) -> str:
-    return f"{post.mark}/{dict(post.message.data).get('event', 'message')}"
+    """What is the same for the same news: who has taken a problem on may change, and that is another."""
+    data = dict(post.message.data)
+    event = data.get("event", "message")
+    return f"{post.mark}/{event}" + (f"/{data.get('taken_on_at', '')}" if event == "acknowledged" else "")
 
 
 def _text(message: Message) -> str:

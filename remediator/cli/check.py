@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from remediator.documents import Mistake
     from remediator.plugins import Actions
     from remediator.rules.book import Book
+    from remediator.rules.loading import Places
     from remediator.settings import Settings
 
 Notes = Sequence[tuple[str, str]]
@@ -38,9 +39,9 @@ def check(ctx: click.Context, paths: tuple[Path, ...], output: str) -> None:
     """Check the settings, and the rule files PATHS (those of the settings, if none are named).
 
     Mistakes of both are told in one go, and end with 1. Where all is well, notes tell what of the rules is not carried
-    out yet, which names they use that the settings do not have, which `silence` those do not allow, and, if no PATHS
-    are named, which packs, rules and actions the settings name (in `limits` and `calendar`) that there are not. A note
-    is no mistake: with notes alone it ends with 0.
+    out yet, which names they use that the settings do not have, which steps and which `silence` those do not allow,
+    and, if no PATHS are named, which packs, rules and actions the settings name (in `limits` and `calendar`) that there
+    are not. A note is no mistake: with notes alone it ends with 0.
     """
     gc.set_threshold(10_000)  # what is read and compiled is kept to the end: there is little garbage to look for
     found = _look(ctx.find_root().obj, paths)
@@ -71,12 +72,14 @@ class _Found:
     """Notes with their places in the settings."""
     count: int | None
     """How many rules there are; 0 where there is a mistake in them, None where they were not looked at."""
+    of_rules: "Sequence[tuple[str, Mistake]]" = ()
+    """Notes with their places in rules: names that the settings do not have, and steps that they never allow."""
 
 
 def _look(file: Path | None, paths: Sequence[Path]) -> _Found:
     """Look at the settings, and at the rules as far as it is known where they are."""
     from remediator.documents import Mistake
-    from remediator.rules.loading import check_files
+    from remediator.rules.loading import check_with_places
     from remediator.settings import MistakenSettings, load_settings
 
     settings, mistakes = None, []
@@ -90,10 +93,23 @@ def _look(file: Path | None, paths: Sequence[Path]) -> _Found:
     if not paths and rules is None:
         return _Found(None, mistakes, (), (_NOT_LOOKED_AT,), (), None)
     actions = installed_actions()
-    in_rules, book = check_files(paths or rules or (), actions)
+    in_rules, book, places = check_with_places(paths or rules or (), actions)
     nobody = _nobody(file, settings, book, actions) if not paths else ()
-    found, count = [*mistakes, *in_rules], len(book) if book else 0
-    return _Found(settings, found, _held(book), _notes(settings, book), nobody, count)
+    found = [*mistakes, *(in_rules if paths else _named_in_settings(file, rules or (), in_rules))]
+    of_rules = [*_unnamed(settings, book, places), *_denied(settings, book, places)]
+    return _Found(settings, found, _held(book), _notes(settings, book), nobody, len(book) if book else 0, of_rules)
+
+
+def _named_in_settings(file: Path | None, rules: Sequence[Path], mistakes: "Sequence[Mistake]") -> "Iterator[Mistake]":
+    """The mistakes in rule files; one that is not there is told where the settings name it."""
+    from remediator.settings import place_in_settings
+
+    missing = {str(path): number for number, path in enumerate(rules) if not path.exists()}
+    for mistake in mistakes:
+        number = missing.get(mistake.file)
+        said = [] if number is None else [(("rules", number), f"{mistake.file}: {mistake.what}")]
+        named = place_in_settings(file, said)
+        yield named[0] if named and named[0].line else mistake
 
 
 def _what_to_do(paths: Sequence[Path], found: _Found) -> Iterator[str]:
@@ -114,15 +130,49 @@ def _held(book: "Book | None") -> Notes:
 
 def _notes(settings: "Settings | None", book: "Book | None") -> Notes:
     """What rules ask for and the settings do not have: the service starts, and is without that."""
-    from remediator.doctor.local import unknown_names
-    from remediator.doctor.needs import needs_of
     from remediator.pipeline.guards.names import endless_in_rules
     from remediator.pipeline.silencing.silences import unsilenced_rules
 
     if book is None or settings is None:
         return ()
     silences = unsilenced_rules(book, settings.alertmanager)
-    return sorted([*unknown_names(settings, needs_of(book)), *silences, *endless_in_rules(book)])
+    return sorted([*silences, *endless_in_rules(book), *_capped(settings, book)])
+
+
+def _capped(settings: "Settings", book: "Book") -> Notes:
+    """Rules that ask for more than any may do here."""
+    ceiling = settings.mode_ceiling
+    capped = [str(rule.id) for rule in book if rule.mode.capped(ceiling) is not rule.mode]
+    if not capped:
+        return ()
+    named = ", ".join(capped)
+    return [("mode_ceiling", f"it is {ceiling}, so that no more than that is done by {named}, whatever its file says")]
+
+
+def _unnamed(settings: "Settings | None", book: "Book | None", places: "Places") -> "list[tuple[str, Mistake]]":
+    """What rules name and the settings do not have: a step with it would fail when it is needed."""
+    from remediator.doctor.local import unknown_names
+    from remediator.doctor.needs import needs_of
+    from remediator.documents import Mistake
+
+    if book is None or settings is None:
+        return []
+    found = [
+        (use.rule, places.say(use.rule, ("rules", -1, *use.path), what) or Mistake("rules", 0, 0, what))
+        for use, what in unknown_names(settings, needs_of(book))
+    ]
+    return sorted(found, key=lambda one: one[1])
+
+
+def _denied(settings: "Settings | None", book: "Book | None", places: "Places") -> "list[tuple[str, Mistake]]":
+    """Steps that would be refused when they are needed, whatever the alert; other settings may allow them."""
+    from remediator.doctor.allowed import denied
+    from remediator.documents import Mistake
+
+    if book is None or settings is None:
+        return []
+    found = [(one, places.step(one.rule, one.step, one.says)) for one in denied(settings, book)]
+    return [(str(one.rule), place or Mistake("rules", 0, 0, one.says)) for one, place in found]
 
 
 def _nobody(
@@ -138,10 +188,13 @@ def _nobody(
 
 
 def _as_json(found: _Found) -> str:
-    said = {
+    said: dict[str, list[dict[str, str | int]]] = {
         kind: [{"rule": rule, "what": sentence} for rule, sentence in some]
         for kind, some in (("held", found.held), ("notes", found.notes))
     }
+    said["notes"] += [
+        {"rule": rule, "what": m.what, "file": m.file, "line": m.line, "column": m.column} for rule, m in found.of_rules
+    ]
     placed = {"mistakes": _placed(found.mistakes), "rules": found.count, **said, "settings": _placed(found.of_settings)}
     return json.dumps(placed, indent=2)
 
@@ -153,9 +206,14 @@ def _placed(found: "Sequence[Mistake]") -> list[dict[str, str | int]]:
 def _as_text(found: _Found) -> list[str]:
     notes = [f"note: {rule}: {plain(sentence)}" for rule, sentence in _worth_telling(found)]
     if not found.mistakes:
+        notes += [f"note: {_say_place(one)}{rule}: {plain(one.what)}" for rule, one in found.of_rules]
         notes += [f"note: {one}" for one in found.of_settings]
     first = [str(mistake) for mistake in found.mistakes] or [f"ok: {counted(found.count or 0, 'rule')}"]
     return [*first, *notes]
+
+
+def _say_place(at: "Mistake") -> str:
+    return f"{plain(at.file)}:{at.line}:{at.column}: " if at.line else ""
 
 
 def _worth_telling(found: _Found) -> Notes:
@@ -169,17 +227,21 @@ def _for_github(found: _Found) -> Iterator[str]:
     """Workflow commands, which GitHub shows at the lines that they name."""
     for mistake in found.mistakes:
         yield _annotation("error", mistake)
-    for rule, sentence in _worth_telling(found):
-        yield _command("notice", {"title": rule}, sentence)
+    for about, sentence in _worth_telling(found):
+        is_of_rule = "/" in about
+        said = sentence if is_of_rule else f"{about}: {sentence}"
+        yield _command("notice", {"title": about if is_of_rule else "remediator"}, said)
+    for rule, one in () if found.mistakes else found.of_rules:
+        yield _annotation("warning", one, title=rule)
     for one in () if found.mistakes else found.of_settings:
         yield _annotation("warning", one)
 
 
-def _annotation(kind: str, said: "Mistake") -> str:
+def _annotation(kind: str, said: "Mistake", *, title: str = "remediator") -> str:
     place = {"line": str(said.line), "col": str(said.column)} if said.line else {}
     file = {"file": _within(said.file)} if said.line or Path(said.file).exists() else {}
     what = said.what if file else f"{said.file}: {said.what}"
-    return _command(kind, {**file, **place, "title": "remediator"}, what)
+    return _command(kind, {**file, **place, "title": title}, what)
 
 
 def _within(file: str) -> str:

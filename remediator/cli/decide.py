@@ -94,8 +94,14 @@ def deny(ctx: click.Context, run: str, reason: str, digest: str | None, url: str
 @_url
 @click.pass_context
 def cancel(ctx: click.Context, run: str, reason: str, url: str | None) -> None:
-    """Stop the run RUN (the end of its id is enough); a step that is acting right now is let to its end."""
+    """Stop the run RUN (the end of its id is enough); a step that is acting right now is let to its end.
+
+    What will come of it is said: whether what was done has helped is looked at all the same.
+    """
     service = Service.of(ctx, url)
     run = find_run(service, run)
-    service.post(f"/api/v1/runs/{quote(run, safe='')}/cancel", {"by": who(), "reason": reason})
-    click.echo(f"cancelled: run {run} (see: remediator runs show {run})")
+    answer: Any = service.post(f"/api/v1/runs/{quote(run, safe='')}/cancel", {"by": who(), "reason": reason})
+    coming: dict[str, Any] = answer if isinstance(answer, dict) else {}
+    what = "cancelled" if coming.get("at_once", True) else "asked to stop"
+    says = f": {plain(coming['says'])}" if coming.get("says") else ""
+    click.echo(f"{what}: run {run}{says} (see: remediator runs show {run})")

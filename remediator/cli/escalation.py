@@ -1,6 +1,7 @@
 """`remediator escalation`: which problems somebody else is told of, and taking one on."""
 
 import json
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -8,8 +9,9 @@ import click
 
 from remediator.cli import Suggesting
 from remediator.cli.decide import who
-from remediator.cli.service import URL_HELP, Service, find_run, plain
+from remediator.cli.service import FINDINGS, URL_HELP, Service, find_run, plain
 from remediator.cli.telling import clock_time, table
+from remediator.kit.wording import counted
 
 _url = click.option("--url", help=URL_HELP)
 
@@ -24,7 +26,10 @@ def escalation() -> None:
 @_url
 @click.pass_context
 def list_(ctx: click.Context, output: str, url: str | None) -> None:
-    """List open problems, the newest first, each with who was told of it and who is told next.
+    """List open problems, the newest first, each with how far the telling of its levels is, and who is told next.
+
+    A level is due at a time; sent, and waiting in the outbox; delivered; or not configured. How often a webhook or a
+    channel was tried in vain, and why, is known to the process that posts.
 
     Looked through are the newest 500 runs; a problem is open until its alert has ended, whatever became of its run.
     """
@@ -32,35 +37,70 @@ def list_(ctx: click.Context, output: str, url: str | None) -> None:
     if output == "json":
         click.echo(json.dumps(found, indent=2))
     elif found["escalations"]:
-        head = ("RUN", "SINCE", "TOLD", "NEXT", "RULE", "PROBLEM")
-        click.echo("\n".join(table(head, [_row(one) for one in found["escalations"]])))
+        head = ("RUN", "SINCE", "NEXT", "RULE", "PROBLEM")
+        first, *rows = table(head, [_row(one) for one in found["escalations"]])
+        click.echo(first)
+        for row, one in zip(rows, found["escalations"], strict=True):
+            click.echo("\n".join((row, *(f"    {line}" for level in one["levels"] for line in _level(level)))))
     else:
         click.echo("no open problem that somebody else is told of")
 
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:
-    told = ", ".join(plain(level["level"]) for level in one["told"]) or "nobody yet"
     if one["taken_on"]:
         then = f"taken on by {plain(one['taken_on']['by'])}"
     elif one["next"]:
         then = f"{plain(one['next']['level'])} at {clock_time(one['next']['at'])}"
     else:
         then = "nobody else"
-    return plain(one["run"]), clock_time(one["since"]), told, then, plain(one["rule"]), plain(one["summary"])
+    return plain(one["run"]), clock_time(one["since"]), then, plain(one["rule"]), plain(one["summary"])
+
+
+def _level(level: dict[str, Any]) -> Iterator[str]:
+    """A line for each place of a level, or one where it has none yet."""
+    name, due = plain(level["level"]), clock_time(level["due"])
+    if level["state"] == "due":
+        yield f"{name}: due at {due}"
+    elif level["state"] == "not configured":
+        yield f"{name}: not configured: the settings have no such level, so nobody is told (time: {due})"
+    for place in level["places"]:
+        yield f"{name}: {_place(place)}"
+
+
+def _place(place: dict[str, Any]) -> str:
+    where = plain(place["channel"])
+    if place["delivered"]:
+        return f"delivered to {where}" + (f" at {clock_time(place['delivered_at'])}" if place["delivered_at"] else "")
+    since = f"sent to {where}, and not delivered yet: it waits since {clock_time(place['waiting_since'])}"
+    if place["tries"] is None:
+        return since
+    return f"{since}, tried {counted(place['tries'], 'time')} in vain: {plain(place['error'])}"
 
 
 @escalation.command("ack")
-@click.argument("run")
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @click.option("--reason", default="", help="What you say to it; it is told in the thread and to whoever was called.")
+@click.option("--take-over", is_flag=True, help="Take it from whoever has it.")
 @_url
 @click.pass_context
-def ack(ctx: click.Context, run: str, reason: str, url: str | None) -> None:
-    """Take on the problem of the run RUN: nobody else is told of it. The end of the run's id is enough.
+def ack(ctx: click.Context, runs: tuple[str, ...], reason: str, take_over: bool, url: str | None) -> None:  # noqa: FBT001 - click gives it so
+    """Take on the problem of the run RUN, or of several: nobody else is told of it. The end of a run's id is enough.
 
-    The run goes on as it would; `remediator cancel` stops it. Whoever took it on before keeps it.
+    The run goes on as it would; `remediator cancel` stops it. Where somebody else has taken it on, that one keeps it
+    unless you say --take-over: who has it is told, and the exit code is 1. So it is where a problem is over.
     """
     service = Service.of(ctx, url)
-    run = find_run(service, run)
-    answer = service.post(f"/api/v1/runs/{quote(run, safe='')}/acknowledge", {"by": who(), "reason": reason})
-    by = plain(answer["by"]) if isinstance(answer, dict) and "by" in answer else who()
-    click.echo(f"taken on by {by}: run {run} (see: remediator runs show {run})")
+    said: dict[str, Any] = {"by": who(), "reason": reason, **({"take_over": True} if take_over else {})}
+    failed = 0
+    for given in runs:
+        try:
+            run = find_run(service, given)
+            service.post(f"/api/v1/runs/{quote(run, safe='')}/acknowledge", said)
+        except SystemExit as refused:
+            if refused.code != FINDINGS:
+                raise
+            failed = FINDINGS  # it is told; the others of the list may be taken on all the same
+        else:
+            click.echo(f"taken on by {who()}: run {run} (see: remediator runs show {run})")
+    if failed:
+        raise SystemExit(failed)

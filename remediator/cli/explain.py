@@ -18,6 +18,7 @@ from remediator.model.ids import Fingerprint
 
 if TYPE_CHECKING:
     from remediator.cli.explained import Gathered
+    from remediator.cli.figures import Figures
     from remediator.kit.redaction import Redactor
     from remediator.pipeline.explaining import Explanation
     from remediator.rules.book import Book
@@ -28,9 +29,13 @@ _WAYS = (
     "(ServiceDown -l service=web), or a stored one by --fingerprint or --run"
 )
 _NOBODYS = (
-    "Is it the right alert, with all its labels? Then let a rule match it: what those that come near ask for stands "
-    "above (--all: what each rule asks for), and docs/rules.md says how a rule is written."
+    "Is it the right alert, with all its labels? Then let a rule match it: {}, and docs/rules.md says how a rule is "
+    "written."
 )
+_NEAR = "what those that come near ask for stands above (--all: what each rule asks for)"
+_EVERY = "what each rule asks for stands above"
+_NONE_NEAR = "none comes near it (--all: what each rule asks for)"
+_NO_RULES = "there is none at all"
 
 
 @click.command
@@ -82,15 +87,28 @@ def explain(
         alerts = (_stored(Service.of(ctx, url), fingerprint, run),)
     from remediator.cli.loading import book_of
 
-    book = book_of(settings, paths)
+    book, places = book_of(settings, paths)
     redactor, explained = asyncio.run(_explain(alerts, book, settings, gather=gather))
+    from remediator.cli.figures import Figures
+
+    figures = Figures(settings.limits, ctx.find_root().obj, places)
     if output == "json":
-        _print_json(explained, redactor, _alert_from(settings))
+        _print_json(explained, redactor, figures, _alert_from(settings))
     else:
-        _print_text(explained, redactor, settings, every_rule=every_rule)
-    if not all(explanation.matching or explanation.is_heartbeat for explanation, _ in explained):
-        click.echo(_NOBODYS, err=True)
+        _print_text(explained, redactor, settings, figures, every_rule=every_rule)
+    nobodys = [found for found, _ in explained if not found.matching and not found.is_heartbeat]
+    if nobodys:
+        click.echo(_NOBODYS.format(_what_stands_above(nobodys, every_rule=every_rule)), err=True)
         raise SystemExit(FINDINGS)
+
+
+def _what_stands_above(nobodys: "Sequence[Explanation]", *, every_rule: bool) -> str:
+    """What is shown of the rules that do not match."""
+    if not any(found.rules for found in nobodys):
+        return _NO_RULES
+    if every_rule:
+        return _EVERY
+    return _NEAR if any(found.near for found in nobodys) else _NONE_NEAR
 
 
 Explained = Sequence[tuple["Explanation", "Gathered"]]
@@ -107,6 +125,7 @@ async def _explain(
     from remediator.pipeline.calls import Calls
     from remediator.pipeline.explaining import explain as explain_alert
     from remediator.pipeline.guards import Guards
+    from remediator.pipeline.guards.deploys import Deploys
     from remediator.pipeline.guards.effective import limits_by
     from remediator.pipeline.guards.health_floor import HealthFloor
     from remediator.pipeline.guards.pause_file import PauseFile
@@ -118,7 +137,7 @@ async def _explain(
     clients = Clients(settings)
     calls = Calls(clients, SystemClock(), redactor, Metrics())
     file = PauseFile(settings.pause_path, is_set=settings.pause_file is not None)
-    probes = (file, HealthFloor(calls))
+    probes = (file, HealthFloor(calls), Deploys(calls, nothing_known))
     guards = Guards(shipped(settings.calendar, settings.protected), nothing_known, probes)
     rehearsal = Rehearsal(calls, guards, ceiling=settings.mode_ceiling, limits=limits_by(settings.limits))
     try:
@@ -146,20 +165,23 @@ def _alert_from(settings: "Settings") -> str:
     )
 
 
-def _print_json(explained: Explained, redactor: "Redactor", alert_from: str) -> None:
+def _print_json(explained: Explained, redactor: "Redactor", figures: "Figures", alert_from: str) -> None:
     from remediator.cli.explained import as_json
 
-    shown = [as_json(explanation, gathered, redactor) for explanation, gathered in explained]
+    shown = [as_json(explanation, gathered, redactor, figures) for explanation, gathered in explained]
     click.echo(json.dumps({"alerts": shown, "alert_from": alert_from}, indent=2))
 
 
-def _print_text(explained: Explained, redactor: "Redactor", settings: "Settings", *, every_rule: bool) -> None:
+def _print_text(
+    explained: Explained, redactor: "Redactor", settings: "Settings", figures: "Figures", *, every_rule: bool
+) -> None:
     from remediator.cli.explained import Text
     from remediator.model.duration import say_duration
 
     text = Text(
         redactor,
         every_rule=every_rule,
+        figures=figures,
         approval_timeout=say_duration(settings.pipeline.approval_timeout),
         alert_from=_alert_from(settings),
     )

@@ -5,9 +5,10 @@ characters.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from remediator.cli.figures import Figures, Placed
 from remediator.cli.service import plain
 from remediator.cli.telling import clock_time, excerpt
 from remediator.kit.redaction import Redactor
@@ -20,7 +21,7 @@ from remediator.model.plan import Effect, Mode
 from remediator.pipeline.explaining import Explanation, RuleView, Seen, Standing
 from remediator.pipeline.outlook import GateOutlook, Outlook, RungOutlook, StepOutlook
 from remediator.pipeline.rehearsal import Rehearsed
-from remediator.rules.rule import Escalation
+from remediator.rules.rule import Escalation, Rule
 
 Gathered = Mapping[RuleId, Rehearsed]
 
@@ -41,12 +42,15 @@ _NEVER_ACT = (Mode.OBSERVE, Mode.SUGGEST)
 class Text:
     """Renders explanations for people."""
 
-    def __init__(self, redactor: Redactor, *, every_rule: bool, approval_timeout: str, alert_from: str = "") -> None:
+    def __init__(
+        self, redactor: Redactor, *, every_rule: bool, approval_timeout: str, figures: Figures, alert_from: str = ""
+    ) -> None:
         """`alert_from`: who is asked whether an alert still fires."""
         self._redactor = redactor
         self._every_rule = every_rule
         self._approval_timeout = approval_timeout
         self._alert_from = alert_from
+        self._figures = figures
 
     def lines(self, explanation: Explanation, gathered: Gathered) -> Iterator[str]:
         """One alert, with the rules that are worth showing."""
@@ -100,12 +104,12 @@ class Text:
         if not outlook.rungs:
             yield "  The rule only diagnoses: it has no remedy."
         for rung in outlook.rungs:
-            yield from self._rung(rung, outlook, is_gathered=is_gathered)
+            yield from self._rung(view.rule, rung, outlook, is_gathered=is_gathered)
         if view.rule.escalate:
             yield f"  escalates while it lasts: {', '.join(map(_level, view.rule.escalate))}"
         yield from (f"  held: {sentence}" for sentence in view.held)
 
-    def _rung(self, rung: RungOutlook, outlook: Outlook, *, is_gathered: bool) -> Iterator[str]:
+    def _rung(self, rule: Rule, rung: RungOutlook, outlook: Outlook, *, is_gathered: bool) -> Iterator[str]:
         yield f"  remedy {rung.index + 1}, {rung.name}: {_condition(rung, is_gathered=is_gathered)}"
         if rung.tell:
             yield f"    tells people: {rung.tell}"
@@ -118,8 +122,7 @@ class Text:
             yield f"    put back after {say_duration(rung.lasts)}, or when the alert resolves"
         if rung.every is not None:
             yield f"    done again each {say_duration(rung.every)}, as long as the alert fires"
-        if rung.limits:
-            yield f"    limits: {', '.join(f'{name} {text}' for name, text in rung.limits.items())}"
+        yield from _limits(self._figures.of_remedy(rule, rule.rungs[rung.index]))
         yield from _proof(rung, is_gathered=is_gathered)
         yield f"    gate: {self._gate(rung.gate, outlook.mode)}"
         yield from (f"    would be refused: {why}" for why in rung.refusals)
@@ -136,6 +139,16 @@ class Text:
         until = say_duration(gate.timeout) if gate.timeout is not None else self._approval_timeout
         why = ", ".join(gate.reasons)
         return f"{gate.quorum} {people}{who} must approve it within {until} (else: {gate.on_timeout}): {why}"
+
+
+def _limits(found: Sequence[Placed]) -> Iterator[str]:
+    """The limits that hold: those that somebody has set, with where, and the others."""
+    own = [f"{one.figure.name} {one.figure.said} ({one.says})" for one in found if one.figure.path]
+    shipped = [f"{one.figure.name} {one.figure.said}" for one in found if not one.figure.path]
+    if own:
+        yield f"    limits: {'; '.join(own)}"
+    if shipped:
+        yield f"    limits as shipped: {'; '.join(shipped)}"
 
 
 def _level(level: Escalation) -> str:
@@ -245,7 +258,7 @@ def _rehearsed(found: Rehearsed) -> Iterator[str]:
 # JSON
 
 
-def as_json(explanation: Explanation, gathered: Gathered, redactor: Redactor) -> dict[str, Any]:
+def as_json(explanation: Explanation, gathered: Gathered, redactor: Redactor, figures: Figures) -> dict[str, Any]:
     """Everything that is known, every rule included."""
     alert = explanation.alert
     shown: dict[str, Any] = redactor.value(
@@ -259,13 +272,13 @@ def as_json(explanation: Explanation, gathered: Gathered, redactor: Redactor) ->
             },
             "heartbeat": explanation.is_heartbeat,
             "matching": [view.rule.id for view in explanation.matching],
-            "rules": [_rule_json(view, gathered.get(view.rule.id)) for view in explanation.rules],
+            "rules": [_rule_json(view, gathered.get(view.rule.id), figures) for view in explanation.rules],
         }
     )
     return shown
 
 
-def _rule_json(view: RuleView, found: Rehearsed | None) -> dict[str, Any]:
+def _rule_json(view: RuleView, found: Rehearsed | None, figures: Figures) -> dict[str, Any]:
     failed = view.failed
     return {
         "rule": view.rule.id,
@@ -277,17 +290,18 @@ def _rule_json(view: RuleView, found: Rehearsed | None) -> dict[str, Any]:
         "group_key": dict(view.group_key),
         "escalate": [{"after": level.after.total_seconds(), "to": level.to} for level in view.rule.escalate],
         "held": list(view.held),
-        "outlook": None if view.outlook is None else _outlook_json(view, view.outlook),
+        "outlook": None if view.outlook is None else _outlook_json(view, view.outlook, figures),
         "gathered": None if found is None else _rehearsed_json(found),
     }
 
 
-def _outlook_json(view: RuleView, outlook: Outlook) -> dict[str, Any]:
+def _outlook_json(view: RuleView, outlook: Outlook, figures: Figures) -> dict[str, Any]:
+    rungs = view.rule.rungs
     return {
         "summary": outlook.summary,
         "mode": {"effective": outlook.mode.value, "rule": view.rule.mode.value, "ceiling": outlook.ceiling.value},
         "diagnose": [_step_json(step) for step in outlook.diagnose],
-        "remediate": [_rung_json(rung) for rung in outlook.rungs],
+        "remediate": [_rung_json(rung, figures.of_remedy(view.rule, rungs[rung.index])) for rung in outlook.rungs],
     }
 
 
@@ -309,7 +323,7 @@ def _step_json(step: StepOutlook) -> dict[str, Any]:
     return {**shown, "expect": step.expect} if step.expect else shown
 
 
-def _rung_json(rung: RungOutlook) -> dict[str, Any]:
+def _rung_json(rung: RungOutlook, limits: Sequence[Placed]) -> dict[str, Any]:
     gate, proof = rung.gate, rung.proof
     return {
         "name": rung.name,
@@ -335,7 +349,7 @@ def _rung_json(rung: RungOutlook) -> dict[str, Any]:
             "timeout": None if gate.timeout is None else gate.timeout.total_seconds(),
             "on_timeout": gate.on_timeout,
         },
-        "limits": dict(rung.limits),
+        "limits": [one.as_json() for one in limits],
         "refusals": list(rung.refusals),
         "digest": rung.digest,
         "digest_needs": list(rung.unknown),

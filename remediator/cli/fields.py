@@ -17,7 +17,7 @@ from pydantic_core import PydanticUndefined
 from remediator.documents import fields_of
 from remediator.model.budget import Budget, Share
 from remediator.model.duration import say_duration
-from remediator.settings import CommandParameter, CommandSettings, Network, Secret
+from remediator.settings import CommandParameter, CommandSettings, Network, PutBackSettings, Secret
 
 if TYPE_CHECKING:
     from remediator.plugins import Action
@@ -33,6 +33,7 @@ _WORDS: dict[Any, str] = {
     Secret: "secret, or a mapping with `value` or `value_file`",
     CommandParameter: "mapping with `pattern`",
     CommandSettings: "command",
+    PutBackSettings: "mapping with `parameter` and `shown_by`",
     Budget: "how often in how long, such as `3/1h`",
     Share: "number, or share such as `25%`",
     Any: "anything",

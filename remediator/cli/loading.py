@@ -10,6 +10,7 @@ from remediator.errors import Failed
 if TYPE_CHECKING:
     from remediator.plugins import Actions
     from remediator.rules.book import Book
+    from remediator.rules.loading import Places
     from remediator.settings import Settings
 
 
@@ -23,13 +24,13 @@ def installed_actions() -> "Actions":
         fail(f"{error}\nMend or remove that package; `pip check` and its own documentation may tell why.", FINDINGS)
 
 
-def book_of(settings: "Settings", paths: Sequence[Path]) -> "Book":
-    """The book of the rule files at `paths`, or of those of the settings where none are named."""
-    from remediator.rules.loading import check_files
+def book_of(settings: "Settings", paths: Sequence[Path]) -> "tuple[Book, Places]":
+    """The book of the rule files at `paths`, or of those of the settings where none are named; with their places."""
+    from remediator.rules.loading import check_with_places
 
-    mistakes, book = check_files(paths or settings.rules, installed_actions())
+    mistakes, book, places = check_with_places(paths or settings.rules, installed_actions())
     if book is None:
         hint = "" if paths else say_missing_rules(settings)
         remedy = hint or "Rules with mistakes are not used; mend them, then look with: remediator check"
         fail("\n".join([*map(str, mistakes), remedy]), FINDINGS)
-    return book
+    return book, places

@@ -1,6 +1,7 @@
 """Calls to the running service's API, and the settings that say where it is. Used by the commands; no aiohttp here."""
 
 import ipaddress
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,8 @@ class Service:
     """Where the settings say that the local service leaves its token."""
     pause_file: Path | None = None
     """The file that has the local service change nothing."""
+    given_by: str = ""
+    """What has given the token; empty for the local service's own, or none."""
 
     @classmethod
     def of(cls, ctx: click.Context, url: str | None) -> "Service":
@@ -72,7 +75,8 @@ class Service:
         is_ours = url is None or _place(there) == _place(own)
         local = _local_token(settings) if is_ours or _place(there)[1] == _HERE else None
         token_file, pause_file = _token_file(settings).absolute(), settings.pause_path.absolute()
-        return cls(there, settings.client_token or local, is_ours, token_file, pause_file)
+        given_by = _token_giver() if settings.client_token else ""
+        return cls(there, settings.client_token or local, is_ours, token_file, pause_file, given_by)
 
     def get(self, path: str, *, has: str) -> dict[str, Any]:
         """The JSON object at `path`, which has the key `has`."""
@@ -106,10 +110,19 @@ class Service:
                 NOT_REACHABLE,
             )
         if isinstance(answer, Refusal):
-            self._refused(answer.status, plain(answer.why), path, instead)
+            is_given = bool(self.given_by) and authorization == self._bearer()
+            self._refused(answer.status, plain(answer.why), path, instead, is_given=is_given)
         return answer
 
-    def _refused(self, status: int, why: str, path: str, instead: str) -> NoReturn:
+    def _refused(self, status: int, why: str, path: str, instead: str, *, is_given: bool) -> NoReturn:
+        if status in (_UNAUTHORIZED, _FORBIDDEN) and is_given:
+            fail(
+                f"not allowed: {why}\n"
+                f"The token that {self.given_by} gives was refused by the service at {self.url}. Give the one in "
+                "`admin-token` of that service's `store.directory`, or none for the service of this machine: then the "
+                "one there is used.",
+                NOT_ALLOWED,
+            )
         if status in (_UNAUTHORIZED, _FORBIDDEN):
             fail(
                 f"not allowed: {why}\n"
@@ -119,7 +132,8 @@ class Service:
                 NOT_ALLOWED,
             )
         if status in (_NOT_FOUND, _CONFLICT):
-            fail(f"{why}; {_where_to_look(path, is_there=status == _CONFLICT)}", FINDINGS)
+            is_said = "; see: remediator " in why  # the service knows of another place to look at
+            fail(why if is_said else f"{why}; {_where_to_look(path, is_there=status == _CONFLICT)}", FINDINGS)
         if status == _BAD_REQUEST:
             other = (
                 "; is it of the same version as this program?" if any(map(why.__contains__, _OF_OTHER_VERSIONS)) else ""
@@ -203,6 +217,12 @@ def _is_loopback(host: str) -> bool:
 def _token_file(settings: "Settings") -> Path:
     path: Path = settings.store.directory / "admin-token"
     return path
+
+
+def _token_giver() -> str:
+    """What the settings have the command line's token from; a variable wins over the file."""
+    names = sorted(name for name in os.environ if name.upper() in ("REMEDIATOR_TOKEN", "REMEDIATOR_TOKEN_FILE"))
+    return f"the variable {names[0]}" if names else "`token` in the settings"
 
 
 def _local_token(settings: "Settings") -> str | None:

@@ -37,16 +37,25 @@ def stops(ctx: click.Context, output: str, url: str | None) -> None:
 
 
 def _row(one: dict[str, Any]) -> tuple[str, ...]:
-    until = clock_time(one["until"]) if one["until"] else _NO_END.get(one["kind"], "until lifted")
     settled = f"; {one['settled']}" if one.get("settled") else ""
     return (
         plain(one["kind"]),
         plain(one["scope"]),
         clock_time(one["at"]) if one["at"] else "",
-        until,
+        plain(_until(one)),
         plain(one["by"]),
         plain(one["reason"] + settled),
     )
+
+
+def _until(one: dict[str, Any]) -> str:
+    """When it ends by itself, and the command that ends it before."""
+    lift = f"until `{one['lift']}`" if one.get("lift") else ""
+    if one.get("trial_at"):
+        by_itself = f"one trial after {clock_time(one['trial_at'])}"
+    else:
+        by_itself = clock_time(one["until"]) if one["until"] else ""
+    return ", or ".join(filter(None, (by_itself, lift))) or _NO_END.get(one["kind"], "until lifted")
 
 
 @click.command("pause")

@@ -4,18 +4,21 @@ Whatever comes of the outside goes through `plain`: one line, without control ch
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from remediator.cli.service import plain
 from remediator.kit.wording import counted
 from remediator.model.ids import StepId
+from remediator.model.outcome import Reason
 from remediator.model.undo import undone_by
 
 _EXCERPT_LINES = 10
 _NAMES_SHOWN = 5  # of alerts that have joined
 _CAN_BE_PUT_BACK = "can be put back"
+_WITH_REASON = ("decision", "cancel", "undo", "again", "resolved")  # signals; the facts' own words have theirs
+_BY_PEOPLE = ("cancelled", "denied")  # outcomes, each with who and why in the line of the signal
 _STATES = {
     "fresh": "gathering evidence",
     "diagnosed": "gathering evidence",
@@ -70,6 +73,8 @@ def _process(run: Mapping[str, Any]) -> str:
 def say_hold(held: Mapping[str, Any]) -> tuple[str, str]:
     """Why a plan is held, and what comes of that."""
     why = f"{held['reason']}: {held['detail']}" if held["detail"] else str(held["reason"])
+    if held["reason"] == Reason.STORM:
+        why += "; until when as of now: remediator stops"
     again = f"at {clock_time(held['until'])}" if held["until"] else f"every {_seconds(held['every'])}"
     expires = f"it ends as expired if it is still held at {clock_time(held['expires'])} (pipeline.hold_timeout)"
     return plain(why), f"it is looked at again {again}; {expires}"
@@ -97,9 +102,12 @@ def tell_run(run: Mapping[str, Any]) -> list[str]:
         "",
     ]
     sentences, proof = _sentences(run), ""
+    said_by = {signal.get("by") for signal in run["signals"] if signal["kind"] in ("decision", "cancel")}
     for event in _events(run):
         is_joined = event["kind"] == "joined"
         said = _joined(event, alert["labels"]) if is_joined else _headline(event, sentences, proof)
+        if event["kind"] == "ended" and event["outcome"] in _BY_PEOPLE and _is_said(event, said_by):
+            said = plain(f"ended as {event['outcome']}")
         lines.append(f"{clock_time(event['at'])}  {said}")
         lines += (f"    {line}" for line in _details(event))
         proof = str(event["text"]) if event["kind"] == "verified" else proof
@@ -109,12 +117,15 @@ def tell_run(run: Mapping[str, Any]) -> list[str]:
 def _events(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Facts and signals in the order of time; alerts that join one after another are one event.
 
-    A person's word on an unknown step is told once: as the fact that it becomes.
+    A person's word on an unknown step is told once: as the fact that it becomes. That the alert has ended is told as it
+    was heard, and a person's word that has ended the run as they gave it: the fact beside it says the same.
     """
     told: list[Mapping[str, Any]] = []
     settled = {(fact["step"], fact["attempt"]) for fact in run["timeline"] if fact["kind"] == "settled"}
     signals = (s for s in run["signals"] if s["kind"] != "settle" or (s["step"], s["attempt"]) not in settled)
-    for event in sorted([*run["timeline"], *signals], key=lambda e: datetime.fromisoformat(e["at"])):
+    is_heard = any(signal["kind"] == "resolved" for signal in run["signals"])
+    facts = (fact for fact in run["timeline"] if fact["kind"] != "closed" or not is_heard)
+    for event in sorted([*facts, *signals], key=lambda e: datetime.fromisoformat(e["at"])):
         if told and told[-1]["kind"] == event["kind"] == "joined":
             labels = [*told[-1].get("labels", ()), *event.get("labels", ())]
             count = told[-1]["count"] + event["count"]
@@ -142,6 +153,8 @@ def tell_change(change: Mapping[str, Any]) -> Iterator[str]:
     if change["targets"]:
         yield f"on {plain(', '.join(change['targets']))}"
     yield plain(f"{change['stands']}: {change['why']}" if change["why"] else change["stands"])
+    if change.get("now"):
+        yield f"now: {plain(change['now']['says'])}"
     if change["before"] is not None:
         yield f"before it: {plain(json.dumps(change['before'], ensure_ascii=False))}"
     if change["until"] and change["stands"] == _CAN_BE_PUT_BACK:
@@ -184,8 +197,14 @@ def _headline(event: Mapping[str, Any], sentences: Mapping[str, str], proof: str
     if (undone or step) in sentences:
         said = f"“{sentences[undone or step]}”"
         text = text.replace(step, f"putting back {said}" if undone else said, 1)
-    why = f": {event['reason']}" if event["kind"] in ("decision", "cancel") and event["reason"] else ""
+    why = f": {event['reason']}" if event["kind"] in _WITH_REASON and event.get("reason") else ""
     return plain(text + why)
+
+
+def _is_said(ended: Mapping[str, Any], by: Iterable[str | None]) -> bool:
+    """Whether the end of a run is the word of somebody who is told already."""
+    words = str(ended["text"]).removeprefix(f"{ended['outcome']}: ")
+    return any(who and words.startswith((f"{who} said no", f"{who} cancelled it")) for who in by)
 
 
 def _joined(event: Mapping[str, Any], first: Mapping[str, str]) -> str:

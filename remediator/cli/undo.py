@@ -13,13 +13,18 @@ from remediator.cli.service import FINDINGS, URL_HELP, Service, fail, find_run, 
 from remediator.cli.telling import tell_change
 
 _LOOK_EVERY = 0.3  # seconds
+_LONGEST_LOOK = 10  # seconds that the service is to wait with an answer; a call may take a little longer
 _NOT_DONE = ("can be put back", "needs a person")
 
 
 @click.command("undo")
 @click.argument("run")
 @click.option("--reason", default="", help="Why; it is told in the thread.")
-@click.option("--show", is_flag=True, help="Only show what would be put back, what stays and why; nothing is done.")
+@click.option(
+    "--show",
+    is_flag=True,
+    help="Only look at how it is now, and show what would be put back, what stays and why; nothing is done.",
+)
 @click.option("-y", "--yes", is_flag=True, help="Do not ask at the terminal whether to do it.")
 @click.option(
     "--wait",
@@ -50,7 +55,8 @@ def undo(
     service = Service.of(ctx, url)
     run = find_run(service, run)
     path = f"/api/v1/runs/{quote(run, safe='')}/undo"
-    found = service.get(path, has="changes")
+    asks = not yes and sys.stdin.isatty()
+    found = service.get(f"{path}?look=true" if show or asks else path, has="changes")
     is_json = output == "json"
     if not (is_json and (show or yes)):
         click.echo("\n".join(_lines(run, found)), err=is_json)
@@ -60,7 +66,7 @@ def undo(
         fail(f"{plain(found['refused'])}; see: remediator runs show {plain(run)}", FINDINGS)
     if show:
         return
-    if not yes and sys.stdin.isatty() and not click.confirm("Put back what can be put back?", err=is_json):
+    if asks and not click.confirm("Put back what can be put back?", err=is_json):
         fail("nothing was done", FINDINGS)
     service.post(path, {"by": who(), "reason": reason})
     click.echo(f"undo asked for: run {plain(run)} (how it goes: remediator runs show {plain(run)})", err=is_json)
@@ -76,9 +82,14 @@ def undo(
 def _until_over(service: Service, path: str, wait: float) -> dict[str, Any]:
     """How it stands when all is put back that can be, or after so many seconds."""
     end = time.monotonic() + wait
-    while (found := service.get(path, has="changes")).get("under_way") and time.monotonic() < end:
-        time.sleep(_LOOK_EVERY)
-    return found
+    while True:
+        began = time.monotonic()
+        patience = min(max(end - began, 0), _LONGEST_LOOK)
+        found = service.get(f"{path}?wait={round(patience * 1000)}ms", has="changes")
+        if not found.get("under_way") or time.monotonic() >= end:
+            return found
+        if time.monotonic() < began + patience / 2:  # it has not waited
+            time.sleep(_LOOK_EVERY)
 
 
 def _how_it_went(found: Mapping[str, Any]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import structlog
 
+from remediator.clients.alertmanager_access import knock
 from remediator.clients.json_api import JsonApi, refuses_the_question, said_in, told
 from remediator.errors import Failed, OutcomeUnknown, Unavailable
 from remediator.model.alert import Alert, AlertStatus, fingerprint_of
@@ -210,6 +211,13 @@ class AlertmanagerClient:
         wanted = dict(group_labels)
         members = [raw for group in groups if group.get("labels") == wanted for raw in _listed(group)]
         return await asyncio.to_thread(_usable, members)  # thousands of alerts take their time
+
+    async def allows(self, call: str) -> bool:
+        """Whether a call, such as `POST /api/v2/silences`, is let through; nothing comes of it.
+
+        Raises Unavailable; and Failed where the answer is neither Alertmanager's nor a refusal.
+        """
+        return await knock(self._api, call)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from remediator.clients.addresses import bare_url
+from remediator.clients.sessions import open_session
 from remediator.errors import Failed, OutcomeUnknown, Unavailable
 from remediator.kit.redaction import Redactor, shorten
 
@@ -98,12 +99,7 @@ class JsonApi:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._timeout.total_seconds()),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "remediator"},
-                trust_env=False,
-            )
+            self._session = open_session(self._timeout)
         return self._session
 
 

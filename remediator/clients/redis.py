@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 _PORT = 6379
 _CLOSING = 1.0  # seconds
 _NAMED = re.compile(r"'([a-z|_-]+)' command")
-_HARMLESS = frozenset({"ping", "info", "config|get"})  # what may be carried out to see whether it may
+_HARMLESS = frozenset({"ping", "info", "config|get", "config|set"})  # what may be carried out to see whether it may
+_NO_PARAMETER = "remediator-asks-for-its-rights"  # setting it does nothing: there is no such parameter
 
 
 class RedisStatus(StrEnum):
@@ -148,7 +149,8 @@ class RedisServer:
     async def denials(self, commands: Iterable[str]) -> tuple[Denial, ...]:
         """Which of these commands the server denies our user, and SELECT where that is in the way of all others.
 
-        PING, INFO and CONFIG GET are carried out to see it; of others nothing is told. Raises Unavailable, Failed.
+        PING, INFO and CONFIG GET are carried out to see it, and CONFIG SET of a parameter that there is not; of others
+        nothing is told. Raises Unavailable, Failed.
         """
         denials: dict[str, Denial] = {}
         wanted = {command.lower() for command in commands} & _HARMLESS
@@ -169,10 +171,14 @@ class RedisServer:
         except exceptions.NoPermissionError as error:
             why = self._told(str(error))
             named = _NAMED.search(why)  # choosing a database comes before the command
-            return Denial(named[1] if named else command, why, lacks_right=True)
+            other = named[1] if named else command
+            is_its_part = command.startswith(f"{other}|")  # before 7.0, it does not tell which part
+            return Denial(command if is_its_part else other, why, lacks_right=True)
         except exceptions.ResponseError as error:
-            if str(error).lower().startswith("unknown command"):
+            if str(error).lower().startswith(("unknown command", "unknown subcommand")):
                 return Denial(command, self._told(str(error)), lacks_right=False)
+            if _NO_PARAMETER in str(error):
+                return None  # it looks for the parameter after our rights
             raise self._ours(command, error) from error
         except (exceptions.RedisError, OSError, ValueError, LookupError, AttributeError) as error:
             raise self._ours(command, error) from error
@@ -252,6 +258,8 @@ async def _carried_out(server: "Redis", command: str) -> object:
             return await server.ping()
         case "config|get":
             return await server.config_get("timeout")
+        case "config|set":
+            return await server.config_set(_NO_PARAMETER, "")
     return await server.info()
 
 

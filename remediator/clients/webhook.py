@@ -12,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from remediator.clients.json_api import told
+from remediator.clients.sessions import open_session
 from remediator.errors import Failed, OutcomeUnknown
 from remediator.settings import EscalationSettings
 
@@ -77,10 +78,5 @@ class WebhookClient:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._timeout.total_seconds()),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "remediator"},
-                trust_env=False,
-            )
+            self._session = open_session(self._timeout)
         return self._session

@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from remediator.clients import Clients
 from remediator.clients.docker import DockerEngine
-from remediator.doctor.finding import Finding, ok, problem, warning
+from remediator.doctor.calls import refused
+from remediator.doctor.finding import Finding, ok, problem
 from remediator.doctor.local import unnamed
 from remediator.doctor.needs import Needs, Wanted
 from remediator.errors import RemediatorError, Unavailable
@@ -45,17 +46,5 @@ async def _engine(engine: DockerEngine, address: str, needs: Needs) -> list[Find
 
 async def _call(engine: DockerEngine, wanted: Wanted) -> Finding | None:
     """What is wrong with a call, if something is."""
-    what = f"docker {engine.name}: {wanted.name}"
     remedy = f"let {wanted.name} through in the proxy before the engine, for any id, under /v<version> too"
-    try:
-        if await engine.allows(wanted.name):
-            return None
-    except RemediatorError as error:
-        return _weighed(wanted, what, f"whether it is allowed cannot be told: {error}", f"see what answers; {remedy}")
-    return _weighed(wanted, what, "forbidden", remedy)
-
-
-def _weighed(wanted: Wanted, what: str, said: str, remedy: str) -> Finding:
-    if wanted.without:
-        return warning(what, f"{said}; {wanted.without} ({wanted.users_say})", remedy)
-    return problem(what, f"{said}; needed by {wanted.users_say}", remedy)
+    return await refused(engine.allows, wanted, system=f"docker {engine.name}", remedy=remedy)

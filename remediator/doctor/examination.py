@@ -40,6 +40,7 @@ async def examine(settings: Settings, actions: Actions) -> list[Finding]:
     findings += local.held_rules(book)
     findings += local.nobody(settings, book, actions)
     findings += local.silences(settings, book)
+    findings += local.forbidden_steps(settings, book)
     findings += await asyncio.to_thread(local.examine, settings, needs)
     clients = Clients(settings)
     redactor = Redactor(settings.secrets())

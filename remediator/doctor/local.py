@@ -5,9 +5,11 @@ import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from remediator.doctor.allowed import denied
 from remediator.doctor.finding import Finding, ok, problem, warning
-from remediator.doctor.needs import ESCALATION, Needs
-from remediator.documents import Mistake
+from remediator.doctor.needs import ESCALATION, Needs, Use
+from remediator.documents import Mistake, did_you_mean
+from remediator.kit.private import is_open
 from remediator.kit.wording import counted
 from remediator.pipeline.guards.names import endless_in_rules, endless_limits
 from remediator.pipeline.guards.names import unknown_names as unknown_to_rules
@@ -43,6 +45,12 @@ def silences(settings: Settings, book: Book | None) -> Iterator[Finding]:
         yield warning(f"rule {rule}", sentence, "mend the settings under alertmanager, or the rule's `silence`")
 
 
+def forbidden_steps(settings: Settings, book: Book | None) -> Iterator[Finding]:
+    """Steps that would be refused, as the settings do not allow them."""
+    for one in denied(settings, book or Book()):
+        yield problem(f"rule {one.rule}", one.what, one.remedy)
+
+
 def nobody(settings: Settings, book: Book | None, actions: Collection[str]) -> Iterator[Finding]:
     """What the settings name and is not there, and limits that nothing reaches."""
     unknown = () if book is None else unknown_to_rules(settings, book, actions)
@@ -66,20 +74,22 @@ def examine(settings: Settings, needs: Needs) -> list[Finding]:
 
 
 def _store(directory: Path) -> Finding:
-    probe = directory / f".doctor-{os.getpid()}"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"probe")
-        free = shutil.disk_usage(directory).free
-    except OSError as error:
+    """Nothing is made there: what the service makes at its first start is only its owner's to read."""
+    there = next(path for path in (directory, *directory.absolute().parents) if os.path.lexists(path))
+    is_there = there == directory
+    if not there.is_dir() or not os.access(there, os.R_OK | os.W_OK | os.X_OK if is_there else os.W_OK | os.X_OK):
+        why = "it is no folder" if not there.is_dir() else "permission denied, or the disk is read-only"
+        at = "" if is_there else f"{there}: "
         remedy = "let the user that runs the service write there, or set store.directory"
-        return problem("store", f"{directory} cannot be written: {error.strerror}", remedy)
-    finally:
-        if probe.exists():
-            probe.unlink()
+        return problem("store", f"{directory} cannot be {'written' if is_there else 'made'}: {at}{why}", remedy)
+    free = shutil.disk_usage(there).free
     if free < _LITTLE:
         return problem("store", f"{directory} has {free // 1024**2} MiB left", "free some space on that disk")
-    return ok("store", f"{directory} is writable, {free // 1024**3} GiB free")
+    if is_there and is_open(directory.stat().st_mode):
+        remedy = f"chmod 0700 {directory} (the service does it at its start where the folder is its own)"
+        return warning("store", f"{directory} can be read by other users of this machine", remedy)
+    said = "is writable" if is_there else "can be made at the first start"
+    return ok("store", f"{directory} {said}, {free // 1024**3} GiB free")
 
 
 def _pause_file(settings: Settings) -> Iterator[Finding]:
@@ -147,8 +157,8 @@ def _networks(settings: Settings, needs: Needs) -> Iterator[Finding]:
             yield ok(family, f"may reach {', '.join(map(str, allowed))}")
 
 
-def unknown_names(settings: Settings, needs: Needs) -> Iterator[tuple[str, str]]:
-    """Each rule that needs what the settings do not name, with a sentence on it; nothing is looked at."""
+def unknown_names(settings: Settings, needs: Needs) -> Iterator[tuple[Use, str]]:
+    """Each place in a rule that needs what the settings do not name, with a sentence on it; nothing is looked at."""
     kinds: Mapping[str, tuple[str, Collection[str]]] = {
         "docker": ("Docker engine", settings.docker.engines),
         "redis": ("Redis server", settings.redis),
@@ -159,14 +169,15 @@ def unknown_names(settings: Settings, needs: Needs) -> Iterator[tuple[str, str]]
     }
     for family, (kind, known) in kinds.items():
         for name in needs.names(family):
-            for rule in needs.by_name[family, name] if name not in known else ():
-                yield rule, f"the settings name no {kind} `{name}`; remediator doctor tells more"
+            for use in needs.places[family, name] if name not in known else ():
+                meant = did_you_mean(name, known)
+                yield use, f"the settings name no {kind} `{name}`{meant or '; remediator doctor tells more'}"
 
 
 def unnamed(family: str, known: Collection[str], needs: Needs, remedy: str) -> Iterator[Finding]:
     """What rules need and the settings do not name."""
     for name in needs.names(family):
         if name not in known:
-            rules = needs.rules_with(family, name)
-            detail = f"{rules} needs it, and the settings do not name it"
+            need = "needs" if len(needs.by_name[family, name]) == 1 else "need"
+            detail = f"{needs.rules_with(family, name)} {need} it, and the settings do not name it"
             yield problem(f"{family} {name}", detail, f"{remedy}, or leave the pack out of `rules`")

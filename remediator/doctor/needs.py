@@ -4,10 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from remediator.documents import Path
 from remediator.errors import BadExpression
-from remediator.plugins import Action
+from remediator.model.ids import RuleId
+from remediator.plugins import Permission
 from remediator.rules.book import Book, Rule, Step
 from remediator.rules.expressions import Scope, Template
+from remediator.rules.loading import path_of
 
 _NAMED_BY = {
     "docker": "engine",
@@ -17,8 +20,19 @@ _NAMED_BY = {
     "command": "command",
 }
 """The parameter by which the actions of a family name what they need."""
+_ALONE = frozenset({"alertmanager"})
+"""Families whose actions need the one system that there is, which has no name."""
 ESCALATION = "escalation"
 """The family of the levels that rules escalate to."""
+_SILENCING = tuple(
+    Permission(call, without=lost)
+    for call, lost in (
+        ("GET /api/v2/silences", "alerts that run are not silenced"),
+        ("POST /api/v2/silences", "alerts that run are not silenced"),
+        ("DELETE /api/v2/silence/{id}", "a silence is not ended before its time"),
+    )
+)
+"""What the `silence` of a rule needs of Alertmanager."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +51,29 @@ class Wanted:
         return "; ".join(self.users)
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """A place in a rule."""
+
+    rule: RuleId
+    path: Path
+    """From the rule on."""
+
+
 @dataclass(slots=True)
 class Needs:
     """What rules need, by the family of actions (`docker`), then by name; with the rules that need it."""
 
     by_name: dict[tuple[str, str], set[str]] = field(default_factory=dict)
+    places: dict[tuple[str, str], list[Use]] = field(default_factory=dict)
+    """Where each of those is named."""
     families: dict[str, set[str]] = field(default_factory=dict)
     changed: set[tuple[str, str]] = field(default_factory=set)
     """Those that a rule may change."""
     alertnames: dict[str, set[str]] = field(default_factory=dict)
     """Alerts that rules ask for by name."""
-    actions: dict[tuple[str, str], dict[Action, set[str]]] = field(default_factory=dict)
-    """What rules do there: the actions, with the rules that use them."""
+    uses: dict[tuple[str, str], dict[tuple[str, tuple[Permission, ...]], set[str]]] = field(default_factory=dict)
+    """What rules do there: the actions by name, with what has to be permitted for them, and the rules that use them."""
 
     def rules_with(self, family: str, name: str) -> str:
         """The rules that need it, as a list for people."""
@@ -62,9 +87,9 @@ class Needs:
         """What has to be permitted there, sorted."""
         users: dict[str, list[str]] = {}
         without: dict[str, set[str]] = {}
-        for action, rules in sorted(self.actions.get((family, name), {}).items(), key=lambda item: item[0].name):
-            for permission in action.permissions:
-                users.setdefault(permission.name, []).append(f"{action.name} in {', '.join(sorted(rules))}")
+        for (use, permissions), rules in sorted(self.uses.get((family, name), {}).items(), key=lambda one: one[0][0]):
+            for permission in permissions:
+                users.setdefault(permission.name, []).append(f"{use} in {', '.join(sorted(rules))}")
                 without.setdefault(permission.name, set()).add(permission.without)
         return [Wanted(name, tuple(users[name]), _all_of(without[name])) for name in sorted(users)]
 
@@ -73,10 +98,13 @@ def needs_of(book: Book) -> Needs:
     """What the rules of a book need. What a label decides cannot be told and is left out."""
     needs = Needs()
     for rule in book:
-        for step in _steps(rule):
+        for step in {step.id: step for step in steps_of(rule)}.values():
             _note(needs, rule, step)
-        for level in rule.escalate:
+        if rule.silence is not None:
+            needs.uses.setdefault(("alertmanager", ""), {}).setdefault(("silence", _SILENCING), set()).add(rule.id)
+        for number, level in enumerate(rule.escalate):
             needs.by_name.setdefault((ESCALATION, level.to), set()).add(rule.id)
+            needs.places.setdefault((ESCALATION, level.to), []).append(Use(rule.id, ("escalate", number, "to")))
         for matcher in rule.matchers:
             if matcher.label == "alertname":
                 for name in matcher.values or ():
@@ -84,7 +112,8 @@ def needs_of(book: Book) -> Needs:
     return needs
 
 
-def _steps(rule: Rule) -> Iterator[Step]:
+def steps_of(rule: Rule) -> Iterator[Step]:
+    """All steps of a rule, checks included."""
     yield from rule.diagnose
     for rung in rule.rungs:
         yield from rung.steps
@@ -96,11 +125,14 @@ def _note(needs: Needs, rule: Rule, step: Step) -> None:
     family = step.action.name.partition(".")[0]
     needs.families.setdefault(family, set()).add(rule.id)
     parameter = _NAMED_BY.get(family)
-    name = None if parameter is None else _value(step, parameter, rule.vars)
-    if name is None:
+    known = "" if family in _ALONE else None if parameter is None else known_value(step, parameter, rule.vars)
+    if not isinstance(known, str):
         return
+    name, use = known, (step.action.name, step.action.permissions)
     needs.by_name.setdefault((family, name), set()).add(rule.id)
-    needs.actions.setdefault((family, name), {}).setdefault(step.action, set()).add(rule.id)
+    path = (*path_of(step.id), step.action.name, *([] if parameter is None else [parameter]))
+    needs.places.setdefault((family, name), []).append(Use(rule.id, path))
+    needs.uses.setdefault((family, name), {}).setdefault(use, set()).add(rule.id)
     if step.action.changes:
         needs.changed.add((family, name))
 
@@ -111,8 +143,8 @@ def _all_of(losses: Iterable[str]) -> str:
     return "" if "" in said else ", and ".join(said)
 
 
-def _value(step: Step, parameter: str, variables: Mapping[str, Any]) -> str | None:
-    """The parameter's value where it is known without an alert."""
+def known_value(step: Step, parameter: str, variables: Mapping[str, Any]) -> Any:
+    """The parameter's value where it is known without an alert, else None; what a rule writes is not parsed."""
     known = step.action.params.model_fields.get(parameter)
     if known is None:
         return None
@@ -124,4 +156,4 @@ def _value(step: Step, parameter: str, variables: Mapping[str, Any]) -> str | No
             value = value.render(Scope({}, vars=variables))
         except BadExpression:
             return None
-    return value if isinstance(value, str) else None
+    return value

@@ -1,5 +1,6 @@
 """Asks Slack, Prometheus and Alertmanager, with the rights that are needed; nothing is changed there."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -7,6 +8,7 @@ from urllib.parse import urlsplit
 
 from remediator.clients import Clients
 from remediator.clients.slack import SlackClient, is_channel_id
+from remediator.doctor.calls import refused
 from remediator.doctor.finding import Finding, ok, problem, warning
 from remediator.doctor.needs import Needs
 from remediator.documents import read_document
@@ -79,15 +81,22 @@ async def prometheus(clients: Clients, needs: Needs) -> list[Finding]:
 
 
 async def alertmanager(clients: Clients, needs: Needs) -> list[Finding]:
-    """Whether it answers, and whether it sends to us, resolves included."""
-    del needs
+    """Whether it answers, sends to us, resolves included, and lets through what rules do there."""
     client = clients.alertmanager
     if client is None:
         remedy = "set alertmanager.url: then doubtful alerts are asked about, and cut deliveries completed"
         return [warning("alertmanager", "none is configured", remedy)]
     text = await client.configuration()
     where = clients.settings.alertmanager.url
-    return [ok("alertmanager", f"{where} answers"), *_receivers(read_document(text, name="alertmanager").data)]
+    remedy = "let {} through in the proxy before it; its address is alertmanager.url"
+    asked = await asyncio.gather(
+        *(
+            refused(client.allows, wanted, system="alertmanager", remedy=remedy.format(wanted.name))
+            for wanted in needs.permissions("alertmanager", "")
+        )
+    )
+    receivers = _receivers(read_document(text, name="alertmanager").data)
+    return [ok("alertmanager", f"{where} answers"), *(one for one in asked if one is not None), *receivers]
 
 
 def _receivers(configuration: Any) -> list[Finding]:

@@ -71,6 +71,8 @@ def _nests_too_deep(text: str) -> bool:
 def _not_yaml(name: str, text: str, error: yaml.MarkedYAMLError) -> Mistake:
     mark = error.problem_mark or error.context_mark
     what = f"this is not YAML: {error.problem or error.context}"
+    if "found another document" in what:
+        what = "this file holds several YAML documents (`---`); make each a file of its own"
     line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
     lines = text.splitlines()
     near = [lines[n] for n in (line - 2, line - 1) if 0 <= n < len(lines)]

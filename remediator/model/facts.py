@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from remediator.model.ids import StepId
 from remediator.model.message import Mention
-from remediator.model.outcome import Outcome, Reason
+from remediator.model.outcome import Concern, Outcome, Reason
 from remediator.model.plan import Plan
-from remediator.model.undo import Captured, Undoing, Undone
+from remediator.model.undo import Captured, Left, Undoing, Undone
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,10 @@ class Planned:
     plan: Plan
     alert_from: str = ""
     """Who is asked, right before each changing step, whether the alert still fires."""
+    renews: tuple[int, int] | None = None
+    """The round and revision of the plan that people were asked about and that this one equals, made anew since."""
+    differs: str = ""
+    """What is other than in the plan that a person has approved before: so this one is asked for anew."""
     kind: Literal["planned"] = "planned"
 
     @property
@@ -71,11 +75,19 @@ class Asked:
     """Why a guard wants a person to decide; empty where the mode or the plan itself asks for one."""
     reasons: tuple[Reason, ...] = ()
     """What `why` tells of: an approval covers no other."""
+    subjects: tuple[str, ...] = ()
+    """What each of these is about, in the same order; an approval covers it for nothing else."""
     kind: Literal["asked"] = "asked"
 
     @property
     def key(self) -> tuple[str, int]:
         return f"round.{self.round}", self.revision
+
+    @property
+    def concerns(self) -> tuple[Concern, ...]:
+        """The reasons, each with what it is about."""
+        subjects = (*self.subjects, *("" for _ in self.reasons[len(self.subjects) :]))
+        return tuple(Concern(reason, subject) for reason, subject in zip(self.reasons, subjects, strict=False))
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,11 +265,15 @@ class Acknowledged:
     at: datetime
     by: str
     reason: str
+    count: int = 1
+    """More than 1 where it was taken over."""
+    taken_from: str = ""
+    """Whose it was before; empty where it was nobody's."""
     kind: Literal["acknowledged"] = "acknowledged"
 
     @property
     def key(self) -> tuple[str, int]:
-        return "", 1
+        return "", self.count
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,7 +312,7 @@ class Unsilenced:
         return f"silence.{self.tries}" if self.tries else "silence", self.count
 
 
-Aside = Captured | Undoing | Undone | Silenced | Unsilenced | Escalated | Acknowledged
+Aside = Captured | Undoing | Undone | Left | Silenced | Unsilenced | Escalated | Acknowledged
 """What goes on beside the stages of a run, and moves it to no other."""
 
 Fact = (
@@ -314,6 +330,7 @@ Fact = (
     | Captured
     | Undoing
     | Undone
+    | Left
     | Silenced
     | Unsilenced
     | Escalated

@@ -44,11 +44,16 @@ class Nth:
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """The newest changes that were begun after `since`, the newest first, `count` at the most."""
+    """The newest changes that were begun after `since`, the newest first, `count` at the most.
+
+    With `if_bad` none are told where none of them went badly and none of the stops is told that are asked for with
+    them: for what only counts what went badly, there is nothing to be counted then.
+    """
 
     which: Which
     count: int
     since: datetime
+    if_bad: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,9 @@ class Standing:
 @dataclass(frozen=True, slots=True)
 class Recent:
     """When the newest runs began that began after `since`: those of a rule, or all; `most` at the most.
+
+    Of the runs of a rule that began with the same alert only the newest counts: one that comes and goes is one. Where
+    fewer than `most` began, older ones may be among them as well: with or without them they are too few.
 
     Where all are meant, no more than `each` of one rule count: a rule of which very many begin hides no other.
     """

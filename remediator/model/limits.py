@@ -31,6 +31,8 @@ class Limits:
     """How often anything may be changed by anybody here."""
     cooldown: timedelta = timedelta(minutes=10)
     """How long a target is left alone after another run has changed it."""
+    cooldown_after_deploy: timedelta = timedelta(minutes=10)
+    """How long it is after somebody else has deployed it, where its system shows that."""
     attempts: Budget = _THREE_AN_HOUR
     """So many changes that did not help put the target into quarantine."""
     flapping: Budget = _THREE_AN_HOUR
@@ -83,11 +85,22 @@ def boundable(value: Budget | None) -> Budget | None:
 
 
 def never_holds(limits: object) -> Iterator[tuple[str, str]]:
-    """The limits among these that nothing ever reaches, each with a sentence for people: more is not looked at."""
+    """The limits among these that nothing ever reaches, or that are switched off, each with a sentence for people."""
     for name in ("attempts", "flapping", "gated_after_failures", "gated_after_not_healed"):
         said = getattr(limits, name, None)
         if said is not None and (said.count if isinstance(said, Budget) else said) > MOST_CHANGES:
             yield name, f"`{name}: {said}` never holds, as no more than {MOST_CHANGES} changes are looked at"
+    for name, effect in _OFF_AT_ZERO.items():
+        if getattr(limits, name, None) == timedelta(0):
+            yield name, f"`{name}: 0s` switches it off: {effect}"
+
+
+_OFF_AT_ZERO = {
+    "cooldown": "a target may be changed again right after another run has changed it",
+    "cooldown_after_deploy": "a target may be changed right after somebody has deployed it",
+    "flapping_within": "what comes back at once after it was healed counts as a new problem",
+    "storm_quiet": "there are no storms, and changes go on when very much falls ill at once",
+}
 
 
 def _times(value: Any) -> Iterator[timedelta]:

@@ -63,8 +63,14 @@ class Message:
     mention: Mention | None = None
     data: tuple[tuple[str, str], ...] = ()
     """The same for programs, as names and values. A chat for people shows nothing of it."""
+    problems: tuple[tuple[tuple[str, str], ...], ...] = ()
+    """For programs as well: each of the problems that the message tells of, where it tells of several."""
 
 
+LEVEL = "escalation."
+"""How the key of a notice begins that tells a level of an escalation of one run."""
+TOLD_IN = "in:"
+"""How it begins where a notice stands that was told together with others: the key of the one that tells of all."""
 PARENT = "parent"
 """The key of the message that opens a run's thread and is edited in place."""
 

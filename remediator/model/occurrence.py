@@ -9,13 +9,14 @@ from remediator.model.alert import Alert
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, RuleId, RunId
 from remediator.model.message import Message
 from remediator.model.priority import Priority
+from remediator.model.run import Again
 
 
 class Ruling(StrEnum):
     """What was made of one alert. The names are values of the metric `remediator_alerts`."""
 
     OPENED = "opened"
-    REOPENED = "reopened"  # the old occurrence was closed as `resolve missed`
+    REOPENED = "reopened"  # the old occurrence was closed as `resolve missed`, or as `run anew`
     REPEATED = "repeated"
     DOUBTFUL = "doubtful"  # firing again with the old startsAt, right after the resolve: looked at again later
     RESOLVED = "resolved"
@@ -27,6 +28,7 @@ class Closing(StrEnum):
 
     RESOLVED = "resolved"
     RESOLVE_MISSED = "resolve missed"
+    RUN_ANEW = "run anew"  # it fires still; a person has had another run begun
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class Verdict:
     doubt: Doubt | None = None
     drop_doubt: bool = False
     hear: bool = False  # the open occurrence was heard of again: take over startsAt and annotations
+    again: Again | None = None  # who has what is opened begun anew; the runs before hear of it, and those that begin
 
 
 Judge = Callable[[Alert, Occurrence | None], Verdict]

@@ -1,5 +1,6 @@
 """How a run ended, and why a plan was held or refused. Both texts are shown to people as they stand."""
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -55,3 +56,12 @@ class Reason(StrEnum):
     RECURS = "it is carried out again as long as the alert fires"
     CANNOT_PUT_BACK = "what it does for a while could not be put back"
     SIGNALLED = "something about the run has changed"
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Why a person has to decide, and about what. Who was told of one has not been told of another."""
+
+    reason: Reason
+    subject: str = ""
+    """What it is about, by a name that stays as it is while figures change: a pool, a freeze, a deploy."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from remediator.model.digest import digest_of
@@ -76,7 +77,7 @@ class Verification:
     checks: tuple[PlannedCheck, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """What one rung will do: the rung's name and place, its steps, its verification."""
 
@@ -98,13 +99,13 @@ class Plan:
     groups: tuple[str, ...] = ()
     """The names of what its targets share with others, as its rule says; each once, sorted."""
 
-    @property
+    @cached_property
     def targets(self) -> tuple[Target, ...]:
         """Every target of every changing step, each once, sorted by name."""
         seen = {t for step in self.steps if step.effect is not Effect.READ for t in step.targets}
         return tuple(sorted(seen, key=str))
 
-    @property
+    @cached_property
     def locks(self) -> tuple[str, ...]:
         """What nobody else may hold meanwhile: its targets; their pools, so that no two plans empty one; its groups."""
         targets = sorted({target.name for target in self.targets})

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from remediator.model.alert import Alert
 from remediator.model.facts import Fact
@@ -55,6 +55,8 @@ class Resolved:
     at: datetime
     ends_at: datetime | None = None
     missed: bool = False  # nothing was heard for so long that the resolve must have been missed
+    anew: str = ""  # who has had another run begun for its alerts, which fire still; empty where nobody has
+    why: str = ""  # they have had it begun
     kind: Literal["resolved"] = "resolved"
 
 
@@ -116,10 +118,40 @@ class Acknowledge:
     at: datetime
     by: str
     reason: str = ""
+    takes_over: bool = False
+    """From whoever has taken it on before; without it, that one keeps it."""
     kind: Literal["acknowledge"] = "acknowledge"
 
 
-Signal = Joined | Resolved | Decision | Cancel | Settle | Undo | Acknowledge
+@dataclass(frozen=True, slots=True)
+class Again:
+    """A person has had this run begun, for alerts whose earlier runs are over. It comes with the run itself."""
+
+    at: datetime
+    by: str
+    reason: str = ""
+    kind: Literal["again"] = "again"
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """An earlier run has left a change to this one, which has changed the same later: both go back in one."""
+
+    at: datetime
+    round: int
+    """Of this run, as is the step."""
+    step: StepId
+    before: Mapping[str, Any]
+    """What was there before the earlier change, as the action's inverse takes it."""
+    begun: datetime
+    """When the earliest change was begun that goes back with it."""
+    left_by: RunId
+    left_round: int
+    left_step: StepId
+    kind: Literal["take_over"] = "take_over"
+
+
+Signal = Joined | Resolved | Decision | Cancel | Settle | Undo | Acknowledge | Again | TakeOver
 """What comes to a run from outside. It is a row of its own and never conflicts with the owner's writes."""
 
 

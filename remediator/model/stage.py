@@ -1,6 +1,6 @@
 """Where a run stands, folded from its facts and signals. Pure; a restart folds the same stage that a live owner has."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from remediator.model.facts import (
@@ -20,8 +20,8 @@ from remediator.model.facts import (
     StepStatus,
     Verified,
 )
-from remediator.model.outcome import Reason
-from remediator.model.run import Acknowledge, Cancel, Decision, Joined, Resolved, Run, Settle, Undo
+from remediator.model.outcome import Concern, Reason
+from remediator.model.run import Acknowledge, Again, Cancel, Decision, Joined, Resolved, Run, Settle, Undo
 from remediator.model.undo import undone_by
 
 MOST_NOT_BEGUN = 3
@@ -121,6 +121,7 @@ class _Round:
     examined: Examined | None = None
     planned: Planned | None = None
     asked: Asked | None = None
+    questions: dict[tuple[int, int], Asked] = field(default_factory=dict)  # of all rounds, by the plan's place
     held: Held | None = None
     started: Started | None = None
     repeats: bool = False
@@ -142,9 +143,9 @@ class _Round:
                     self._begin(fact.round, self._tried(self.planned))
                 self.examined = fact
             case Planned():
-                self.planned, self.asked = fact, None
+                self.planned, self.asked = fact, self.questions.get(fact.renews) if fact.renews else None
             case Asked():
-                self.asked = fact
+                self.asked = self.questions[fact.round, fact.revision] = fact
             case Held():
                 self.held = fact
             case Started():
@@ -224,7 +225,7 @@ def _decision_on(run: Run, planned: Planned) -> Decision | None:
     decisions = [s for s in run.signals if isinstance(s, Decision)]
     if not decisions:
         return None  # as in most runs: working out a digest takes a while
-    wanted = (planned.plan.digest, planned.round, planned.revision)
+    wanted = (planned.plan.digest, *(planned.renews or (planned.round, planned.revision)))
     return next((s for s in decisions if (s.digest, s.round, s.revision) == wanted), None)
 
 
@@ -234,14 +235,23 @@ def approval_of(run: Run, planned: Planned) -> Decision | None:
     return decision if decision is not None and decision.approved else None
 
 
-def told_of(run: Run, planned: Planned) -> frozenset[Reason]:
-    """Why guards want a person to decide on this very plan, as far as people were told."""
-    asked = [fact for fact in run.facts if isinstance(fact, Asked) and fact.round == planned.round and fact.reasons]
+def told_of(run: Run, planned: Planned) -> frozenset[Concern]:
+    """Why guards want a person to decide on this very plan, and about what, as far as people were told."""
+    rounds = {planned.round, planned.renews[0]} if planned.renews else {planned.round}
+    asked = [fact for fact in run.facts if isinstance(fact, Asked) and fact.round in rounds and fact.reasons]
     if not asked:
         return frozenset()  # as in most runs: working out a digest takes a while
-    plans = (fact for fact in run.facts if isinstance(fact, Planned) and fact.round == planned.round)
-    revisions = {fact.revision for fact in plans if fact.plan.digest == planned.plan.digest}
-    return frozenset(reason for fact in asked if fact.revision in revisions for reason in fact.reasons)
+    plans = (fact for fact in run.facts if isinstance(fact, Planned) and fact.round in rounds)
+    equal = {fact.key for fact in plans if fact.plan.digest == planned.plan.digest}
+    return frozenset(concern for fact in asked if fact.key in equal for concern in fact.concerns)
+
+
+def approved_before(run: Run, round_: int) -> Planned | None:
+    """The plan that a person has approved and that was not begun, as evidence was gathered anew for this round."""
+    before = next((fact for fact in reversed(run.facts) if isinstance(fact, Planned)), None)
+    if before is None or before.round != round_ - 1 or has_begun(run, before):
+        return None
+    return before if approval_of(run, before) is not None else None
 
 
 def has_begun(run: Run, planned: Planned) -> bool:
@@ -309,8 +319,19 @@ def cancelled(run: Run) -> Cancel | Undo | None:
 
 
 def acknowledged(run: Run) -> Acknowledge | None:
-    """The word of a person who has taken the problem on, if there is one."""
-    return next((s for s in run.signals if isinstance(s, Acknowledge)), None)
+    """The word of the person who has taken the problem on, if there is one."""
+    return next(reversed(taken_in_turn(run)), None)
+
+
+def taken_in_turn(run: Run) -> tuple[Acknowledge, ...]:
+    """The words of those who had the problem one after the other: the first, and whoever took it over since."""
+    words = [s for s in run.signals if isinstance(s, Acknowledge)]
+    return tuple(word for place, word in enumerate(words) if place == 0 or word.takes_over)
+
+
+def again(run: Run) -> Again | None:
+    """The word of a person who has had this run begun anew, if one has."""
+    return next((s for s in run.signals if isinstance(s, Again)), None)
 
 
 def joined(run: Run) -> tuple[Joined, ...]:

@@ -47,6 +47,17 @@ class Stop:
 
 
 @dataclass(frozen=True, slots=True)
+class Listed:
+    """A stop as people are shown it."""
+
+    stop: Stop
+    settled: str = ""
+    """What became known since of the runs that are its reason."""
+    trial_at: datetime | None = None
+    """Of a breaker: from when on one change may try, which closes it if it goes well."""
+
+
+@dataclass(frozen=True, slots=True)
 class Bar:
     """What stands in the way, too, but is no stop: no command lifts it."""
 

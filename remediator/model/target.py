@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from remediator.model.escaping import escaped
 
@@ -9,7 +10,7 @@ SKIP = "remediator.dev/skip"
 """A label or an annotation by which a target itself says that it is not to be touched."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Target:
     """A target as its action resolved it.
 
@@ -21,7 +22,7 @@ class Target:
     parts: tuple[str, ...]
     incarnation: str = ""
 
-    @property
+    @cached_property
     def name(self) -> str:
         return f"{self.system}:" + "/".join(map(escaped, self.parts))
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
 
-from remediator.model.ids import StepId
+from remediator.model.ids import RunId, StepId
 
 _PREFIX = "undo."
 _OF_ACTION = "undo:"
@@ -43,6 +43,13 @@ class Cause(StrEnum):
     RESOLVED = "they were for as long as the alert fires, and it has resolved"
     NOT_HELPED = "they have not helped"
 
+    @property
+    def says(self) -> str:
+        """The same for people: the values are what is stored, and stay as they are."""
+        if self is Cause.TIME_OVER:
+            return "they were to last for a limited time (`for`), and that is over"
+        return str(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Undoing:
@@ -57,9 +64,17 @@ class Undoing:
     by: str = ""
     """Who has asked for it."""
     reason: str = ""
+    """Why they have; or who has another run begun for the alert, where it fires still."""
     answers: int = 0
     """How many requests of people it answers; they may ask again before it has begun."""
     kind: Literal["undoing"] = "undoing"
+
+    @property
+    def says(self) -> str:
+        """Why, where nobody has asked for it."""
+        if self.cause is Cause.RESOLVED and self.reason:
+            return f"they were for as long as this run has the alert, and {self.reason}"
+        return self.cause.says
 
     @property
     def key(self) -> tuple[str, int]:
@@ -81,6 +96,26 @@ class Undone:
     @property
     def key(self) -> tuple[str, int]:
         return "", self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A change is not put back by its own run: another run has changed the same later, and it goes back with that."""
+
+    at: datetime
+    round: int
+    step: StepId
+    count: int
+    """Of the undoing in which it was left."""
+    run: RunId
+    """The run that it is left to."""
+    until: datetime | None
+    """Until when that one keeps it so; None where it does for good."""
+    kind: Literal["left"] = "left"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return f"{self.round}.{self.step}", self.count
 
 
 def undo_step(step: StepId, count: int) -> StepId:

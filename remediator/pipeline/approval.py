@@ -1,11 +1,19 @@
-"""The gate: whether a plan needs a person, and where it stands with them. Pure."""
+"""The gate: whether a plan needs a person, and where it stands with them. Pure.
 
-from dataclasses import dataclass
+Between the answer and the start time passes, and what was true then need not be so any more: what was approved is made
+anew then, and goes on only if that leads to the same plan.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from remediator.model.facts import Asked
-from remediator.model.plan import Effect, Mode, Plan
+from remediator.kit.redaction import shorten
+from remediator.model.facts import Asked, Planned
+from remediator.model.plan import Effect, Mode, Plan, PlannedStep
 from remediator.model.run import Decision
+
+_MOST_SAID = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,58 @@ def stand(plan: Plan, mode: Mode, asked: Asked | None, decision: Decision | None
     """
     if asked is None:
         return Ask() if needs_person(plan, mode) else Free(approved=False)
-    if decision is not None and decision.at <= asked.until:
-        return Free(approved=True) if decision.approved else Denied(decision)
+    answer = answered(asked, decision)
+    if answer is not None:
+        return answer
     return Expired() if at >= asked.until else Wait(asked.until)
+
+
+def answered(asked: Asked | None, decision: Decision | None) -> Free | Denied | None:
+    """What a person has said in time, if one has."""
+    if asked is None or decision is None or decision.at > asked.until:
+        return None
+    return Free(approved=True) if decision.approved else Denied(decision)
+
+
+def made_anew(planned: Planned, before: Planned) -> Planned:
+    """A plan that was made since a person has approved the one before: it stands for that one if it is equal to it.
+
+    Else the approval is void, and this one is to be asked for.
+    """
+    if planned.plan.digest == before.plan.digest:
+        return replace(planned, renews=before.renews or (before.round, before.revision))
+    return replace(planned, differs=difference(before.plan, planned.plan))
+
+
+def difference(before: Plan, now: Plan) -> str:
+    """What is other in the newer of two plans, for people."""
+    return shorten("; ".join(_differences(before, now)), _MOST_SAID) or "its limits, locks or times are others"
+
+
+def _differences(before: Plan, now: Plan) -> Iterator[str]:
+    if before.name != now.name:
+        yield f"the remedy is “{now.name}”, and not “{before.name}”"
+    for verb, steps, others in (("added", now.steps, before.steps), ("left out", before.steps, now.steps)):
+        known = {_what(step) for step in others}
+        for step in steps:
+            if _what(step) not in known:
+                yield f"{verb}: {step.sentence}"
+    yield from _other_targets(before, now)
+    if before.verification != now.verification:
+        yield "whether it helps is found out in another way"
+
+
+def _what(step: PlannedStep) -> tuple[str, str, Effect, float]:
+    return step.action, repr(sorted(step.params.items())), step.effect, step.timeout.total_seconds()
+
+
+def _other_targets(before: Plan, now: Plan) -> Iterator[str]:
+    were = {target.name: target.incarnation for target in before.targets}
+    are = {target.name: target.incarnation for target in now.targets}
+    for name in sorted(are.keys() | were.keys()):
+        if name not in were:
+            yield f"{name} is a target now, too"
+        elif name not in are:
+            yield f"{name} is no target any more"
+        elif were[name] != are[name]:
+            yield f"{name} is not the one that it was ({were[name][:12]} then, {are[name][:12]} now)"

@@ -33,6 +33,7 @@ from remediator.errors import (
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor, shorten
+from remediator.model.deployed import Deployed
 from remediator.model.duration import say_duration
 from remediator.model.facts import Evidence, StepStatus
 from remediator.model.ids import StepId
@@ -185,16 +186,37 @@ class Calls:
         count = action.pool
         if count is None:
             return None
+        return await self._told(step, action, count, "the pool was not counted", "it counted the pool")
+
+    async def deployed(self, step: PlannedStep, action: Action) -> tuple[Deployed, ...]:
+        """When the targets of a planned step were last deployed; nothing where their system does not show it.
+
+        Raises RemediatorError where that cannot be told, also where the action breaks.
+        """
+        look = action.deployed
+        if look is None:
+            return ()
+        late = "there was no answer on deploys"
+        return await self._told(step, action, look, late, "it looked for deploys")
+
+    async def _told(
+        self,
+        step: PlannedStep,
+        action: Action,
+        look: Callable[[ActionContext, Any], Awaitable[T]],
+        late: str,
+        when: str,
+    ) -> T:
+        """What an action tells of a planned step's targets. Raises RemediatorError, also where the action breaks."""
         params = action.params.model_validate(dict(step.params))
         context = self._context(step.id, step.timeout, step.targets)
-        late = "the pool was not counted"
         try:
-            return await self._looked_up(action, params, step.timeout, lambda: count(context, params), late)
+            return await self._looked_up(action, params, step.timeout, lambda: look(context, params), late)
         except RemediatorError:
             raise
         except Exception as error:
             log.exception("action_raised", action=action.name)
-            raise Failed(f"the action broke when it counted the pool: {type(error).__name__}: {error}") from error
+            raise Failed(f"the action broke when {when}: {type(error).__name__}: {error}") from error
 
     async def capture(self, step: PlannedStep, action: Action) -> Mapping[str, Any]:
         """What is there before a planned step, as putting it back takes it: plain JSON, as it is stored.
@@ -219,6 +241,22 @@ class Calls:
             action, params, step.timeout, lambda: inverse.remains(context, params, read), late
         )
         return Remains(found.now, self._brief(found.found))
+
+    def is_same(self, action: Action) -> Callable[[PlannedStep, PlannedStep], bool]:
+        """Tells whether two of its steps on one target change the same thing; where that cannot be told, they do."""
+
+        def tell(one: PlannedStep, other: PlannedStep) -> bool:
+            same = None if action.inverse is None else action.inverse.same
+            if same is None:
+                return True
+            try:
+                first, second = (action.params.model_validate(dict(step.params)) for step in (one, other))
+                return same(self.clients, first, second)
+            except (RemediatorError, ValueError) as error:
+                log.warning("steps_not_compared", action=action.name, error=str(error))
+                return True
+
+        return tell
 
     async def restore(self, step: PlannedStep, action: Action, before: Mapping[str, Any]) -> Answer:
         """Put back what a step has changed, called once: an Answer that is not `begun` says that nothing was done."""

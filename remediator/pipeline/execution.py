@@ -5,7 +5,8 @@ is being stopped and while the store is away. The deadline is checked right befo
 frozen between the two.
 """
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -17,7 +18,8 @@ from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import shorten
 from remediator.kit.tasks import finish_even_if_cancelled
-from remediator.model.facts import Finished, LateFinished, Settled, Started, StepStatus
+from remediator.model.facts import Fact, Finished, LateFinished, Settled, Started, StepStatus
+from remediator.model.history import Known
 from remediator.model.ids import StepId
 from remediator.model.outcome import Reason
 from remediator.model.plan import Effect, PlannedStep
@@ -30,7 +32,7 @@ from remediator.pipeline.guards import Case, Guards
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.undo.verdicts import PutBack
 from remediator.plugins import Action
-from remediator.storage.store import Refusal
+from remediator.storage.store import NOTHING, Refusal, Reservation
 
 log = structlog.get_logger(__name__)
 
@@ -38,6 +40,9 @@ MARGIN = timedelta(seconds=10)
 """How much longer than its time limit a call may last at the most: ending a process group, a slow clock."""
 
 TOO_LATE = "too much time passed before it could begin"
+
+Beside = Callable[[], Awaitable[Sequence[Fact]]]
+"""What goes on while a step acts: it says what to note of it."""
 
 _SAVE_AGAIN = timedelta(seconds=1)
 _MOST_SAID = 300
@@ -55,17 +60,33 @@ class Execution:
         self.acting = 0
         """How many steps have begun and are not on record as ended."""
 
-    async def perform(self, ledger: Ledger, case: Case, step: PlannedStep, *, repeats: bool) -> Refusal | None:
+    async def perform(
+        self,
+        ledger: Ledger,
+        case: Case,
+        step: PlannedStep,
+        *,
+        repeats: bool,
+        beside: Beside | None = None,
+    ) -> Refusal | None:
         """Carry out a step of the case's plan and have its end on record; or a Refusal, and nothing was done.
 
-        `repeats`: it was begun before, and nobody saw its end.
+        `repeats`: it was begun before, and nobody saw its end. `beside` goes on while a changing step acts, and is
+        waited for when the end of that is on record; it raises nothing, takes little time, and says what to note.
         """
+        if step.effect is Effect.READ:
+            beside = None
         return await finish_even_if_cancelled(
-            self._perform(ledger, case, step, repeats=repeats), name=f"step-{ledger.run.id}-{step.id}"
+            self._perform(ledger, case, step, repeats=repeats, beside=beside), name=f"step-{ledger.run.id}-{step.id}"
         )
 
-    async def restore(self, ledger: Ledger, case: Case, put_back: PutBack, step: StepId) -> Refusal | None:
-        """Put back what a step has done, as a step of that id; or a Refusal, and nothing was done."""
+    async def restore(
+        self, ledger: Ledger, case: Case, put_back: PutBack, step: StepId, besides: Reservation = NOTHING
+    ) -> Refusal | None:
+        """Put back what a step has done, as a step of that id; or a Refusal, and nothing was done.
+
+        `besides`: what has to be so for it, beyond what guards say.
+        """
         undo = replace(put_back.step, id=step)
         action = case.rule.action(put_back.step.id)
 
@@ -73,10 +94,19 @@ class Execution:
             return await self._calls.restore(put_back.step, action, put_back.before)
 
         return await finish_even_if_cancelled(
-            self._act(ledger, case, undo, call, repeats=False, captured=None), name=f"step-{ledger.run.id}-{step}"
+            self._act(ledger, case, undo, call, repeats=False, captured=None, besides=besides),
+            name=f"step-{ledger.run.id}-{step}",
         )
 
-    async def _perform(self, ledger: Ledger, case: Case, step: PlannedStep, *, repeats: bool) -> Refusal | None:
+    async def _perform(
+        self,
+        ledger: Ledger,
+        case: Case,
+        step: PlannedStep,
+        *,
+        repeats: bool,
+        beside: Beside | None,
+    ) -> Refusal | None:
         action = case.rule.action(step.id)
         captured = await self._capture(ledger, case, step, action)
         if captured is not None and captured.why_not and case.plan.lasts is not None and not repeats:
@@ -86,7 +116,7 @@ class Execution:
         async def call() -> Answer:
             return await self._calls.change(step, action, may_retry=not repeats)
 
-        return await self._act(ledger, case, step, call, repeats=repeats, captured=captured)
+        return await self._act(ledger, case, step, call, repeats=repeats, captured=captured, beside=beside)
 
     async def _capture(self, ledger: Ledger, case: Case, step: PlannedStep, action: Action) -> Captured | None:
         """What is there before a step, or why that is not known; None where the step cannot be put back anyway."""
@@ -117,24 +147,42 @@ class Execution:
         *,
         repeats: bool,
         captured: Captured | None,
+        besides: Reservation = NOTHING,
+        beside: Beside | None = None,
     ) -> Refusal | None:
         now = self._clock.now()
         deadline = now + step.timeout + MARGIN
         started = Started(now, case.round, step.id, _attempt(ledger.run, step.id), ledger.run.epoch, deadline)
         began = self._clock.monotonic()
-        refusal = await self._start(ledger, started, replace(case, run=ledger.run, at=now), captured)
+        refusal = await self._start(ledger, started, replace(case, run=ledger.run, at=now), captured, besides)
         if refusal is not None:
             return refusal
+        going_on: list[asyncio.Future[Sequence[Fact]]] = []
+
+        async def act() -> Answer:
+            if beside is not None:
+                going_on.append(asyncio.ensure_future(beside()))
+            return await call()
+
         self.acting += 1
         try:
-            await self._carry_out(ledger, step, started, began, call, repeats=repeats)
+            await self._carry_out(ledger, step, started, began, act, repeats=repeats)
+            noted = [fact for one in going_on for fact in await one]
+            for fact in noted:
+                ledger.note(fact)
+            if noted:  # the proof may take long, and whoever takes over then has to know of it
+                await ledger.save()
         finally:
+            for one in going_on:
+                one.cancel()
             self.acting -= 1
         return None
 
-    async def _start(self, ledger: Ledger, started: Started, case: Case, captured: Captured | None) -> Refusal | None:
+    async def _start(
+        self, ledger: Ledger, started: Started, case: Case, captured: Captured | None, besides: Reservation
+    ) -> Refusal | None:
         """Have the start on record. Who tries stands in line before, so that no target is freed behind its back."""
-        waits, reservation = False, self._guards.reserve(case)
+        waits, reservation = False, _both(self._guards.reserve(case), besides)
         self._busy.line_up(ledger.run, reservation.locks)
         try:
             refusal = await ledger.start(started, reservation, captured)
@@ -213,6 +261,18 @@ class Execution:
             self.let_go(ledger.run)
         if finished.status is StepStatus.UNKNOWN:  # counted by whoever records it, so once
             self._metrics.steps_unknown.labels(step.action).inc()
+
+
+def _both(reservation: Reservation, besides: Reservation) -> Reservation:
+    """The first one, with what the other asks and judges as well."""
+    if besides is NOTHING:
+        return reservation
+
+    def judge(known: Known) -> Refusal | None:
+        return besides.judge(known) or reservation.judge(known)
+
+    questions = tuple(dict.fromkeys((*reservation.questions, *besides.questions)))
+    return replace(reservation, questions=questions, judge=judge)
 
 
 def _needs_no_targets(run: Run) -> bool:

@@ -1,6 +1,6 @@
 """What follows for a run where a guard stands in the way: it is held and looked at again, or it ends.
 
-Called by the flow with what the guards have said. It asks no guard itself.
+Called by `deciding` and `acting` with what the guards have said. It asks no guard itself.
 """
 
 from dataclasses import replace

@@ -11,7 +11,7 @@ from functools import cache
 
 import structlog
 
-from remediator.errors import BadExpression
+from remediator.errors import BadExpression, Failed
 from remediator.kit import failpoints
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
@@ -30,6 +30,7 @@ from remediator.model.occurrence import (
     Verdict,
 )
 from remediator.model.priority import Priority, priority_of
+from remediator.model.run import Again
 from remediator.pipeline import matching, story
 from remediator.pipeline.dispatch import Dispatcher
 from remediator.pipeline.heartbeat import Heartbeat, judge_beat
@@ -44,6 +45,10 @@ log = structlog.get_logger(__name__)
 _SAID = 200
 _SUMMARY_LIMIT = 200
 _SUMMARY_SOURCE = 4000  # a label can be as long as a body; what is cut here would not be shown anyway
+
+
+class NothingAnew(Failed):
+    """No run is begun anew: one is under way, the alert has resolved, or no rule matches it."""
 
 
 Open = Callable[[], Opening]
@@ -214,7 +219,34 @@ class Intake:
         for run in accepted.signalled_runs:
             self._dispatcher.wake(run, delivery.received_at)
 
-    async def _store_and_wake(self, delivery: Delivery, judge: Judge) -> None:
+    async def run_anew(self, idle: Sequence[Occurrence], again: Again) -> Accepted:
+        """Open the occurrences anew, as if their alerts had come just now, all of them or none.
+
+        They are open, and had no run under way when they were read: an occurrence gets no run but when it is opened, so
+        that is so until it is another one. Raises NothingAnew where it is, where it has closed, or where no rule
+        matches; and StoreUnavailable.
+        """
+        as_read, beats = {one.fingerprint: one.id for one in idle}, self._heartbeat
+
+        def judge(alert: Alert, known: Occurrence | None) -> Verdict:
+            if known is None or known.id != as_read[alert.fingerprint] or known.closed_at is not None:
+                raise NothingAnew("the alert has resolved, or has come anew, just now; look at it again")
+            if beats and beats.is_beat(alert):
+                raise NothingAnew("the alert is the heartbeat, for which no run is begun")
+            opening = self._opening(alert, again.at, again)
+            if not opening.runs:
+                raise NothingAnew("no rule matches the alert")
+            return Verdict(Ruling.REOPENED, close=Closing.RUN_ANEW, open=opening, again=again)
+
+        alerts = tuple(
+            Alert(one.fingerprint, AlertStatus.FIRING, one.labels, one.annotations, one.starts_at) for one in idle
+        )
+        accepted = await self._store_and_wake(Delivery(alerts, received_at=again.at), judge)
+        for run, rule in accepted.new_runs:
+            log.warning("run_begun_anew", run_id=run, rule=rule, by=again.by, reason=again.reason)
+        return accepted
+
+    async def _store_and_wake(self, delivery: Delivery, judge: Judge) -> Accepted:
         unmatched: dict[str, str] = {}  # names by fingerprint: the store may ask more than once
         urgent: dict[RunId, Priority] = {}
         beats = self._heartbeat
@@ -238,16 +270,17 @@ class Intake:
             self._dispatcher.wake(run, delivery.received_at, urgent.get(run, Priority.NORMAL), rule)
         for run in accepted.signalled_runs:
             self._dispatcher.wake(run, delivery.received_at)
+        return accepted
 
-    def _opening(self, alert: Alert, now: datetime) -> Opening:
+    def _opening(self, alert: Alert, now: datetime, again: Again | None = None) -> Opening:
         """What is opened for an alert: the occurrence, and a run for each rule that matches it, if it joins none."""
         rules = matching.match(alert, self._rulebook.book)
-        return Opening(new_occurrence_id(now), tuple(self._new_run(rule, alert, now) for rule in rules))
+        return Opening(new_occurrence_id(now), tuple(self._new_run(rule, alert, now, again) for rule in rules))
 
-    def _new_run(self, rule: Rule, alert: Alert, now: datetime) -> NewRun:
+    def _new_run(self, rule: Rule, alert: Alert, now: datetime, again: Again | None) -> NewRun:
         run_id = new_run_id(now)
         summary = self._summarise(rule, alert)
-        message = story.opening(run_id, rule.id, alert, summary, self._redactor)
+        message = story.opening(run_id, rule.id, alert, summary, self._redactor, again)
         group, priority = _group_of(rule, alert), priority_of(alert.labels)
         return NewRun(run_id, rule.id, rule.digest, summary, self._channel, message, group, priority)
 

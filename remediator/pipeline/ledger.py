@@ -78,6 +78,15 @@ class Ledger:
             await self._store.learn(self._claim, self._entry(), free_locks=free_locks)
             self._noted = ()
 
+    async def tell_wish(self) -> bool:
+        """Tell of a person's wish to stop; whether there is one. It is one message, however often it is told."""
+        posts = story.tell_wish(self.run, self._redactor)
+        if posts:
+            entry = self._entry()
+            await self._store.learn(self._claim, replace(entry, posts=(*entry.posts, *posts)), free_locks=False)
+            self._noted = ()
+        return bool(posts)
+
     async def park(self, wake_at: datetime | None) -> bool:
         """Store what was noted and let the run rest; False where there is news to read first."""
         rests = await self._store.park(self._claim, self._entry(), wake_at)
@@ -182,7 +191,8 @@ def _ending_of_undo(run: Run, fact: Finished | LateFinished | Settled) -> Change
     action = undo_action(_step_of(run, fact.round, step).action)
     if fact.status is StepStatus.DONE:
         return ChangeEnded(fact.round, Ending.DONE, fact.at, action)
-    tries = sum(isinstance(one, Started) and undone_by(one.step) == step for one in run.facts)
+    of_round = (one for one in run.facts if isinstance(one, Started) and one.round == fact.round)
+    tries = sum(undone_by(one.step) == step for one in of_round)
     return None if fact.begun or tries > 1 else ChangeEnded(fact.round, Ending.NOT_BEGUN, fact.at, action)
 
 

@@ -1,7 +1,7 @@
 """Draws the conclusions from what a round has shown, or a refused plan: what has to stand in the way from now on.
 
-Called by the flow whenever the ending of a round is stored, and when a plan was refused. It may be called again, after
-a restart too: what stands already stays as it is.
+Called by `concluding` whenever the ending of a round is stored, and by `deciding` when a plan was refused or held. It
+may be called again, after a restart too: what stands already stays as it is.
 """
 
 from datetime import timedelta

@@ -3,11 +3,15 @@
 A post that may have landed (the connection broke, or an earlier process died while it sent it) is looked for before it
 is sent again; where it cannot be looked for, it is sent with a note that it may be a repeat. What cannot be sent rests
 and lets others pass: nothing that is stuck keeps another thread or another channel waiting.
+Levels of escalations are told so often at the most as their limit says: the last message of a channel that there may
+be tells all that wait for it at once. That they are told by it is stored together with it, before it is sent.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 
 import structlog
 
@@ -16,8 +20,10 @@ from remediator.errors import Failed, OutcomeUnknown, StoreUnavailable, Transien
 from remediator.kit import failpoints
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
-from remediator.model.message import QueuedPost
+from remediator.model.budget import Budget
+from remediator.model.message import LEVEL, QueuedPost
 from remediator.pipeline.dispatch import wait_for_event
+from remediator.pipeline.escalation.gathering import MOST, Allowance, gathered, key_of
 from remediator.storage.store import Store
 
 log = structlog.get_logger(__name__)
@@ -29,7 +35,16 @@ _COUNT_EVERY = 1.0  # seconds
 _BREATH = 1.0  # seconds that a channel rests after a failure
 _LANDING = 12.0  # seconds; a post that was given up may still land, and looking for it earlier would not find it
 _MOST_FAILURES = 5  # then an edit is given up, and replies no longer wait for the one before them
+_MOST_LEVELS = Budget(10, timedelta(minutes=1))  # for one channel, where the settings say nothing else
 _PATIENCE = 3  # how often a post may be held up while others are sent, before it counts as its own trouble
+
+
+@dataclass(frozen=True, slots=True)
+class Tries:
+    """How often this process has tried in vain to send a post, and why the newest try failed. It has no secret."""
+
+    count: int
+    error: str
 
 
 class Outbox:
@@ -45,10 +60,12 @@ class Outbox:
         interval: timedelta,
         moved: Callable[[str], str | None] = lambda _channel: None,
         leads: Callable[[], bool] = lambda: True,
+        limits: Mapping[str, Budget] = MappingProxyType({}),
     ) -> None:
         """`moved`: for a channel that this chat does not have, the one where its threads begin anew.
 
-        `leads`: whether it is this process that posts, at this moment.
+        `leads`: whether it is this process that posts, at this moment. `limits`: how many messages of levels, by their
+        channels.
         """
         self._store = store
         self._moved = moved
@@ -58,6 +75,8 @@ class Outbox:
         self._metrics = metrics
         self._interval = interval.total_seconds()
         self._leads = leads
+        self._limits = limits
+        self._allowances: dict[str, Allowance] = {}
         self._led = True
         self._are_waiting = False
         self._look_took = 0.0  # seconds
@@ -75,6 +94,7 @@ class Outbox:
         self._channel_free: dict[str, float] = {}
         self._rests: dict[int, float] = {}
         self._failures: dict[int, int] = {}
+        self._tries: dict[int, Tries] = {}
         self._absent: set[int] = set()  # our last try of these did certainly not land
         self._held_up: set[int] = set()  # by a chat that took nothing, since something was sent last
 
@@ -93,6 +113,10 @@ class Outbox:
                 await self._clock.sleep(timedelta(seconds=min(9 * self._look_took, _LONGEST_PAUSE)))
             await wait_for_event(self._news, _LOOK_EVERY, self._clock)
             self._news.clear()
+
+    def tries(self, seq: int) -> Tries | None:
+        """How often a post that waits was tried here; None where it was not, and where another process posts."""
+        return self._tries.get(seq)
 
     def nudge(self) -> None:
         """Look now: something was queued that people wait for."""
@@ -134,9 +158,10 @@ class Outbox:
         resting = {seq for seq, until in self._rests.items() if until > now}
         busy = [channel for channel, free in self._channel_free.items() if free > now]
         passed = [seq for seq, count in self._failures.items() if count >= _MOST_FAILURES]
-        post = await self._store.next_post(resting=resting | self._held_up, busy=busy, passed=passed)
+        full = [channel for channel, allowance in self._allowances.items() if not allowance.left(now)]
+        post = await self._store.next_post(resting=resting | self._held_up, busy=busy, passed=passed, full=full)
         if post is None and self._held_up:
-            post = await self._store.next_post(resting=resting, busy=busy, passed=passed)
+            post = await self._store.next_post(resting=resting, busy=busy, passed=passed, full=full)
         self._look_took = self._clock.monotonic() - now
         return post
 
@@ -147,6 +172,8 @@ class Outbox:
             return
         if self._may_have_landed(post) and now < self._look_from:
             self._rests[post.seq] = self._look_from
+            return
+        if _tells_level(post) and await self._is_gathered(post):
             return
         self._channel_free[post.channel] = now + self._interval
         try:
@@ -178,6 +205,29 @@ class Outbox:
             failpoints.hit("post.sent")
             await self._note_sent()
             failpoints.hit("post.noted")
+
+    async def _is_gathered(self, post: QueuedPost) -> bool:
+        """Whether this is told together with others that wait for the channel: where it is the last there may be.
+
+        What may have landed already is looked for by itself. What was tried in vain was counted then: a channel that
+        was away must not be told later for it.
+        """
+        if post.attempted:
+            return False
+        limit = self._limits.get(post.channel, _MOST_LEVELS)
+        allowance = self._allowances.setdefault(post.channel, Allowance(limit))
+        now = self._clock.monotonic()
+        if allowance.left(now) == 1:
+            waiting = await self._store.waiting_levels(post.channel, MOST)
+            together = [one for one in waiting if not self._may_have_landed(one)]
+            if len(together) > 1:
+                await self._store.gather(together, key_of(together), gathered(together, limit), self._clock.now())
+                for one in together:
+                    self._forget(one.seq)
+                allowance.take(now)
+                return True
+        allowance.take(now)
+        return False
 
     async def _deliver(self, post: QueuedPost) -> str:
         """Send or edit; where the newest version stands afterwards."""
@@ -245,6 +295,7 @@ class Outbox:
     def _forget(self, seq: int) -> None:
         self._rests.pop(seq, None)
         self._failures.pop(seq, None)
+        self._tries.pop(seq, None)
         self._absent.discard(seq)
         self._held_up.discard(seq)
 
@@ -264,5 +315,12 @@ class Outbox:
 
     def _note_trouble(self, post: QueuedPost, error: Exception, result: str) -> None:
         self.trouble = str(error) or type(error).__name__
+        before = self._tries.get(post.seq)
+        self._tries[post.seq] = Tries(1 if before is None else before.count + 1, self.trouble)
         self._metrics.posts.labels(result).inc()
         log.warning("post_not_sent", run_id=post.run, key=post.key, result=result, error=self.trouble)
+
+
+def _tells_level(post: QueuedPost) -> bool:
+    """Whether it is a new message to a level, of one run: an edit calls nobody."""
+    return post.run is None and post.ref is None and post.key.startswith(LEVEL)

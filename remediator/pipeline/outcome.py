@@ -1,7 +1,9 @@
 """How a run ends, in the product's words. Pure."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from remediator.kit.wording import say_time
 from remediator.model.duration import say_duration
 from remediator.model.facts import Ended, LateFinished, Proof, Settled, StepStatus
 from remediator.model.ids import RunId
@@ -33,6 +35,11 @@ def rest_refused(at: datetime, reason: Reason, detail: str) -> Ended:
     return Ended(at, Outcome.REFUSED, f"the rest of the plan was not done: {reason}: {detail}")
 
 
+def void(ended: Ended) -> Ended:
+    """The end of a run whose plan was approved, and cannot be made any more by what was found out since."""
+    return replace(ended, brief=f"what was approved was not done, as it was looked at anew: {ended.brief}")
+
+
 def denied(at: datetime, denial: Denied) -> Ended:
     """A person said no."""
     decision = denial.decision
@@ -42,6 +49,15 @@ def denied(at: datetime, denial: Denied) -> Ended:
 def expired(at: datetime, why: str) -> Ended:
     """It waited too long."""
     return Ended(at, Outcome.EXPIRED, why)
+
+
+def unanswered(at: datetime, untold: datetime | None) -> Ended:
+    """A person was asked, and has not answered in time; `untold`: since when chat was not told, if that is so."""
+    why = "nobody has approved the plan in time"
+    if untold is None:
+        return expired(at, why)
+    since = f"chat was not told of what waits for it since {say_time(untold)}"
+    return expired(at, f"{why}, and nobody may have been asked: {since}. So it was only observed")
 
 
 def too_late(at: datetime, run: RunId, waited: timedelta, limit: timedelta) -> Ended:
@@ -76,6 +92,8 @@ def called_off(at: datetime, cancel: Cancel | Undo | None, resolved: Resolved | 
         return Ended(at, Outcome.CANCELLED, f"{cancel.by} {how}" + (f": {cancel.reason}" if cancel.reason else ""))
     if resolved is not None:
         why = "the alert went stale" if resolved.missed else "the alert has resolved before anything was done"
+        if resolved.anew:
+            why = f"{resolved.anew} has had another run begun"
         return Ended(at, Outcome.RESOLVED_BY_ITSELF, why)
     return None
 

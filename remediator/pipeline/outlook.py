@@ -15,7 +15,6 @@ from remediator.clients import Clients
 from remediator.errors import BadExpression, NoEvidence, RemediatorError
 from remediator.kit.redaction import shorten
 from remediator.model.alert import Alert
-from remediator.model.duration import say_duration
 from remediator.model.ids import Digest, StepId
 from remediator.model.outcome import Reason
 from remediator.model.plan import Effect, Mode
@@ -24,7 +23,6 @@ from remediator.plugins import Params
 from remediator.rules.absence import Absences
 from remediator.rules.book import Check, Rule, Rung, Step
 from remediator.rules.expressions import Scope, Template
-from remediator.rules.rule import Limits
 from remediator.rules.trees import Tree
 from remediator.rules.vocabulary import text_of
 
@@ -105,8 +103,6 @@ class RungOutlook:
     proof: ProofOutlook
     gate: GateOutlook
     lasts: timedelta | None
-    limits: Mapping[str, str]
-    """The limits that the rule sets, by name, as people write them."""
     digest: Digest | None = None
     """Of its plan, where nothing had to be found out for it; filled in by `rehearsal`."""
     every: timedelta | None = None
@@ -205,7 +201,6 @@ class Foresight:
             proof=ProofOutlook(verify.settle, verify.sustain, verify.within, verify.every, checks),
             gate=self._gate(rung, steps),
             lasts=rung.for_,
-            limits=_said(self.rule.own_limits(rung)),
             every=rung.every,
         )
 
@@ -329,20 +324,6 @@ class Foresight:
                 yield f"{{{{ {part.source} }}}}"
             except TypeError as error:
                 raise BadExpression(f"`{part.source}` cannot be put into text: {error}") from error
-
-
-def _said(limits: Limits) -> dict[str, str]:
-    budgets = {"per_target": limits.per_target, "per_rule": limits.per_rule}
-    said = {
-        "cooldown": None if limits.cooldown is None else say_duration(limits.cooldown),
-        **{name: None if windows is None else ", ".join(map(str, windows)) for name, windows in budgets.items()},
-        "attempts": None if limits.attempts is None else str(limits.attempts),
-        "flapping": None if limits.flapping is None else str(limits.flapping),
-        "storm": None if limits.storm is None else str(limits.storm),
-        "max_targets": None if limits.max_targets is None else str(limits.max_targets),
-        "min_healthy": None if limits.min_healthy is None else str(limits.min_healthy),
-    }
-    return {name: text for name, text in said.items() if text is not None}
 
 
 def _sentence(step: Step, params: Params | None, data: Mapping[str, Any], *, is_settled: bool) -> str:

@@ -20,7 +20,7 @@ async def suggestion(store: Store, case: Case) -> str:
     """What is worth considering now that the case has healed; empty where nothing is. Raises StoreUnavailable."""
     if case.rule.mode is not Mode.GATED or not _is_approved_unchanged(case.run, case.round):
         return ""
-    question = of_rule(case)
+    question = of_rule(case, if_bad=False)
     tries = tries_of((await store.known([question])).latest(question))
     earlier = [one for one in tries if one.key != (case.run.id, case.round)][1 - ENOUGH :]
     if len(earlier) < ENOUGH - 1 or any(one.ending is not Ending.HEALED for one in earlier):
@@ -35,4 +35,4 @@ async def suggestion(store: Store, case: Case) -> str:
 def _is_approved_unchanged(run: Run, round_: int) -> bool:
     """Whether a person has approved the plan of a round as it was made first."""
     plans = [fact for fact in run.facts if isinstance(fact, Planned) and fact.round == round_]
-    return len(plans) == 1 and approval_of(run, plans[0]) is not None
+    return len(plans) == 1 and not plans[0].differs and approval_of(run, plans[0]) is not None

@@ -38,8 +38,8 @@ _LOOK_EVERY = timedelta(seconds=0.5)
 _LOOK_AFTER = timedelta(seconds=30)
 _AT_ONCE = 1000
 _ENOUGH = 200  # runs that wait here, above which new ones are born free
-_AHEAD = 20  # runs that are claimed before there is room for them
-_LOOK_SOON = timedelta(seconds=0.05)  # while there was more than was taken
+_AHEAD = 50  # runs that are claimed before there is room for them
+_LOOK_SOON = timedelta(seconds=0.05)  # after something was taken; less and less often after nothing was
 
 
 class Places(Protocol):
@@ -182,10 +182,11 @@ class Replicas:
 
     async def claim(self) -> None:
         """Claim free runs that are due, as many as there is room for, until cancelled."""
+        pause = _LOOK_EVERY
         while True:
-            pause = _LOOK_EVERY
+            pause = min(pause * 1.5, _LOOK_EVERY)
             try:
-                if await self.claim_due():
+                if await self.claim_due() or self._ahead <= 0:  # what was claimed begins soon, and then there is room
                     pause = _LOOK_SOON
             except StoreUnavailable as error:
                 log.warning("claims_wait_for_store", error=str(error))
@@ -212,18 +213,22 @@ class Replicas:
         """Claim what there is room for, once; how many. Raises StoreUnavailable."""
         # However many wait here: what is free may be more urgent. Of a rule that is full here, others may have places.
         self._claimed = {run for run in self._claimed if self._dispatcher.waits(run)}
-        room = max(self._places.room, _AHEAD) - len(self._claimed)
-        if room <= 0:
+        if self._ahead <= 0:
             return 0
         self._claims += 1
         claimed = await self._store.claim_due(
-            self.owner, room, oldest=self._claims % OLDEST_EVERY == 0, but_not=self._dispatcher.full
+            self.owner, self._ahead, oldest=self._claims % OLDEST_EVERY == 0, but_not=self._dispatcher.full
         )
         failpoints.hit("run.claimed")
         for wake in claimed:
             self._dispatcher.wake(wake.run, wake.at, wake.priority)
             self._claimed.add(wake.run)
         return len(claimed)
+
+    @property
+    def _ahead(self) -> int:
+        """How many more may be claimed, beside those that were and have not begun yet."""
+        return max(self._places.room, _AHEAD) - len(self._claimed)
 
     async def retire(self, keeps: Collection[RunId]) -> None:
         """Be about to leave: another one leads, and all but the runs whose step is acting are for others."""

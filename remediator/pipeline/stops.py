@@ -6,7 +6,7 @@ that is held looks again within a minute.
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -16,13 +16,14 @@ from remediator.kit.redaction import Redactor
 from remediator.kit.wording import say_time
 from remediator.model.change import Change
 from remediator.model.message import Message, Text, Tone
-from remediator.model.stop import EVERYTHING, LIFTED_WITH, Bar, Stop, StopKind
+from remediator.model.stop import EVERYTHING, LIFTED_WITH, Bar, Listed, Stop, StopKind
 from remediator.pipeline.guards.calendar import Calendar
 from remediator.pipeline.guards.pause_file import PauseFile
 from remediator.pipeline.guards.settled import causes_of, found_since, question_about, settled_since
+from remediator.pipeline.guards.trials import trial_at
 from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.scopes import Scopes
-from remediator.settings import CalendarSettings
+from remediator.settings import CalendarSettings, LimitsSettings
 from remediator.storage.store import Store
 
 log = structlog.get_logger(__name__)
@@ -47,12 +48,16 @@ class Stops:
         on_message: Callable[[], None],
         pause_file: PauseFile | None = None,
         calendar: CalendarSettings | None = None,
+        limits: LimitsSettings | None = None,
     ) -> None:
         """`on_message` is called when a message was left in the store for `channel`.
 
-        The file and the calendar are told with the stops; to obey them is the guards' business.
+        The file, the calendar and when an open breaker lets one change try are told with the stops; to obey them is the
+        guards' business.
         """
         self._store = store
+        self._rulebook = rulebook
+        self._limits = limits or LimitsSettings()
         self._scopes = Scopes(store, rulebook)
         self._pause_file = pause_file
         self._calendar = Calendar(calendar or CalendarSettings())
@@ -65,12 +70,19 @@ class Stops:
         """All that stands in the way now, the oldest first. Raises StoreUnavailable."""
         return await self._store.list_stops(self._clock.now())
 
-    async def listed(self) -> Sequence[tuple[Stop, str]]:
+    async def listed(self) -> Sequence[Listed]:
         """The same, each with what became known since of the runs that are its reason. Raises StoreUnavailable."""
         found, now = await self.standing(), self._clock.now()
         asked = {stop: question for stop in found[-_MOST_ASKED:] if (question := question_about(stop, now)) is not None}
         known = await self._store.known(list(dict.fromkeys(asked.values())))
-        return [(stop, await self._news(stop, known.latest(asked[stop])) if stop in asked else "") for stop in found]
+        return [await self._list(stop, known.latest(asked[stop]) if stop in asked else ()) for stop in found]
+
+    async def _list(self, stop: Stop, changes: Sequence[Change]) -> Listed:
+        return Listed(stop, await self._news(stop, changes), self._trial_at(stop, changes))
+
+    def _trial_at(self, stop: Stop, changes: Sequence[Change] = ()) -> datetime | None:
+        """From when on an open breaker lets one change try; None for what is no breaker."""
+        return trial_at(stop, changes, self._rulebook.book, self._limits)
 
     async def _news(self, stop: Stop, changes: Sequence[Change]) -> str:
         """What became known since a stop was put, of what has led to it."""
@@ -119,7 +131,7 @@ class Stops:
             if not await self._store.put_stop(stop):  # it was lifted meanwhile, by somebody who knew what it is for
                 continue
             log.warning("stop_put", kind=stop.kind, scope=stop.scope, by=stop.by, reason=stop.reason)
-            await self._tell(stop, tell_put(stop))
+            await self._tell(stop, tell_put(stop, self._trial_at(stop)))
 
     async def prolong(self, stop: Stop) -> None:
         """Have one with an end stand, or stand until that end; one message tells both. Raises StoreUnavailable."""
@@ -133,7 +145,7 @@ class Stops:
     async def see_told(self, stop: Stop) -> None:
         """Tell of one that stands, if nobody has."""
         if not await self._store.has_notice(self._channel, _key(stop)):
-            await self._tell(stop, tell_put(stop))
+            await self._tell(stop, tell_put(stop, self._trial_at(stop)))
 
     async def lapse(self, stop: Stop) -> None:
         """Have one stand no more that has done its part, from its own end on."""
@@ -196,6 +208,14 @@ _TITLES = {
     StopKind.BREAKER: "Its breaker is open",
     StopKind.STORM: "A storm: new changes wait",
 }
+_TITLES_AFTER = {
+    StopKind.PAUSE: "Changes go on",
+    StopKind.QUARANTINE: "Out of quarantine",
+    StopKind.FLAPPING: "Its returns are counted anew",
+    StopKind.DEMOTION: "Acts by itself again",
+    StopKind.BREAKER: "Its breaker is closed again",
+    StopKind.STORM: "No storm any more: new changes go on",
+}
 _LIFT = {
     StopKind.PAUSE: "remediator resume {}",
     StopKind.QUARANTINE: "remediator quarantine clear {}",
@@ -211,9 +231,11 @@ def how_to_lift(stop: Stop) -> str:
     return _LIFT[stop.kind].format(stop.scope)
 
 
-def tell_put(stop: Stop) -> Message:
-    """What is told when it begins to stand in the way."""
+def tell_put(stop: Stop, trial: datetime | None = None) -> Message:
+    """What is told when it begins to stand in the way; `trial` is when an open breaker lets one change try."""
     until = f"until {say_time(stop.until)}" if stop.until else "until somebody lifts it"
+    if trial is not None:
+        until = f"until one trial after {say_time(trial)} goes well, or somebody lifts it"
     said = f"{stop.by}: {stop.reason}" if stop.reason else f"by {stop.by}"
     text = f"{said}. Since {say_time(stop.at)}, {until}. To lift it: {how_to_lift(stop)}"
     return Message(Tone.WAITING, f"{_TITLES[stop.kind]}: {stop.scope}", (Text(text),))
@@ -222,10 +244,10 @@ def tell_put(stop: Stop) -> Message:
 def tell_lifted(stop: Stop, by: str) -> Message:
     """What the same message says once it is lifted."""
     text = f"It stood since {say_time(stop.at)} ({stop.reason or stop.by}); {by} has lifted it."
-    return Message(Tone.NEUTRAL, f"Lifted: {_TITLES[stop.kind].lower()}: {stop.scope}", (Text(text),))
+    return Message(Tone.NEUTRAL, f"{_TITLES_AFTER[stop.kind]}: {stop.scope}", (Text(text),))
 
 
 def tell_lapsed(stop: Stop) -> Message:
     """What the same message says once it has lapsed."""
     text = f"It stood since {say_time(stop.at)} ({stop.reason or stop.by}); a change has gone well since."
-    return Message(Tone.GOOD, f"Over: {_TITLES[stop.kind].lower()}: {stop.scope}", (Text(text),))
+    return Message(Tone.GOOD, f"{_TITLES_AFTER[stop.kind]}: {stop.scope}", (Text(text),))

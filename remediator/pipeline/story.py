@@ -39,7 +39,7 @@ from remediator.model.ids import RuleId, RunId, StepId
 from remediator.model.message import PARENT, Excerpt, Fields, Message, Part, Post, Text, Tone
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Plan
-from remediator.model.run import Run, told
+from remediator.model.run import Again, Cancel, Run, told
 from remediator.model.stage import (
     Acted,
     Diagnosed,
@@ -50,13 +50,14 @@ from remediator.model.stage import (
     Over,
     Proven,
     Underway,
+    again,
     is_repeat,
     joined,
     resolved,
     stage_of,
     unsettled,
 )
-from remediator.model.undo import Captured, Undoing, Undone, undo_step, undone_by
+from remediator.model.undo import Captured, Left, Undoing, Undone, undo_step, undone_by
 from remediator.pipeline.undo.timing import next_undoing, under_way
 from remediator.pipeline.undo.verdicts import PutBack, verdicts_on
 
@@ -91,9 +92,11 @@ class _Status:
 _GATHERING = _Status(Tone.FIRING, "firing", "evidence is being gathered")
 
 
-def opening(run: RunId, rule: RuleId, alert: Alert, summary: str, redactor: Redactor) -> Message:
+def opening(
+    run: RunId, rule: RuleId, alert: Alert, summary: str, redactor: Redactor, again: Again | None = None
+) -> Message:
     """The message that opens a run's thread, written with the run itself."""
-    return _redacted(_parent(run, rule, alert, summary, _GATHERING), redactor)
+    return _redacted(_parent(run, rule, alert, summary, _GATHERING, anew=_say_again(again)), redactor)
 
 
 def tell(run: Run, noted: Iterable[Fact], redactor: Redactor) -> tuple[Post, ...]:
@@ -151,6 +154,18 @@ def tell_late(run: Run, fact: LateFinished, redactor: Redactor) -> tuple[Post, .
     return tuple(Post(_key(fact), _redacted(message, redactor)) for message in _reply(run, fact))
 
 
+def tell_wish(run: Run, redactor: Redactor) -> tuple[Post, ...]:
+    """The reply for a person's wish to stop that comes when all steps have ended: it changes no outcome by itself."""
+    wish = next((signal for signal in run.signals if isinstance(signal, Cancel)), None)
+    if wish is None:
+        return ()
+    what = "Its steps have ended: whether that has helped is still looked at, and nothing else is begun."
+    undo = Excerpt("To put back what was changed", f"remediator undo {run.id}")
+    can_be = any(isinstance(verdict, PutBack) for verdict in verdicts_on(run.facts))
+    parts: tuple[Part, ...] = (*_texts(wish.reason, what), *([undo] if can_be else []))
+    return (Post("cancel.1", _redacted(Message(Tone.WAITING, f"{wish.by} wants it to stop", parts), redactor)),)
+
+
 def _key(fact: Fact) -> str:
     step, attempt = fact.key
     return f"{fact.kind}.{step}.{attempt}" if step else f"{fact.kind}.{attempt}"
@@ -159,11 +174,32 @@ def _key(fact: Fact) -> str:
 def _standing(run: Run, redactor: Redactor) -> Message:
     """The opening message as things stand now."""
     alerts = _alerts(run, redactor)
-    return _parent(run.id, run.rule, run.alert, run.summary, _status(run), alerts=alerts, ended=_end_of_alert(run))
+    anew, word = _say_again(again(run)), resolved(run)
+    followed = f"by another run, which {word.anew} has had begun" if word is not None and word.anew else ""
+    ended, status = _end_of_alert(run), _status(run)
+    return _parent(
+        run.id, run.rule, run.alert, run.summary, status, alerts=alerts, ended=ended, anew=anew, followed=followed
+    )
+
+
+def _say_again(word: Again | None) -> str:
+    """Who has had the run begun anew, and why."""
+    if word is None:
+        return ""
+    return f"by {word.by}: {word.reason}" if word.reason else f"by {word.by}"
 
 
 def _parent(
-    run: RunId, rule: RuleId, alert: Alert, summary: str, status: _Status, *, alerts: str = "", ended: str = ""
+    run: RunId,
+    rule: RuleId,
+    alert: Alert,
+    summary: str,
+    status: _Status,
+    *,
+    alerts: str = "",
+    ended: str = "",
+    anew: str = "",
+    followed: str = "",
 ) -> Message:
     pairs = [
         ("Status", f"{status.word}: {status.sentence}"),
@@ -175,6 +211,8 @@ def _parent(
         ("Target", ", ".join(status.targets)),
         ("Rule", rule),
         ("Run", run),
+        ("Begun anew", anew),
+        ("Followed", followed),
     ]
     fields = Fields(tuple((name, shorten(value, _VALUE_LIMIT)) for name, value in pairs if value))
     return Message(status.tone, f"{summary}: {status.word}", (fields,))
@@ -204,6 +242,8 @@ def _end_of_alert(run: Run) -> str:
         return ""
     if word.missed:
         return "its resolution was never heard"
+    if word.anew:
+        return ""  # it fires still
     return f"resolved {_clock_time(word.ends_at or word.at)}"
 
 
@@ -264,7 +304,9 @@ def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - o
         case Examined():
             yield _evidence(fact)
         case Planned():
-            if not _is_same_plan(run, fact):
+            if fact.renews is not None:
+                yield Message(Tone.WORKING, "Looked at anew: what was approved would be done in the same way", ())
+            elif not _is_same_plan(run, fact):
                 yield _plan(fact)
         case Asked():
             yield _asked(run, fact)
@@ -296,9 +338,12 @@ def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - o
         case Ended():
             yield _ended(run, fact)
         case Closed():
-            title = "All of its alerts have ended" if joined(run) else "The alert has ended"
+            title, word = "All of its alerts have ended" if joined(run) else "The alert has ended", resolved(run)
+            if word is not None and word.anew:
+                yield Message(Tone.NEUTRAL, "Another run goes on with it", _texts(fact.brief))
+                return
             yield Message(Tone.GOOD, title, _texts(fact.brief))
-        case Captured() | Undoing() | Undone() | Silenced() | Unsilenced() | Escalated() | Acknowledged():
+        case Captured() | Undoing() | Undone() | Left() | Silenced() | Unsilenced() | Escalated() | Acknowledged():
             yield from _reply_aside(run, fact)
         case other:
             assert_never(other)
@@ -311,12 +356,15 @@ def _reply_aside(run: Run, fact: Aside) -> Iterator[Message]:
             how = Excerpt("To take it on", f"remediator escalation ack {run.id} --reason '…'")
             yield Message(Tone.FIRING, title, (*_texts(_say_whom(fact)), how))
         case Acknowledged():
-            yield Message(Tone.WAITING, f"{fact.by} has taken it on", _texts(fact.reason, "Nobody else is told of it."))
+            before = f"Until now it was in the hands of {fact.taken_from}." if fact.taken_from else ""
+            what = "taken it over" if fact.taken_from else "taken it on"
+            parts = _texts(fact.reason, before, "Nobody else is told of it.")
+            yield Message(Tone.WAITING, f"{fact.by} has {what}", parts)
         case Silenced() | Unsilenced():
             yield from _silencing(run, fact)
         case Undone():
             yield _undone(run, fact)
-        case Captured() | Undoing():
+        case Captured() | Undoing() | Left():  # what is left to another run is told with all else
             pass
         case other:
             assert_never(other)
@@ -339,12 +387,12 @@ def _silencing(run: Run, fact: Silenced | Unsilenced) -> Iterator[Message]:
 
 
 def _say_whom(fact: Escalated) -> str:
-    """Who is told elsewhere; that it is nobody must not go unseen."""
+    """Where it is sent on to; that it is nowhere must not go unseen. Whether it arrives is not known yet."""
     lasted = f"It has lasted {say_duration(fact.after)}. " if fact.after else ""
     if not fact.channels:
         return f"{lasted}The settings have no level {fact.to}, so nobody is told but this thread: please tell them."
     places = (f"the webhook of {fact.to}" if channel.startswith(WEBHOOK) else channel for channel in fact.channels)
-    return f"{lasted}Told: {' and '.join(places)}."
+    return f"{lasted}Sent to {' and '.join(places)}; whether it has arrived: remediator escalation list."
 
 
 def _undone(run: Run, fact: Undone) -> Message:
@@ -353,11 +401,14 @@ def _undone(run: Run, fact: Undone) -> Message:
     is_back = any((of := undone_by(step)) is not None and step == undo_step(of, fact.count) for step in done)
     parts = _texts(f"{_why_undone(undoing)}.", fact.brief)
     if not fact.asks:
-        title = "What was changed is put back" if is_back else "There is nothing to put back"
+        is_left = any(isinstance(one, Left) and one.count == fact.count for one in run.facts)
+        nothing = "It is left to a later run" if is_left else "There is nothing to put back"
+        title = "What was changed is put back" if is_back else nothing
         return Message(Tone.NEUTRAL, title, parts)
-    if unsettled(run) is not None:
+    if (unknown := unsettled(run)) is not None:
         how = f"remediator runs settle {run.id} done\nremediator runs settle {run.id} not-done"
-        parts = (*parts, Excerpt("Once you know whether it was put back", how))
+        what = "done" if undone_by(unknown.step) is None else "put back"
+        parts = (*parts, Excerpt(f"Once you know whether it was {what}", how))
     else:
         parts = (*parts, Excerpt("Once it may be put back", f"remediator undo {run.id}"))
     return Message(Tone.BAD, "Not put back: please look", parts)
@@ -365,7 +416,7 @@ def _undone(run: Run, fact: Undone) -> Message:
 
 def _why_undone(undoing: Undoing) -> str:
     if not undoing.by:
-        return str(undoing.cause)
+        return undoing.says
     return f"{undoing.by} has asked for it" + (f": {undoing.reason}" if undoing.reason else "")
 
 
@@ -417,6 +468,8 @@ def _asked(run: Run, fact: Asked) -> Message:
     if any(_is_same_plan(run, one) for one in run.facts if isinstance(one, Planned) and one.key == fact.key):
         title = f"{title} once more"
         text = f"That was not known when it was asked for, so an approval of before does not count. {text}"
+    elif any(one.differs for one in run.facts if isinstance(one, Planned) and one.key == fact.key):
+        title, text = f"{title} once more", f"An approval of before does not count. {text}"
     return Message(Tone.WAITING, title, (*_texts(fact.why, text), Excerpt("To decide", how)))
 
 
@@ -425,14 +478,16 @@ def _finished(run: Run, fact: Finished) -> Message:
     if not fact.begun:
         return Message(Tone.WAITING, f"Not begun: {sentence}", _texts(fact.brief, _after_not_begun(run)))
     took = f"{fact.seconds:.1f} s"
+    texts: tuple[str, ...]
     match fact.status:
         case StepStatus.DONE:
             tone, title, texts = Tone.WORKING, f"Done: {sentence}", (fact.brief, took)
         case StepStatus.FAILED:
-            tone, title, texts = Tone.BAD, f"Failed: {sentence}", (fact.brief, took)
+            tone, title, texts = Tone.BAD, f"Failed: {sentence}", (fact.brief, took, _not_come_to(run, fact))
         case StepStatus.UNKNOWN:
             why = "It is not repeated. What follows looks whether it helped."
-            tone, title, texts = Tone.BAD, f"Not known whether it was done: {sentence}", (fact.brief, why)
+            texts = (fact.brief, why, _not_come_to(run, fact))
+            tone, title = Tone.BAD, f"Not known whether it was done: {sentence}"
     parts: tuple[Part, ...] = _texts(*texts)
     if fact.status is StepStatus.UNKNOWN:
         how = f"remediator runs settle {run.id} done\nremediator runs settle {run.id} not-done"
@@ -440,6 +495,15 @@ def _finished(run: Run, fact: Finished) -> Message:
     if fact.detail:
         parts = (*parts, Excerpt("Output", _tail(fact.detail, _EXCERPT_LIMIT)))
     return Message(tone, title, parts)
+
+
+def _not_come_to(run: Run, fact: Finished) -> str:
+    """What the plan would have done next, had it not ended with this step; empty where it was the last one."""
+    plan = next((one.plan for one in reversed(run.facts) if isinstance(one, Planned) and one.round == fact.round), None)
+    steps = plan.steps if plan is not None else ()
+    places = [number for number, step in enumerate(steps) if step.id == fact.step]
+    left = "; ".join(step.sentence for step in steps[places[0] + 1 :]) if places else ""
+    return f"Not begun, as the plan ends here: {left}" if left else ""
 
 
 def _after_not_begun(run: Run) -> str:
@@ -458,8 +522,20 @@ def _ended(run: Run, fact: Ended) -> Message:
     return Message(
         _OUTCOME_TONES.get(fact.outcome, Tone.BAD),
         title,
-        (*_texts(fact.brief, _what_now(fact), f"{took} after the alert came in."), *_left_changed(run, fact)),
+        (
+            *_texts(fact.brief, _wish(run, fact), _what_now(fact), f"{took} after the alert came in."),
+            *_left_changed(run, fact),
+        ),
     )
+
+
+def _wish(run: Run, ended: Ended) -> str:
+    """Who has wanted the run to stop, where it has ended otherwise; empty where nobody has."""
+    wish = next((signal for signal in run.signals if isinstance(signal, Cancel)), None)
+    if wish is None or ended.outcome is Outcome.CANCELLED:
+        return ""
+    why = f": {wish.reason}" if wish.reason else ""
+    return f"{wish.by} wanted it to stop{why}. What had begun was let to its end."
 
 
 def _what_now(ended: Ended) -> str:

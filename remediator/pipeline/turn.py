@@ -1,4 +1,7 @@
-"""A run's turn, how it ends before the run does, and how a hold is written down. Used by the flow and its parts."""
+"""A run's turn, what it waits for and hears, how it ends before the run does, and how a hold is written down.
+
+Used by the flow and its parts.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -53,6 +56,22 @@ class Turn(Resting, Protocol):
     def end_change(self) -> None:
         """It changes nothing more for now."""
         ...
+
+
+async def hear_news(ledger: Ledger, turn: Turn) -> None:
+    """Read what has come, if this process knows that something has; the store refuses to go on past the rest."""
+    if turn.has_news:
+        await ledger.read_signals()
+
+
+async def wait_to_change(ledger: Ledger, turn: Turn) -> None:
+    """Wait for one of the places to change something; whether there is still reason to is looked at after it.
+
+    It may take minutes: evidence and plan are told before.
+    """
+    await ledger.save()
+    await turn.wait_to_change()
+    await ledger.read_signals()
 
 
 def until_looked_at(ledger: Ledger, round_: int, hold: Hold, now: datetime) -> datetime:

@@ -198,6 +198,8 @@ class LimitsShape(Shape):
 
     cooldown: Rest | None = None
     """How long a target is left alone after another run has changed it."""
+    cooldown_after_deploy: Rest | None = None
+    """How long it is after somebody else has deployed it, where its system shows that."""
     per_target: Often | None = None
     """How often the rule may change one target."""
     per_rule: Often | None = None

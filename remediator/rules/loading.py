@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from remediator.documents import Document, Mistake, faults_of, mistakes_of, read_document
 from remediator.documents import Path as DocumentPath
 from remediator.errors import BadRules
+from remediator.model.ids import RuleId, StepId
 from remediator.plugins import Actions
 from remediator.rules.book import Book
 from remediator.rules.compiling import PackLimits, RuleCompiler, read_limits
@@ -39,12 +40,53 @@ def load_book(paths: Sequence[Path], actions: Actions) -> Book:
 
 def check_files(paths: Sequence[Path], actions: Actions) -> tuple[list[Mistake], Book | None]:
     """Every mistake in the rule files at `paths`, and the book where there is none."""
+    mistakes, book, _ = check_with_places(paths, actions)
+    return mistakes, book
+
+
+def check_with_places(paths: Sequence[Path], actions: Actions) -> tuple[list[Mistake], Book | None, "Places"]:
+    """The same, with where the rules stand: for commands, as it keeps all that was read."""
     loading = _Loading(actions)
     for path in paths:
         loading.look_at(path)
     loading.compile()
     mistakes = sorted(set(loading.mistakes))
-    return mistakes, None if mistakes else Book(loading.rules)
+    return mistakes, None if mistakes else Book(loading.rules), Places(loading.where)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where rules, and what they say, stand in their files."""
+
+    where: Mapping[RuleId, tuple[Document, int]] = field(default_factory=dict)
+    """The file of each rule, and which one of its rules it is."""
+
+    def say(self, rule: RuleId, path: DocumentPath, what: str) -> Mistake | None:
+        """What is to be said of a value in the file of a rule: the rule itself is at `("rules", -1)`.
+
+        None where the place is not known.
+        """
+        if rule not in self.where:
+            return None
+        document, index = self.where[rule]
+        return document.mistake((path[0], index, *path[2:]) if path[:2] == ("rules", -1) else path, what)
+
+    def step(self, rule: RuleId, step: StepId, what: str) -> Mistake | None:
+        """What is to be said of a step."""
+        return self.say(rule, ("rules", -1, *path_of(step)), what)
+
+
+def path_of(step: StepId) -> DocumentPath:
+    """Where a step stands in its rule."""
+    match step.split("."):
+        case ["remediate", rung, number]:
+            return ("remediate", int(rung), "do", int(number))
+        case ["remediate", rung, "verify", number]:
+            return ("remediate", int(rung), "verify", "checks", int(number))
+        case ["verify", number]:
+            return ("verify", "checks", int(number))
+        case parts:
+            return tuple(parts)
 
 
 @dataclass(slots=True)
@@ -54,6 +96,7 @@ class _Loading:
     actions: Actions
     rules: list[Rule] = field(default_factory=list)
     mistakes: list[Mistake] = field(default_factory=list)
+    where: dict[RuleId, tuple[Document, int]] = field(default_factory=dict)
     _overlays: Overlays = field(default_factory=Overlays)
     _files: list[Document] = field(default_factory=list)  # those of packs
     _seen: set[Path] = field(default_factory=set)
@@ -144,6 +187,7 @@ class _Loading:
             self._note_rule(f"{pack}/{raw['name']}", index, document)
         if rule is not None:
             self.rules.append(rule)
+            self.where[rule.id] = (document, index)
 
     def _note_pack(self, pack: str, document: Document) -> None:
         here = _say_place(document, ("pack",))
@@ -154,9 +198,12 @@ class _Loading:
 
     def _note_rule(self, rule_id: str, index: int, document: Document) -> None:
         here = _say_place(document, ("rules", index, "name"))
-        first = self._ids.setdefault(rule_id, here)
-        if first != here:
-            what = f"the rule `{rule_id}` stands in {first} already; rules of a pack have different names"
+        first = self._ids.get(rule_id)
+        if first is None:
+            self._ids[rule_id] = here
+        else:
+            place = "is here, and once more by an alias (`*…`)" if first == here else f"stands in {first} already"
+            what = f"the rule `{rule_id}` {place}; rules of a pack have different names"
             self.mistakes.append(document.mistake(("rules", index, "name"), what))
 
 

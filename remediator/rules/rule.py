@@ -103,6 +103,7 @@ class Limits:
     """
 
     cooldown: timedelta | None = None
+    cooldown_after_deploy: timedelta | None = None
     per_target: tuple[Budget, ...] | None = None
     per_rule: tuple[Budget, ...] | None = None
     attempts: Budget | None = None

@@ -94,7 +94,7 @@ def place_in_settings(path: Path | None, found: Sequence[tuple[tuple[str | int, 
     document = _read(named or Path("remediator.yaml"), is_named=named is not None)
     said = []
     for where, what in found:
-        if holds(document.data, where):
+        if holds(document.data, where) and _variable_of(Fault(where, "", "")) is None:
             said.append(document.mistake(where, what, key=isinstance(where[-1], str)))
         else:
             said.append(Mistake("settings", 0, 0, f"{'.'.join(map(str, where))}: {what}"))

@@ -257,7 +257,7 @@ class Changes:
                 continue
             self._occurrences[one.opened.id] = _Row(one.opened, receiver=request.delivery.receiver)
             if one.verdict.open.runs:
-                self._start_runs(one.opened.id, one.verdict.open.runs, one.alert, request, so_far)
+                self._start_runs(one, one.opened.id, one.verdict.open.runs, request, so_far)
 
     def tell_joined(self, runs: Iterable[RunId], at: datetime, so_far: SoFar) -> None:
         """Leave word for runs that a delivery has joined: one for all of its alerts. The runs are known."""
@@ -290,7 +290,9 @@ class Changes:
                 self._groups.pop(row.group, None)
                 row.group = None
             missed = one.verdict.close is Closing.RESOLVE_MISSED
-            self._signal(run, Resolved(at=at, ends_at=one.alert.ends_at, missed=missed), at)
+            again = one.verdict.again
+            anew, why = (again.by, again.reason) if again is not None else ("", "")
+            self._signal(run, Resolved(at=at, ends_at=one.alert.ends_at, missed=missed, anew=anew, why=why), at)
             over.append(run)
         return over
 
@@ -301,9 +303,10 @@ class Changes:
         self.signals.append((run, signal.kind, codec.write_signal(signal)))
 
     def _start_runs(
-        self, occurrence: OccurrenceId, runs: Iterable[NewRun], alert: Alert, request: Request, so_far: SoFar
+        self, one: Judged, occurrence: OccurrenceId, runs: Iterable[NewRun], request: Request, so_far: SoFar
     ) -> None:
         """Create what an alert starts, or have it join what its group has already."""
+        alert, again = one.alert, one.verdict.again
         body = codec.write_alert(alert)
         for new in runs:
             group = (new.rule, self.name(new.group)) if new.group else None
@@ -312,6 +315,8 @@ class Changes:
                 run = new.id
                 self._create(new, group, alert, body, occurrence, request)
                 so_far.created.append((run, new.rule))
+                if again is not None:
+                    self._signal(run, again, request.delivery.received_at)
             else:
                 self._runs[run].open_alerts += 1
                 if (joiners := so_far.joined.get(run)) is None:

@@ -115,6 +115,8 @@ def read_mapping(text: str) -> dict[str, Any]:
 
 CHANGE = "run, round, rule, target, action, alert_at, at, counts, ending, ended_at"
 """The columns that `read_change` takes, in this order."""
+BAD = ", ".join(f"'{ending}'" for ending in Ending if ending.is_bad)
+"""The endings that are a reason to look closer, as SQL."""
 STOP = "kind, scope, reason, by, at, until"
 """The columns that `read_stop` takes, in this order."""
 

@@ -16,7 +16,7 @@ from remediator.model.change import Change
 from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, Fact, LateFinished, Started
 from remediator.model.history import Known, Question
-from remediator.model.ids import Digest, OwnerId, RuleId, RunId
+from remediator.model.ids import Digest, OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.message import Message, Notice, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.outcome import Reason
@@ -95,6 +95,18 @@ class OutboxState:
     waiting: int
     oldest: datetime | None
     minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeState:
+    """How far the telling of a notice is."""
+
+    channel: str
+    key: str
+    seq: int
+    queued_at: datetime
+    ref: str | None
+    """Where it stands, once some version of it was sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,12 +327,27 @@ class Store(Protocol):
         """Whether a message that belongs to no run was queued under that key, sent or not."""
         ...
 
+    async def read_notices(self, wanted: Collection[tuple[str, str]]) -> tuple[NoticeState, ...]:
+        """Those of the notices, each named by its channel and its key, that are there."""
+        ...
+
+    async def waiting_levels(self, channel: str, limit: int) -> tuple[QueuedPost, ...]:
+        """Notices of a channel that tell of escalations, and that stand nowhere yet, the oldest first."""
+        ...
+
+    async def gather(self, posts: Collection[QueuedPost], key: str, message: Message, at: datetime) -> None:
+        """Have one notice under a new key tell what all of these tell, which wait for one channel: all or nothing.
+
+        What becomes of one of them later is told by itself again, as a new message.
+        """
+        ...
+
     async def waiting_posts(self, limit: int) -> tuple[QueuedPost, ...]:
         """Posts whose newest version is not sent, the oldest first."""
         ...
 
     async def next_post(
-        self, *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
+        self, *, resting: Collection[int], busy: Collection[str], passed: Collection[int], full: Collection[str] = ()
     ) -> QueuedPost | None:
         """The oldest post that may be sent now, however many wait before it that may not.
 
@@ -328,7 +355,8 @@ class Store(Protocol):
         minor is not minor either.
 
         A reply waits until its thread stands, and for the replies before it, except for those that are `passed`.
-        Posts that are `resting`, and those to `busy` channels, are left out.
+        Posts that are `resting`, and those to `busy` channels, are left out; of `full` channels those that
+        `waiting_levels` names and that were not tried yet.
         """
         ...
 
@@ -366,6 +394,10 @@ class Store(Protocol):
         With `unsettled` those with an unknown step of which no end is on record since, among the `SEARCHED` newest: it
         may take long.
         """
+        ...
+
+    async def runs_of(self, occurrence: OccurrenceId) -> tuple[RunSummary, ...]:
+        """The runs that an occurrence has begun or joined, the newest first."""
         ...
 
     async def newest_occurrence(self, fingerprint: str) -> Occurrence | None:

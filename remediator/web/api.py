@@ -11,14 +11,19 @@ from typing import Any, Protocol, TypeVar
 
 from aiohttp import web
 
+from remediator.errors import RemediatorError, StoreUnavailable
 from remediator.kit.clock import Clock
+from remediator.model.duration import parse_duration
 from remediator.model.facts import LateFinished, Planned
 from remediator.model.ids import Digest, Fingerprint, OwnerId, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Outcome
 from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Undo
 from remediator.model.stage import Over, stage_of, unsettled
+from remediator.pipeline.undo.looking import Found
+from remediator.pipeline.undo.verdicts import Key
 from remediator.web.body import Bodies
+from remediator.web.cancelling import say_asked, what_comes
 from remediator.web.shown import (
     held_plan,
     show_hold,
@@ -34,6 +39,8 @@ from remediator.web.webhook import read_json
 
 T = TypeVar("T")
 
+_LONGEST_WAIT = timedelta(seconds=30)
+_LOOK_EVERY = timedelta(seconds=0.25)
 _MAX_LISTED = 500
 _MAX_ID = 64
 _MAX_FINGERPRINT = 2 * 64 + 1  # a sender's own and ours
@@ -71,6 +78,10 @@ class RunReader(Protocol):
 
     async def settle(self, run: RunId, word: Settle, /) -> bool:
         """Store what a person knows of an unknown step; False where there is no such run. Raises StoreUnavailable."""
+        ...
+
+    async def look_at_changes(self, run: Run, /) -> Mapping[Key, Found]:
+        """How it is now with what a run has changed; only reads. Raises RemediatorError where that cannot be told."""
         ...
 
     async def undo(self, run: RunId, wish: Undo, /) -> bool:
@@ -184,14 +195,20 @@ class RunPages:
         return web.json_response({}, status=202)
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """Store a person's wish that a run stops; 409 when it has ended. A step that is acting is let to its end."""
+        """Store a person's wish that a run stops, and say what will come of it; 409 when it has ended.
+
+        A step that is acting is let to its end. Where somebody has asked for it before, nothing new is stored.
+        """
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
         wish = _cancel(read_json(body), self._clock.now())
         run = await self._find(request)
-        if isinstance(stage_of(run), Over) or not await self._runs.cancel(run.id, wish):
+        before = say_asked(run)
+        if isinstance(stage_of(run), Over) or not (before or await self._runs.cancel(run.id, wish)):
             raise _conflict("the run has ended already")
-        return web.json_response({}, status=202)
+        coming = what_comes(run)
+        says = "; ".join(filter(None, (before, coming.says)))
+        return web.json_response({"says": says, "at_once": coming.at_once}, status=202)
 
     async def settle(self, request: web.Request) -> web.Response:
         """Store whether a step that nobody saw the end of was done; 409 where none is unknown, or not any more."""
@@ -209,8 +226,27 @@ class RunPages:
         return web.json_response({}, status=202)
 
     async def show_undo(self, request: web.Request) -> web.Response:
-        """What would come of an undo: each change with how it stands, and why an undo would be refused, if so."""
-        return web.json_response(self._undo_of(await self._find(request)))
+        """What would come of an undo: each change with how it stands, and why an undo would be refused, if so.
+
+        `?look=true`: how it is now is looked at as well, without changing anything. `?wait=10s`: answered when nothing
+        is being put back any more, or after that time, which is 30s at the most.
+        """
+        _refuse_unknown(request.query, "look", "wait")
+        look = _one_of(request.query, "look", "false", _YES_NO.__getitem__, "true or false")
+        end = self._clock.monotonic() + _one_of(request.query, "wait", "0s", _wait, "a duration of 30s at the most")
+        run = await self._find(request)
+        while is_under_way(run) and (left := end - self._clock.monotonic()) > 0:
+            await self._clock.sleep(min(_LOOK_EVERY, timedelta(seconds=left)))
+            run = await self._find(request)
+        return web.json_response(self._undo_of(run, await self._look(run) if look else None))
+
+    async def _look(self, run: Run) -> Mapping[Key, Found]:
+        try:
+            return await self._runs.look_at_changes(run)
+        except StoreUnavailable:
+            raise
+        except RemediatorError as error:
+            raise _conflict(f"how it is now cannot be looked at: {error}") from error
 
     async def undo(self, request: web.Request) -> web.Response:
         """Store a person's wish that a run's changes are put back; 409 where nothing would come of it."""
@@ -224,11 +260,11 @@ class RunPages:
             raise web.HTTPNotFound(text="the run is gone")
         return web.json_response(self._undo_of(run), status=202)
 
-    def _undo_of(self, run: Run) -> dict[str, Any]:
+    def _undo_of(self, run: Run, found: Mapping[Key, Found] | None = None) -> dict[str, Any]:
         refusal = refusal_of(run, self._clock.now())
         return {
             "id": run.id,
-            "changes": show_changes(run),
+            "changes": show_changes(run, found),
             "refused": refusal or None,
             "under_way": is_under_way(run),
             "ends_run": not isinstance(stage_of(run), Over),
@@ -266,6 +302,13 @@ def _limit(text: str) -> int:
     if not 1 <= limit <= _MAX_LISTED:
         raise ValueError(text)
     return limit
+
+
+def _wait(text: str) -> float:
+    wait = parse_duration(text)
+    if wait > _LONGEST_WAIT:
+        raise ValueError(text)
+    return wait.total_seconds()
 
 
 def _outcome(text: str) -> str | None:

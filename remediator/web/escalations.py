@@ -12,7 +12,8 @@ from aiohttp import web
 from remediator.kit.redaction import Redactor
 from remediator.model.ids import RunId
 from remediator.model.run import Acknowledge
-from remediator.pipeline.escalation.listing import NoProblem, OpenProblem
+from remediator.pipeline.escalation.deliveries import LevelState, Place
+from remediator.pipeline.escalation.listing import NoProblem, OpenProblem, TakenAlready
 from remediator.web.body import Bodies
 from remediator.web.webhook import read_json
 
@@ -29,8 +30,8 @@ class EscalationKeeper(Protocol):
         """The open problems, the newest first."""
         ...
 
-    async def acknowledge(self, run_id: RunId, by: str, reason: str) -> Acknowledge | None:
-        """Whose the problem is from now on; None where there is no such run. Raises NoProblem where it is over."""
+    async def acknowledge(self, run_id: RunId, by: str, reason: str, *, take_over: bool = False) -> Acknowledge | None:
+        """The word that was stored; None where there is no such run. Raises NoProblem and TakenAlready."""
         ...
 
 
@@ -42,35 +43,37 @@ class EscalationPages:
         self._bodies = bodies
 
     async def list(self, request: web.Request) -> web.Response:
-        """The open problems, the newest first, each with who was told, and who is next."""
+        """The open problems, the newest first, each with who was reached, and who is next."""
         if request.query:
             raise web.HTTPBadRequest(text=f"there is no parameter {next(iter(request.query))[:40]!a}; there is none")
         return web.json_response({"escalations": [_show(one) for one in await self._escalations.list_open()]})
 
     async def acknowledge(self, request: web.Request) -> web.Response:
-        """Store that a person has taken a problem on, and say whose it is; 409 where it is over."""
+        """Store that a person has taken a problem on; 409 where it is over, and where somebody else has it."""
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        by, reason = _said(read_json(body))
+        by, reason, take_over = _said(read_json(body))
         name = request.match_info["id"]
         fit = len(name) <= _MAX_ID and name.isascii() and name.isalnum()
         try:
-            word = await self._escalations.acknowledge(RunId(name), by, reason) if fit else None
-        except NoProblem as error:
-            raise web.HTTPConflict(text=str(error)) from error
+            word = await self._escalations.acknowledge(RunId(name), by, reason, take_over=take_over) if fit else None
+        except (NoProblem, TakenAlready) as error:
+            raise web.HTTPConflict(text=_REDACTOR.text(str(error))) from error
         if word is None:
             raise web.HTTPNotFound(text=f"there is no run {name}" if fit else "there is no such run")
         return web.json_response(_show_word(word), status=202)
 
 
-def _said(given: Any) -> tuple[str, str]:
-    """Who takes it on, and what they say."""
-    if type(given) is not dict or set(given) - {"by", "reason"}:
-        raise web.HTTPBadRequest(text="an acknowledgement is a JSON object: by, reason")
-    by, reason = _words(given, "by"), _words(given, "reason")
+def _said(given: Any) -> tuple[str, str, bool]:
+    """Who takes it on, what they say, and whether they take it from whoever has it."""
+    if type(given) is not dict or set(given) - {"by", "reason", "take_over"}:
+        raise web.HTTPBadRequest(text="an acknowledgement is a JSON object: by, reason, take_over")
+    by, reason, take_over = _words(given, "by"), _words(given, "reason"), given.get("take_over", False)
     if not by:
         raise web.HTTPBadRequest(text="by is needed: who takes it on")
-    return by, reason
+    if type(take_over) is not bool:
+        raise web.HTTPBadRequest(text="take_over is neither true nor false")
+    return by, reason, take_over
 
 
 def _words(given: Mapping[str, Any], name: str) -> str:
@@ -86,9 +89,31 @@ def _show(one: OpenProblem) -> dict[str, Any]:
         "rule": one.run.rule,
         "summary": _REDACTOR.text(one.run.summary),
         "since": one.run.created_at.isoformat(),
-        "told": [{"level": fact.to, "at": fact.at.isoformat()} for fact in one.told],
+        "levels": [_show_level(level) for level in one.levels],
         "next": None if one.next_at is None else {"level": one.next_level, "at": one.next_at.isoformat()},
         "taken_on": None if one.taken_on is None else _show_word(one.taken_on),
+    }
+
+
+def _show_level(level: LevelState) -> dict[str, Any]:
+    return {
+        "level": level.to,
+        "number": level.number,
+        "state": level.told.value,
+        "due": level.due.isoformat(),
+        "places": [_show_place(place) for place in level.places],
+    }
+
+
+def _show_place(place: Place) -> dict[str, Any]:
+    at = place.at.isoformat() if place.at is not None else None
+    return {
+        "channel": place.channel,
+        "delivered": place.delivered,
+        "delivered_at": at if place.delivered else None,
+        "waiting_since": None if place.delivered else at,
+        "tries": place.tries.count if place.tries is not None else None,
+        "error": _REDACTOR.text(place.tries.error) if place.tries is not None else None,
     }
 
 

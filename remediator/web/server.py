@@ -24,6 +24,7 @@ from remediator.web.breakers import BreakerPages, Breakers
 from remediator.web.escalations import EscalationKeeper, EscalationPages
 from remediator.web.health import Health, HealthPages
 from remediator.web.listening import Connections
+from remediator.web.rerun import Rerunner, RerunPages
 from remediator.web.stops import StopKeeper, StopPages
 from remediator.web.storing import Storing
 from remediator.web.webhook import parse_delivery
@@ -50,6 +51,7 @@ class Parts:
     breakers: Breakers | None = None
     stops: StopKeeper | None = None
     escalations: EscalationKeeper | None = None
+    reruns: Rerunner | None = None
     connections: Connections | None = None  # where who listens wants to know what is under way
 
 
@@ -90,6 +92,10 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
         escalations = EscalationPages(parts.escalations, bodies)
         app.router.add_get("/api/v1/escalations", _for_admins(callers, escalations.list))
         app.router.add_post("/api/v1/runs/{id}/acknowledge", _for_admins(callers, escalations.acknowledge))
+    if parts.reruns is not None:
+        reruns = RerunPages(parts.reruns, bodies)
+        app.router.add_post("/api/v1/runs/{id}/rerun", _for_admins(callers, reruns.of_run))
+        app.router.add_post("/api/v1/alerts/{fingerprint}/rerun", _for_admins(callers, reruns.of_alert))
     app.router.add_get("/healthz", pages.alive)
     app.router.add_get("/readyz", pages.ready)
     app.router.add_get("/metrics", pages.metrics)

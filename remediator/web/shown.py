@@ -36,6 +36,7 @@ from remediator.model.occurrence import Occurrence
 from remediator.model.plan import Plan
 from remediator.model.run import (
     Acknowledge,
+    Again,
     Cancel,
     Decision,
     Joined,
@@ -44,10 +45,11 @@ from remediator.model.run import (
     RunSummary,
     Settle,
     Signal,
+    TakeOver,
     Undo,
 )
 from remediator.model.stage import Drafted, Over, Underway, stage_of, unsettled
-from remediator.model.undo import Captured, Undoing, Undone, undone_by
+from remediator.model.undo import Captured, Left, Undoing, Undone, undone_by
 from remediator.web.undo import show_changes
 
 _REDACTOR = Redactor()
@@ -217,14 +219,16 @@ def _words_of(fact: Fact) -> tuple[str, dict[str, Any]]:
             return f"gathered evidence: {counted(len(fact.evidence), 'step')}, {failed} failed", _evidence(fact)
         case Planned():
             fields = {"round": fact.round, "revision": fact.revision, "plan": show_plan(fact.plan)}
-            return f"planned: {fact.plan.name}", {**fields, "alert_from": fact.alert_from}
+            text = "planned anew, as it was approved" if fact.renews is not None else "planned"
+            text += f", otherwise than it was approved ({fact.differs})" if fact.differs else ""
+            return f"{text}: {fact.plan.name}", {**fields, "alert_from": fact.alert_from}
         case Asked():
             why = f": {fact.why}" if fact.why else ""
             return f"asked for a decision{why}", {"round": fact.round, "until": _say(fact.until), "why": fact.why}
         case Held():
             fields = {"round": fact.round, "reason": fact.reason.value, "detail": fact.detail}
             return f"held: {fact.reason.value}", {**fields, "until": _say(fact.until)}
-        case Captured() | Undoing() | Undone() | Silenced() | Unsilenced() | Escalated() | Acknowledged():
+        case Captured() | Undoing() | Undone() | Left() | Silenced() | Unsilenced() | Escalated() | Acknowledged():
             return _words_of_aside(fact)
         case done:
             return _words_of_deed(done)
@@ -270,23 +274,29 @@ def _words_of_aside(fact: Aside) -> tuple[str, dict[str, Any]]:
             return f"{fact.step}: {found}", _step(fact)
         case Undoing():
             fields = {"cause": fact.cause.value, "round": fact.round, "by": fact.by, "reason": fact.reason}
-            why = f"{fact.by} has asked for it" if fact.by else fact.cause.value
+            why = f"{fact.by} has asked for it" if fact.by else fact.says
             return f"its changes are put back: {why}", fields
         case Undone():
-            what = "putting back needs a person" if fact.asks else "putting back is over"
+            what = "not all is put back" if fact.asks else "putting back is over"
             return f"{what}: {fact.brief}", {"asks": fact.asks}
+        case Left():
+            until = "for good" if fact.until is None else f"until {_say(fact.until)}"
+            text = f"{fact.step} left to run {fact.run}, which has changed the same {until}"
+            return text, {"step": fact.step, "round": fact.round, "to": fact.run, "until": _say(fact.until)}
         case Silenced():
             return f"silenced in Alertmanager until {_say(fact.until)}", {"silence": fact.silence}
         case Unsilenced():
             what = "silenced no more" if fact.ended else "not over yet" if fact.tries else "not silenced"
             return f"{what}: {fact.brief}" if fact.brief else what, {"ended": fact.ended}
         case Escalated():
-            told = "" if fact.channels else "; the settings have no such level, so nobody else was told"
+            nobody = "the settings have no such level, so nobody else was told"
+            sent = f"sent to {' and '.join(fact.channels)}" if fact.channels else nobody
             places = {"level": fact.level, "to": fact.to, "channels": list(fact.channels)}
-            return f"escalated to {fact.to}, after {say_duration(fact.after)}{told}", places
+            return f"escalated to {fact.to}, after {say_duration(fact.after)}; {sent}", places
         case Acknowledged():
             why = f": {fact.reason}" if fact.reason else ""
-            return f"{fact.by} has taken it on{why}", {"by": fact.by, "reason": fact.reason}
+            what = f"taken it over from {fact.taken_from}" if fact.taken_from else "taken it on"
+            return f"{fact.by} has {what}{why}", {"by": fact.by, "reason": fact.reason}
         case other:
             assert_never(other)
 
@@ -325,7 +335,9 @@ def show_signal(signal: Signal) -> dict[str, Any]:
                 if signal.missed
                 else "the alert resolved"
             )
-            return {**shown, "text": text, "missed": signal.missed}
+            if signal.anew:
+                text = f"{signal.anew} has had another run begun for the alert, which fires still"
+            return {**shown, "text": text, "missed": signal.missed, "anew": signal.anew, "reason": signal.why}
         case Joined():
             alerts = "one more alert" if signal.count == 1 else f"{signal.count} more alerts"
             fields = {"count": signal.count, "labels": [dict(labels) for labels in signal.labels]}
@@ -344,8 +356,14 @@ def show_signal(signal: Signal) -> dict[str, Any]:
         case Settle():
             fields = {**_step(signal), "done": signal.done, "by": signal.by, "reason": signal.reason}
             return {**shown, "text": f"settled by {signal.by}: {signal.step} {_settled(done=signal.done)}", **fields}
-        case Undo() | Acknowledge():
-            what = "undo asked for" if isinstance(signal, Undo) else "taken on"
+        case TakeOver():
+            text = (
+                f"run {signal.left_by} has left to this one what it has changed before: {signal.step} goes back to that"
+            )
+            fields = {"round": signal.round, "step": signal.step, "left_by": signal.left_by}
+            return {**shown, "text": text, **fields}
+        case Undo() | Acknowledge() | Again():
+            what = {"undo": "undo asked for", "acknowledge": "taken on", "again": "begun anew"}[signal.kind]
             return {**shown, "text": f"{what} by {signal.by}", "by": signal.by, "reason": signal.reason}
         case other:
             assert_never(other)

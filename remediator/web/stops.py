@@ -11,7 +11,8 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from remediator.model.duration import parse_duration
-from remediator.model.stop import EVERYTHING, LIFTED_WITH, Bar, Stop, StopKind
+from remediator.model.stop import EVERYTHING, LIFTED_WITH, Bar, Listed, Stop, StopKind
+from remediator.pipeline.stops import how_to_lift
 from remediator.web.body import Bodies
 from remediator.web.webhook import read_json
 
@@ -28,7 +29,7 @@ class StopKeeper(Protocol):
         """All that stands in the way now, the oldest first."""
         ...
 
-    async def listed(self) -> Sequence[tuple[Stop, str]]:
+    async def listed(self) -> Sequence[Listed]:
         """The same, each with what became known since of the runs that are its reason."""
         ...
 
@@ -59,8 +60,7 @@ class StopPages:
         """All that stands in the way now: the stops, the oldest first, and then what no command lifts."""
         if request.query:
             raise web.HTTPBadRequest(text=f"there is no parameter {next(iter(request.query))[:40]!a}; there is none")
-        found = await self._stops.listed()
-        stops = [{**_show(stop), "settled": settled} for stop, settled in found]
+        stops = [_show_listed(one) for one in await self._stops.listed()]
         return web.json_response({"stops": [*stops, *map(_show_bar, self._stops.bars())]})
 
     async def pause(self, request: web.Request) -> web.Response:
@@ -136,6 +136,11 @@ def _show(stop: Stop) -> Mapping[str, Any]:
     }
 
 
+def _show_listed(one: Listed) -> Mapping[str, Any]:
+    trial = one.trial_at.isoformat() if one.trial_at is not None else None
+    return {**_show(one.stop), "settled": one.settled, "trial_at": trial, "lift": how_to_lift(one.stop)}
+
+
 def _show_bar(bar: Bar) -> Mapping[str, Any]:
     return {
         "kind": bar.kind,
@@ -145,4 +150,6 @@ def _show_bar(bar: Bar) -> Mapping[str, Any]:
         "at": bar.at.isoformat() if bar.at is not None else None,
         "until": bar.until.isoformat() if bar.until is not None else None,
         "settled": "",
+        "trial_at": None,
+        "lift": "",
     }

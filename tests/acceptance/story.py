@@ -148,6 +148,7 @@ def settings(engine: str, port: int, prometheus: str, alertmanager: str, slack: 
             "listen": f"127.0.0.1:{port}",
             "rules": [str(folder / "rules")],
             "mode_ceiling": "auto",
+            "limits": {"cooldown_after_deploy": "0s"},  # all containers here are minutes old
             "store": {"directory": str(folder / "store")},
             "docker": {"engines": {"local": engine}},
             "http": {"allow": ["127.0.0.0/8"]},

@@ -1,7 +1,6 @@
 """Putting back on real services: a container's memory, a silence, a parameter of Redis; never over other changes."""
 
 import json
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -238,17 +237,6 @@ def test_an_undo_ends_the_silence(tmp_path: Path, slack: SlackStandIn) -> None:
         assert (["active"], 0, ["expired"]) == (silenced, code, states())
 
 
-def say(address: str, *words: str) -> str:
-    """A command to Redis, as a person would give it; the last line of its answer."""
-    host, _, port = address.partition(":")
-    with socket.create_connection((host, int(port)), timeout=30) as link, link.makefile("rb") as answers:
-        link.sendall((" ".join(words) + "\r\nPING\r\n").encode())
-        lines = [answers.readline().decode().strip()]
-        while lines[-1] != "+PONG":
-            lines.append(answers.readline().decode().strip())
-    return lines[-2]
-
-
 def test_what_somebody_has_changed_meanwhile_is_not_overwritten(tmp_path: Path, slack: SlackStandIn) -> None:
     """The command line and the thread say what was found; set back to what it was set to, it is put back after all."""
     services.requires("redis-server")
@@ -257,19 +245,19 @@ def test_what_somebody_has_changed_meanwhile_is_not_overwritten(tmp_path: Path, 
     with services.redis_server(arguments=["--maxclients", "100"]) as server:
 
         def maxclients() -> str:
-            return say(server.address, "CONFIG", "GET", "maxclients")
+            return services.ask_redis(server.address, "CONFIG", "GET", "maxclients")
 
         redis = {"default": {"url": f"redis://{server.address}", "config": ["maxclients"]}}
         with playing(tmp_path, slack, {"name": "more clients", "do": [step]}, check, redis=redis) as scene:
             scene.send()
             scene.run_until("healed")
             raised = maxclients()
-            say(server.address, "CONFIG", "SET", "maxclients", "150")
+            services.ask_redis(server.address, "CONFIG", "SET", "maxclients", "150")
             refused = scene.undo()
             scene.until_stands("needs a person")
             left, shown = maxclients(), scene.shown()
             scene.until_told("Not put back: please look", "somebody has changed", "150")
-            say(server.address, "CONFIG", "SET", "maxclients", "200")
+            services.ask_redis(server.address, "CONFIG", "SET", "maxclients", "200")
             again = scene.undo()
             scene.until_stands("was put back")
 

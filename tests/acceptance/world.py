@@ -177,6 +177,7 @@ def _settings(world: World, alertmanager: str) -> dict[str, Any]:
         "listen": f"127.0.0.1:{world.served.port}",
         "rules": [str(world.served.folder / "rules")],
         "mode_ceiling": "auto",
+        "limits": {"cooldown_after_deploy": "0s"},  # all containers here are minutes old
         "store": {"directory": str(world.served.folder / "store")},
         "docker": {"engines": {"local": world.engine}},
         "http": {"allow": ["127.0.0.0/8"]},

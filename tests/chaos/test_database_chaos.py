@@ -1,13 +1,12 @@
 """PostgreSQL stopped, restarted and cut off while alerts come: what was answered 202 has one run and its outcome."""
 
-import logging
 from contextlib import ExitStack
 
 from tests import services, storm
+from tests.chaos import after_an_outage
+from tests.chaos.after_an_outage import is_ready
 from tests.faults import Fault, FaultProxy
 from tests.served import Served
-
-log = logging.getLogger("chaos")
 
 
 def use(served: Served, address: str) -> None:
@@ -18,22 +17,10 @@ def use(served: Served, address: str) -> None:
     served.start()
 
 
-def is_ready(served: Served, status: int) -> None:
-    services.wait_until(lambda: served.readiness()[0] == status, f"readiness to answer {status}")
-
-
 def check(served: Served, load: storm.Load, database: services.Postgres) -> None:
     """Nothing lost, nothing twice, and it went on by itself."""
-    found = storm.wait_until_all_ended(served, database, count=len(load.alerts), limit=180)
-    effects = storm.effects_of(served)
-    log.info("answers %s; outcomes %s; effects %d", dict(load.answers), dict(found.outcomes), effects.total())
+    after_an_outage.check(served, load, database)
 
-    assert load.alerts == set(found.runs)
-    assert set() == found.repeated
-    assert set() == {name for name, count in effects.items() if count > 1}
-    assert load.services - found.unknown <= set(effects)
-    assert {"told", "healed", "unknown"} >= set(found.outcomes)
-    assert found.outcomes["healed"] >= 0.9 * len(load.services)
     assert served.process is not None
     assert served.process.poll() is None
     assert 200 == served.readiness()[0]

@@ -9,16 +9,14 @@ failed commit has written may still turn out to be there after a crash: a delive
 sent again anyway, or a step that is *started* and was never carried out, which is told as unknown.
 """
 
-import logging
 import sqlite3
 import subprocess
 
 import pytest
 
 from tests import full_disk, services, storm
+from tests.chaos.after_an_outage import check, is_ready
 from tests.served import Served
-
-log = logging.getLogger("chaos")
 
 
 class Faulty:
@@ -48,30 +46,12 @@ def start(served: Served, **settings: object) -> None:
     served.start()
 
 
-def is_ready(served: Served, status: int) -> None:
-    services.wait_until(lambda: served.readiness()[0] == status, f"readiness to answer {status}")
-
-
 def is_whole(served: Served) -> bool:
     db = sqlite3.connect(served.folder / "store" / "remediator.sqlite3")
     try:
         return bool(db.execute("PRAGMA integrity_check").fetchall() == [("ok",)])
     finally:
         db.close()
-
-
-def check(served: Served, load: storm.Load) -> None:
-    """Nothing lost, nothing twice."""
-    found = storm.wait_until_all_ended(served, count=len(load.alerts), limit=180)
-    effects = storm.effects_of(served)
-    log.info("answers %s; outcomes %s; effects %d", dict(load.answers), dict(found.outcomes), effects.total())
-
-    assert load.alerts == set(found.runs)
-    assert set() == found.repeated
-    assert set() == {name for name, count in effects.items() if count > 1}
-    assert load.services - found.unknown <= set(effects)
-    assert {"told", "healed", "unknown"} >= set(found.outcomes)
-    assert found.outcomes["healed"] >= 0.9 * len(load.services)
 
 
 @pytest.mark.parametrize("point", ["posix/io/sync/*", "posix/io/rw/pwrite*"], ids=["fsync", "write"])

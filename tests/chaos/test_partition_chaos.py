@@ -133,14 +133,17 @@ def wait_for(served: Served, what: str, is_so: Callable[[Standing], bool]) -> St
 
 
 def storms_in(slack: SlackStandIn) -> list[StoredMessage]:
-    return [message for message in slack.messages["alerts"] if "a storm: new changes wait" in message.shown.lower()]
+    """Each says in the end that new changes go on."""
+    return [one for one in slack.messages["alerts"] if "A storm: new changes" in one.shown or "No storm" in one.shown]
 
 
 def lift(served: Served, slack: SlackStandIn, scope: str) -> None:
     """As whoever has looked into it does."""
     done = served.command("resume", scope, "--storm")
     assert 0 == done.returncode, done.stderr
-    services.wait_until(lambda: "Lifted" in storms_in(slack)[0].shown, "the same message to say so", limit=30)
+    services.wait_until(
+        lambda: "No storm any more" in storms_in(slack)[0].shown, "the same message to say so", limit=30
+    )
 
 
 def heal_beside(served: Served, name: str) -> tuple[float, float]:

@@ -1,6 +1,6 @@
 """What was begun, ended, paused and lifted, in plain lists, and every limit counted over them again.
 
-The machine in `test_limits_hold.py` tells it whatever has become true. Nothing here asks the product's guards or its
+The machine in `limits_machine.py` tells it whatever has become true. Nothing here asks the product's guards or its
 store: where both agree on something, it was worked out twice.
 
 Two kinds of time are kept apart. `real` is the time that passes. `wall` is what the clock of the replica said that did

@@ -51,6 +51,7 @@ from remediator.pipeline.lessons import Lessons
 from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.stops import Stops
 from remediator.plugins import Action
+from remediator.rules.book import Book
 from remediator.rules.compiling import compile_rule
 from remediator.settings import CalendarSettings, ProtectedSettings
 from remediator.storage.store import Refusal, Store
@@ -184,7 +185,7 @@ class Replica:
         self._limits = limits
         probes = (PauseFile(world.file), HealthFloor(cast(Calls, _Pools(world))))
         self.guards = Guards(shipped(CalendarSettings(), ProtectedSettings()), store.known, probes)
-        no_rules = cast(Rulebook, SimpleNamespace())
+        no_rules = cast(Rulebook, SimpleNamespace(book=Book(())))
         self.stops = Stops(store, no_rules, self.clock, _REDACTOR, channel="#c", on_message=lambda: None)
         self.lessons = Lessons(store, self.stops)
 

@@ -14,9 +14,10 @@ from remediator.clients.alertmanager import CREATED_BY
 from remediator.errors import Conflicted, Failed, NotAllowed
 from remediator.model.ids import StepId
 from remediator.model.remains import Now
-from remediator.plugins import ActionContext, Inverse, Restored
+from remediator.plugins import ActionContext
 from remediator.settings import AlertmanagerSettings, Settings
 from remediator.testing.clock import VirtualClock
+from tests.integration.planned import Step
 
 MINUTE = timedelta(minutes=1)
 DOWN = {"alertname": "Down", "service": 'we"b\\\n'}
@@ -30,10 +31,10 @@ class Desk:
         self.clients = Clients(Settings(alertmanager=AlertmanagerSettings(url=url, longest_silence=longest)))
         self.clock = VirtualClock(datetime.now(UTC))
 
-    async def plan(self, **given: Any) -> "Step":
+    async def plan(self, **given: Any) -> Step[Silenced]:
         params = SilenceParams.model_validate(given)
         bare = ActionContext(self.clients, self.clock, StepId("remediate.0.0"), self.clock.now() + MINUTE)
-        return Step(replace(bare, targets=await silence_of(bare, params)), params)
+        return Step(silence, Silenced, replace(bare, targets=await silence_of(bare, params)), params)
 
     async def silences(self) -> list[dict[str, Any]]:
         """Those that are not over."""
@@ -43,32 +44,6 @@ class Desk:
     async def post(self, body: dict[str, Any]) -> None:
         async with aiohttp.ClientSession() as session, session.post(f"{self.url}/api/v2/silences", json=body) as answer:
             assert 200 == answer.status, await answer.text()
-
-
-class Step:
-    """A planned step."""
-
-    def __init__(self, context: ActionContext, params: SilenceParams) -> None:
-        self.context, self._params = context, params
-        self._before: Any = None
-
-    @property
-    def _inverse(self) -> Inverse[Any, Any]:
-        assert silence.inverse is not None
-        return silence.inverse
-
-    async def do(self) -> Silenced:
-        captured = await self._inverse.capture(self.context, self._params)
-        self._before = self._inverse.before.model_validate_json(captured.model_dump_json())
-        done = await silence.perform(self.context, self._params)
-        assert isinstance(done, Silenced)
-        return done
-
-    async def remains(self) -> Now:
-        return (await self._inverse.remains(self.context, self._params, self._before)).now
-
-    async def put_back(self) -> Restored:
-        return await self._inverse.restore(self.context, self._params, self._before)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,13 +80,6 @@ def pager() -> Iterator[Pager]:
     made = Pager()
     with receiving(made):
         yield made
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path)
-    yield made
-    made.end()
 
 
 def configure(served: Served, pager: Pager, *, first: str, second: str, **settings: Any) -> None:
@@ -172,7 +164,13 @@ def test_who_takes_it_on_by_the_command_line_is_told_and_nobody_else_is(served: 
     late = served.command("escalation", "ack", run)
     series = served.series()
 
-    assert all(word in before.stdout for word in (run, "on-call, pager", "manager at ", "web is down"))
+    reached = (
+        "on-call: delivered to terminal",
+        "pager: delivered to webhook:pager at ",
+        "manager: due at ",
+        "nobody: not",
+    )
+    assert all(word in before.stdout for word in (run, *reached, "manager at ", "web is down"))
     assert (0, 0) == (taken.returncode, again.returncode), taken.stderr + again.stderr
     assert "taken on by " in taken.stdout
     assert ([None], ["on it"]) == ([one["next"] for one in listed], [one["taken_on"]["reason"] for one in listed])

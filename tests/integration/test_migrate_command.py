@@ -1,18 +1,11 @@
 """`remediator migrate`: the tables are made ready before an upgrade, and whoever calls it sees that they are."""
 
 import sqlite3
-from pathlib import Path
 
 import asyncpg
-import pytest
 
 from remediator.storage.postgres import migrating
 from tests.served import Served
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Served:
-    return Served(tmp_path)
 
 
 async def test_the_tables_of_postgresql_are_brought_forward_while_others_use_them(

@@ -1,6 +1,5 @@
 """`redis.config_set` on a real server: what it sets, what it refuses, and how it is put back."""
 
-import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -15,9 +14,10 @@ from remediator.errors import Conflicted, Failed, NotAllowed, TargetGone, Unavai
 from remediator.kit.clock import SystemClock
 from remediator.model.ids import StepId
 from remediator.model.remains import Now
-from remediator.plugins import ActionContext, Inverse, Restored
+from remediator.plugins import ActionContext
 from remediator.settings import RedisSettings, Settings
 from tests import services
+from tests.integration.planned import Step
 
 _MIB = 1024 * 1024
 
@@ -39,49 +39,18 @@ class Desk:
         ends = datetime.now(UTC) + timedelta(minutes=1)
         self.bare = ActionContext(self.clients, SystemClock(), StepId("remediate.0.0"), ends)
 
-    async def plan(self, parameter: str, value: int | str) -> "Step":
+    async def plan(self, parameter: str, value: int | str) -> Step[ConfigSet]:
         params = ConfigParams.model_validate({"parameter": parameter, "value": value})
         targets = await parameter_of(self.bare, params)
-        return Step(ActionContext(self.clients, SystemClock(), self.bare.step, self.bare.deadline, targets), params)
+        context = ActionContext(self.clients, SystemClock(), self.bare.step, self.bare.deadline, targets)
+        return Step(config_set, ConfigSet, context, params)
 
     def say(self, *words: str) -> str:
         """Send a command as a person would by telnet; the last line of its answer."""
-        host, _, port = self.address.partition(":")
-        with socket.create_connection((host, int(port)), timeout=30) as link, link.makefile("rb") as answers:
-            link.sendall((" ".join(words) + "\r\nPING\r\n").encode())
-            lines = [answers.readline().decode().strip()]
-            while lines[-1] != "+PONG":
-                lines.append(answers.readline().decode().strip())
-        return lines[-2]
+        return services.ask_redis(self.address, *words)
 
     def now(self, parameter: str) -> str:
         return self.say("CONFIG", "GET", parameter)
-
-
-class Step:
-    """A planned step."""
-
-    def __init__(self, context: ActionContext, params: ConfigParams) -> None:
-        self.context, self._params = context, params
-        self._before: Any = None
-
-    @property
-    def _inverse(self) -> Inverse[Any, Any]:
-        assert config_set.inverse is not None
-        return config_set.inverse
-
-    async def do(self) -> ConfigSet:
-        captured = await self._inverse.capture(self.context, self._params)
-        self._before = self._inverse.before.model_validate_json(captured.model_dump_json())
-        done = await config_set.perform(self.context, self._params)
-        assert isinstance(done, ConfigSet)
-        return done
-
-    async def remains(self) -> Now:
-        return (await self._inverse.remains(self.context, self._params, self._before)).now
-
-    async def put_back(self) -> Restored:
-        return await self._inverse.restore(self.context, self._params, self._before)
 
 
 @pytest.fixture
@@ -203,7 +172,7 @@ async def test_a_user_who_may_not_is_told_what_to_allow(server: services.Service
     denied = await desk.clients.redis("default").denials(["config|get", "config|set", "info"])
     await desk.clients.close()
 
-    assert ["config|get"] == [denial.command for denial in denied]
+    assert ["config|get", "config|set"] == [denial.command for denial in denied]
     assert "0" == desk.now("timeout")
 
 

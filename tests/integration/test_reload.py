@@ -4,7 +4,7 @@ import asyncio
 import json
 import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,6 @@ def pack(name: str, *rules: str) -> str:
     lines = [f"pack: {name}", "rules:"]
     lines += [f"  - {{name: {one}, summary: {one}, match: ['alertname=\"{one}\"'], mode: observe}}" for one in rules]
     return "\n".join(lines) + "\n"
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path)
-    yield made
-    made.end()
 
 
 @pytest.fixture

@@ -192,6 +192,61 @@ async def test_all_runs_of_the_dead_are_free_after_one_beat(new_database: str) -
         assert 0 == await store.free_orphans()
 
 
+async def test_who_was_frozen_in_the_middle_of_a_statement_holds_nothing_once_it_is_buried(new_database: str) -> None:
+    """No time limit of the server ends a transaction whose client has sent half of a statement."""
+    async with opened(new_database, 2) as (one, two):
+        await one.join(A, "one")
+        await two.join(B, "two")
+        await fire(one, "r", owner=A)
+        half = await asyncpg.connect(
+            new_database, server_settings={"application_name": f"remediator {A}", "search_path": "remediator"}
+        )
+        await half.execute("BEGIN; SELECT FROM run WHERE id = 'r' FOR UPDATE")
+        await half.prepare("SELECT 1")  # it asks the server to go on listening
+        roll = await two.beat(B, willing=True)
+        buried = await two.bury([replica for replica in roll.replicas if replica.id == A])
+        freed = 0
+        async with asyncio.timeout(20):
+            while not freed:
+                freed = await two.free_orphans()
+        half.terminate()
+
+    assert ((A,), 1) == (buried, freed)
+
+
+async def test_the_server_shows_whose_each_connection_is_that_writes(new_database: str) -> None:
+    """Those of one that is buried are ended by that, whichever of its statements they were made for."""
+    async with opened(new_database, 2) as (one, two):
+        await fire(one, "before")
+        await one.join(A, "one")
+        await two.join(B, "two")
+        await fire(one, "after", owner=A)
+        roll = await two.beat(B, willing=False)
+        await two.bury([replica for replica in roll.replicas if replica.id == A])
+        async with asyncio.timeout(20):
+            while await labels(new_database) & {f"remediator {A}"}:
+                await asyncio.sleep(0.01)
+        left = await labels(new_database)
+        await one.join(OwnerId("anew"), "one")
+        await fire(one, "again")
+
+        assert {f"remediator {B}"} <= left
+        assert "remediator anew" in await labels(new_database)
+
+
+async def labels(database: str) -> set[str]:
+    """What the server shows of all connections of ours."""
+    link = await asyncpg.connect(database)
+    try:
+        rows = await link.fetch(
+            "SELECT application_name FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    finally:
+        await link.close()
+    return {row["application_name"] for row in rows}
+
+
 async def test_who_has_beaten_meanwhile_is_not_buried(new_database: str) -> None:
     """Between the look and the burial it may have come back."""
     async with opened(new_database) as (store,):
@@ -287,8 +342,35 @@ async def test_what_is_free_is_claimed_however_many_wait_here(new_database: str)
         again = await replicas.claim_due()
         first = await dispatcher.next()
 
-    assert ("urgent", 20, 0) == (first.run, claimed, again)
+    assert ("urgent", 50, 0) == (first.run, claimed, again)
     assert FREE == replicas.owner_of_new
+
+
+async def test_while_claimed_runs_wait_to_begin_more_are_looked_for_soon(new_database: str) -> None:
+    """Else a backlog would be worked off in batches, with nothing to do for most of the time between two."""
+    async with opened(new_database) as (store,):
+        clock = VirtualClock(T0)
+        dispatcher = HeapDispatcher(clock)
+        replicas = Replicas(
+            store=store, places=Full(), dispatcher=dispatcher, clock=clock, metrics=Metrics(), name="one"
+        )
+        await fire(store, *(f"free{number}" for number in range(150)))
+        claiming = asyncio.create_task(replicas.claim())
+        try:
+            taken = []
+            async with asyncio.timeout(60):
+                while dispatcher.due < 50:
+                    await asyncio.sleep(0.01)
+                await clock.advance(timedelta(milliseconds=60))  # it has looked, and there is no room
+                taken = [(await dispatcher.next()).run for _ in range(50)]
+                await clock.advance(timedelta(milliseconds=60))
+                while dispatcher.due < 50:
+                    await asyncio.sleep(0.01)
+        finally:
+            claiming.cancel()
+            await asyncio.gather(claiming, return_exceptions=True)
+
+    assert 50 == len(set(taken))
 
 
 async def test_a_delivery_that_takes_long_to_judge_is_accepted(new_database: str) -> None:

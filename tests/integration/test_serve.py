@@ -30,13 +30,6 @@ PAYLOADS = Path(__file__).parents[1] / "payloads"
 ALERTS, REQUESTS = 2000, 200
 
 
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path)
-    yield made
-    made.end()
-
-
 def body_of(*labels: Mapping[str, str], resolved: bool = False) -> bytes:
     """A delivery as Alertmanager makes it, as far as it counts."""
     now = datetime.now(UTC).isoformat()

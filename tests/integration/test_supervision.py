@@ -2,7 +2,6 @@
 
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,6 @@ from tests.served import Served
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "remediator.yml"
 LOST, BACK = "the heartbeat Watchdog has stopped coming", "the heartbeat Watchdog came back after"
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path)
-    yield made
-    made.end()
 
 
 def said(served: Served, start: int) -> str:

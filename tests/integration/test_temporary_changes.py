@@ -61,13 +61,7 @@ class Desk:
 
     def say(self, *words: str) -> str:
         """Send a command as a person would by telnet; the last line of its answer."""
-        host, _, port = self.redis.address.partition(":")
-        with socket.create_connection((host, int(port)), timeout=30) as link, link.makefile("rb") as answers:
-            link.sendall((" ".join(words) + "\r\nPING\r\n").encode())
-            lines = [answers.readline().decode().strip()]
-            while lines[-1] != "+PONG":
-                lines.append(answers.readline().decode().strip())
-        return lines[-2]
+        return services.ask_redis(self.redis.address, *words)
 
     @property
     def timeout(self) -> str:

@@ -14,7 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
 import yaml
 from aiohttp import web
 
@@ -28,13 +27,6 @@ COMMANDS: dict[str, Any] = {
     "mend": {"argv": ["true"], "parameters": {"service": {}}, "effect": "change", "target": "{service}"},
 }
 LOOK = {"command.run": {"command": "look"}, "expect": "result.exit_code == 0"}
-
-
-@pytest.fixture
-def served(tmp_path: Path) -> Iterator[Served]:
-    made = Served(tmp_path)
-    yield made
-    made.end()
 
 
 def body_of(alertname: str, service: str) -> bytes:

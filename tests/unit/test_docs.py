@@ -73,6 +73,7 @@ def names_of_settings() -> Iterator[str]:
 
     def resolved(part: Any) -> dict[str, Any]:
         found: dict[str, Any] = part if isinstance(part, dict) else {}
+        found = next((one for one in found.get("anyOf", ()) if "$ref" in one), found)  # what may be left out
         reference = found.get("$ref", "")
         return schema["$defs"][reference.rpartition("/")[2]] if reference else found
 

@@ -65,7 +65,7 @@ def test_every_value_and_key_knows_its_place() -> None:
         ("a:\n\tb: 1", "2:1: this is not YAML: found character that cannot start any token; indent with spaces"),
         ("a: 1\nb\nc: 2", "is a colon missing"),
         ("a: [1", "this is not YAML"),
-        ("a: 1\n---\nb: 2", "this is not YAML"),
+        ("a: 1\n---\nb: 2", "2:1: this file holds several YAML documents (`---`); make each a file of its own"),
         ("a: *gone", "this is not YAML: found undefined alias"),
         ("a: \x00", "1:1: this is not YAML"),
         ("a: 010", "1:4: 010 begins with a zero, which some read as octal; write 10, or quote it"),

@@ -12,17 +12,19 @@ from datetime import datetime
 from types import MappingProxyType
 
 from remediator.chat.chat import WEBHOOK
+from remediator.model.budget import Budget
 from remediator.model.facts import Acknowledged, Asked, Ended, Escalated, Planned
 from remediator.model.message import Mention
 from remediator.model.outcome import Outcome
 from remediator.model.run import Run
-from remediator.model.stage import acknowledged, cancelled, resolved
+from remediator.model.stage import acknowledged, cancelled, resolved, taken_in_turn
 from remediator.rules.book import Rule
 from remediator.rules.rule import Escalation
 from remediator.settings import EscalationSettings
 
 IN_HAND = (Outcome.HEALED, Outcome.RESOLVED_BY_ITSELF, Outcome.DENIED)
 """It is over, or the person who has ended it knows of it."""
+_STOPPED = (Outcome.DENIED, Outcome.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,19 @@ def levels_of(settings: Mapping[str, EscalationSettings], *, instead: str | None
     return {name: _level(name, one, instead) for name, one in settings.items()}
 
 
+def limits_of(settings: Mapping[str, EscalationSettings], *, instead: str | None = None) -> dict[str, Budget]:
+    """How many messages may go to each channel; where levels share one, the strictest. `instead`: as above."""
+    found: dict[str, Budget] = {}
+    for name, one in settings.items():
+        for channel in _level(name, one, instead).channels:
+            found[channel] = min(one.limit, found.get(channel, one.limit), key=_rate)
+    return found
+
+
+def _rate(limit: Budget) -> float:
+    return limit.count / limit.window.total_seconds()
+
+
 def _level(name: str, settings: EscalationSettings, instead: str | None) -> Level:
     chat = () if settings.channel is None else (instead or settings.channel,)
     webhook = () if settings.webhook is None else (f"{WEBHOOK}{name}",)
@@ -73,11 +88,12 @@ def due_levels(run: Run, rule: Rule, levels: Levels, now: datetime) -> Iterator[
 
 
 def taken_on(run: Run, now: datetime) -> Acknowledged | None:
-    """The word of a person who has taken the problem on, unless it is among the facts already."""
-    word = acknowledged(run)
-    if word is None or any(isinstance(fact, Acknowledged) for fact in run.facts):
+    """The word of the person who has taken the problem on, or over, unless it is among the facts already."""
+    words = taken_in_turn(run)
+    if len(words) <= max((fact.count for fact in run.facts if isinstance(fact, Acknowledged)), default=0):
         return None
-    return Acknowledged(now, word.by, word.reason)
+    word, before = words[-1], words[-2].by if len(words) > 1 else ""
+    return Acknowledged(now, word.by, word.reason, len(words), before)
 
 
 def is_over(run: Run) -> bool:
@@ -88,6 +104,14 @@ def is_over(run: Run) -> bool:
     if ended is None:
         return False
     return ended.outcome in IN_HAND or (ended.outcome is Outcome.CANCELLED and cancelled(run) is not None)
+
+
+def why_stopped(run: Run) -> str | None:
+    """Why nobody else is told though the alert fires still; None where the problem is over, and where it is not."""
+    if (word := resolved(run)) is not None:
+        return f"{word.anew} has had another run begun for it" if word.anew else None
+    ended = _end_of(run)
+    return ended.brief if ended is not None and is_over(run) and ended.outcome in _STOPPED else None
 
 
 def levels_left(run: Run, rule: Rule) -> tuple[DueLevel, ...]:

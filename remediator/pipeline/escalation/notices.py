@@ -23,11 +23,13 @@ from remediator.model.facts import (
     StepStatus,
     Verified,
 )
-from remediator.model.message import Excerpt, Fields, Message, Notice, Tone
+from remediator.model.ids import RunId
+from remediator.model.message import LEVEL, Excerpt, Fields, Message, Notice, Tone
 from remediator.model.run import Run
+from remediator.model.stage import resolved
 from remediator.model.undo import undone_by
 from remediator.pipeline import story
-from remediator.pipeline.escalation.levels import is_over
+from remediator.pipeline.escalation.levels import is_over, why_stopped
 
 _SUMMARY, _WORD, _SENTENCE = 200, 100, 500
 _PROOFS = {
@@ -45,6 +47,9 @@ class _Standing:
     tone: Tone
     title: str
     by: str = ""
+    by_since: str = ""
+    stopped: str = ""
+    """Why nobody else is told, where the alert fires still."""
 
 
 def notices_of(run: Run, noted: Iterable[Fact], redactor: Redactor) -> tuple[Notice, ...]:
@@ -57,21 +62,30 @@ def notices_of(run: Run, noted: Iterable[Fact], redactor: Redactor) -> tuple[Not
     return tuple(notice for fact in told if isinstance(fact, Escalated) for notice in _notices(run, fact, redactor))
 
 
+def notice_key(run: RunId, escalated: Escalated) -> str:
+    """The key of what a level is told of a run."""
+    return f"{LEVEL}{run}.{escalated.level}"
+
+
 def _notices(run: Run, escalated: Escalated, redactor: Redactor) -> Iterator[Notice]:
     message = _message(run, escalated, redactor) if escalated.channels else None
     for channel in escalated.channels:
         if message is not None:
-            yield Notice(channel, f"escalation.{run.id}.{escalated.level}", message)
+            yield Notice(channel, notice_key(run.id, escalated), message)
 
 
 def _message(run: Run, escalated: Escalated, redactor: Redactor) -> Message:
     summary = shorten(redactor.text(run.summary), _SUMMARY)
     now = _standing(run, escalated)
     status = shorten(redactor.text(story.say_standing(run)), _SENTENCE)
+    stopped = shorten(redactor.text(now.stopped), _SENTENCE)
+    goes_on = (word := resolved(run)) is not None and word.anew
+    then = "that run has an escalation of its own" if goes_on else "nobody else is told of it"
     tried = "; ".join(shorten(redactor.text(one), _SENTENCE) for one in _tried(run)) or "nothing was changed"
     alert, severity = (shorten(redactor.text(text), _WORD) for text in (run.alert.name, _severity(run)))
     pairs = (
         ("Taken on by", redactor.text(now.by)),
+        ("Stopped", f"{stopped}. The alert still fires, and {then}" if stopped else ""),
         ("Status", status),
         ("Alert", alert),
         ("Severity", severity),
@@ -96,6 +110,9 @@ def _message(run: Run, escalated: Escalated, redactor: Redactor) -> Message:
         ("tried", tried),
         ("came_in", run.created_at.isoformat()),
         ("taken_on_by", redactor.text(now.by)),
+        ("taken_on_at", now.by_since),
+        ("stopped", stopped),
+        ("alert_fires", "no" if word is not None and not now.stopped else "yes"),
         ("acknowledge", f"/api/v1/runs/{run.id}/acknowledge"),
     )
     is_open = now.event == "escalated"
@@ -109,12 +126,15 @@ def _severity(run: Run) -> str:
 
 
 def _standing(run: Run, escalated: Escalated) -> _Standing:
-    word = next((fact for fact in run.facts if isinstance(fact, Acknowledged)), None)
+    word = next((fact for fact in reversed(run.facts) if isinstance(fact, Acknowledged)), None)
     by = "" if word is None else shorten(word.by, _WORD) + (f" ({word.reason})" if word.reason else "")
+    since = "" if word is None else word.at.isoformat()
+    if (stopped := why_stopped(run)) is not None:
+        return _Standing("stopped", Tone.NEUTRAL, "Stopped, and it still fires", by, since, stopped or "by a person")
     if is_over(run):
-        return _Standing("over", Tone.GOOD, "Over", by)
+        return _Standing("over", Tone.GOOD, "Over", by, since)
     if word is not None:
-        return _Standing("acknowledged", Tone.WAITING, "Taken on", by)
+        return _Standing("acknowledged", Tone.WAITING, "Taken on", by, since)
     return _Standing("escalated", Tone.FIRING, f"Escalated to {escalated.to}")
 
 

@@ -84,7 +84,8 @@ def trouble_of(rules: Rules, reason: Reason, name: str, at: datetime) -> Hold | 
         return Hold(reason, at + ASK_AGAIN, f"Prometheus has not worked out its rule {said} yet since it has started")
     trouble = next((rule.trouble for rule in rules if rule.trouble), "")
     if trouble:
-        return Ask(reason, f"Prometheus cannot work out its rule {said}: {trouble}; a person has to decide")
+        what = f"Prometheus cannot work out its rule {said}: {trouble}; a person has to decide"
+        return Ask(reason, what, subject=said)
     return None
 
 

@@ -42,12 +42,13 @@ class NoAnswer:
     is_lasting: bool = False
     """Whether waiting does not help, or has not helped for too long."""
 
-    def stand(self, reason: Reason, at: datetime) -> Hold | Ask:
-        """What follows for a plan that needs the answer."""
+    def stand(self, reason: Reason, at: datetime, *, subject: str = "") -> Hold | Ask:
+        """What follows for a plan that needs the answer, which is about a `subject`."""
         if self.since is None:
-            return Ask(reason, f"{self.why}; a person has to decide without the answer")
+            return Ask(reason, f"{self.why}; a person has to decide without the answer", subject=subject)
         if self.is_lasting:
-            return Ask(reason, f"{self.why}; so it has been since {say_time(self.since)}, and a person has to decide")
+            what = f"{self.why}; so it has been since {say_time(self.since)}, and a person has to decide"
+            return Ask(reason, what, subject=subject)
         then = say_time(self.since + TOO_LONG)
         every = say_duration(ASK_AGAIN)
         return Hold(

@@ -12,7 +12,7 @@ from remediator.model.outcome import Reason
 from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.guards.guard import Allow, Case, Refuse, Review, together
 from remediator.pipeline.guards.settled import settled_since
-from remediator.pipeline.guards.standing import last_stop, lifted_at, standing_in
+from remediator.pipeline.guards.standing import last_stop, lifted_at
 from remediator.pipeline.guards.tries import Try, of_target, tries_of
 from remediator.pipeline.stops import how_to_lift
 
@@ -33,7 +33,7 @@ class Attempts:
 
 def questions(case: Case) -> tuple[Question, ...]:
     """What `quarantine_of` has to know."""
-    return (standing_in(case), *(of_target(case, target) for target in case.targets))
+    return (case.standing, *(of_target(case, target) for target in case.targets))
 
 
 def quarantine_of(target: str, case: Case, known: Known) -> Stop | None:

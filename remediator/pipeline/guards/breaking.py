@@ -23,7 +23,7 @@ from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.guards.attempts import BY
 from remediator.pipeline.guards.guard import Allow, Case, Refuse, Review, together
 from remediator.pipeline.guards.settled import settled_since
-from remediator.pipeline.guards.standing import actions_of, end_of, last_stop, standing_in
+from remediator.pipeline.guards.standing import end_of, last_stop
 from remediator.pipeline.guards.tries import Try, of_action, of_rule, tries_of
 from remediator.pipeline.stops import how_to_lift
 
@@ -61,7 +61,7 @@ class Breaking:
 
 def questions(case: Case) -> tuple[Question, ...]:
     """What `open_breakers` has to know."""
-    return (standing_in(case), *(subject.question for subject in _subjects(case)))
+    return (case.standing, *(subject.question for subject in _subjects(case)))
 
 
 def open_breakers(case: Case, known: Known) -> tuple[Breaker, ...]:
@@ -118,7 +118,7 @@ class _Subject:
 
 def _subjects(case: Case) -> Iterator[_Subject]:
     yield _Subject(f"rule:{case.run.rule}", of_rule(case), _of_rule)
-    for action in actions_of(case):
+    for action in case.actions:
         yield _Subject(f"action:{action}", of_action(case, action), _of_action)
 
 

@@ -65,7 +65,8 @@ class Calendar:
             free = _first_without([bar for bar in bars if bar.holds], case.at)
             return Hold(Reason.FROZEN, free or case.at + _LOOK_AGAIN, _say(holding, free, "it would allow"))
         if standing:
-            return Ask(Reason.FROZEN, _say(standing, _first_without(bars, case.at), "nobody would be asked for this"))
+            said = _say(standing, _first_without(bars, case.at), "nobody would be asked for this")
+            return Ask(Reason.FROZEN, said, subject="; ".join(sorted(map(str, standing))))
         return Allow()
 
     def standing(self, at: datetime) -> tuple[Bar, ...]:

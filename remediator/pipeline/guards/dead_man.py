@@ -1,10 +1,11 @@
 """Nothing is changed behind everybody's back, or where nobody can see whether it helped: then a person has to approve.
 
 It goes by how long chat has not been told what waits for it (but for what is minor: after a storm that is hours of what
-nobody waits for, at chat's own pace), and asks Prometheus whether it answers where the plan's proof needs it. Whoever
-is asked may not hear of that, either: then nobody answers, the question expires, and the plan was told and not carried
-out. It is not refused at once, since people can see and approve it with the command line, and hear of it in time where
-chat comes back.
+nobody waits for, at chat's own pace), and asks Prometheus whether it answers where the plan's proof needs it.
+
+Whoever is asked may not hear of that, either. Where nobody can be asked a rule only observes: the question stands as
+long as any other, so that people who look by themselves can decide with the command line, and hear of it in time where
+chat comes back; then the run ends without a change, and says that nobody could be asked.
 """
 
 import asyncio
@@ -17,12 +18,14 @@ from remediator.kit.redaction import shorten
 from remediator.kit.wording import counted, say_time
 from remediator.model.duration import say_duration
 from remediator.model.outcome import Reason
-from remediator.pipeline.guards.guard import Allow, Ask, Case, Review
+from remediator.pipeline.guards.guard import Allow, Ask, Case, Hold, Review
 from remediator.storage.store import OutboxState
 
 _FRESH = timedelta(seconds=5)
 """For so long an answer is good for everybody: in a storm very many want to know the same."""
 _PATIENCE = 5.0  # seconds
+_FIRST_TRY = timedelta(minutes=1)
+"""So long a process that has just started may take to send what has waited since before."""
 _ASKS_PROMETHEUS = "prometheus."
 _MOST_SAID = 300
 
@@ -38,8 +41,18 @@ class Outbox(Protocol):
 class DeadMan:
     """While people could not be told, or the proof could not be seen, nothing is begun without a person."""
 
-    def __init__(self, outbox: Outbox, ping_prometheus: Callable[[], Awaitable[None]] | None) -> None:
-        """`ping_prometheus` raises what is wrong with it; None where none is configured."""
+    def __init__(
+        self,
+        outbox: Outbox,
+        ping_prometheus: Callable[[], Awaitable[None]] | None,
+        *,
+        started: datetime | None = None,
+    ) -> None:
+        """`ping_prometheus` raises what is wrong with it; None where none is configured.
+
+        `started`: when this process did. What has waited while nobody was there to send it is sent first.
+        """
+        self._started = started
         self._outbox = outbox
         self._ping = ping_prometheus
         self._one_at_a_time = asyncio.Lock()
@@ -52,7 +65,7 @@ class DeadMan:
         async with self._one_at_a_time:
             state = await self._waiting(case.at)
             if state.oldest is not None and case.at - state.oldest > case.limits.tell_within:
-                return _cannot_tell(state, state.oldest, case)
+                return self._cannot_tell(state, state.oldest, case)
             if self._ping is None or not any(
                 check.action.startswith(_ASKS_PROMETHEUS) for check in case.plan.verification.checks
             ):
@@ -61,6 +74,16 @@ class DeadMan:
         if not trouble:
             return Allow()
         return Ask(Reason.CANNOT_VERIFY, f"the proof asks Prometheus, and that does not answer: {trouble}")
+
+    def _cannot_tell(self, state: OutboxState, oldest: datetime, case: Case) -> Review:
+        since, limit = say_time(oldest), say_duration(case.limits.tell_within)
+        waiting = f"{counted(state.waiting, 'message')} for chat could not be sent"
+        if self._started is not None and self._started <= case.at < self._started + _FIRST_TRY:
+            until = self._started + _FIRST_TRY
+            why = f"{waiting} since {since}, and this process has only just begun to; it has until {say_time(until)}"
+            return Hold(Reason.CANNOT_TELL, until, why)
+        why = f"{waiting}, the oldest since {since}; the limit is {limit} (limits.tell_within)"
+        return Ask(Reason.CANNOT_TELL, why)
 
     async def _waiting(self, at: datetime) -> OutboxState:
         """What chat is to be told. Raises StoreUnavailable."""
@@ -88,9 +111,3 @@ async def _ask(ping: Callable[[], Awaitable[None]]) -> str:
     except RemediatorError as error:
         return shorten(str(error), _MOST_SAID)
     return ""
-
-
-def _cannot_tell(state: OutboxState, oldest: datetime, case: Case) -> Ask:
-    since, limit = say_time(oldest), say_duration(case.limits.tell_within)
-    waiting = f"{counted(state.waiting, 'message')} for chat could not be sent"
-    return Ask(Reason.CANNOT_TELL, f"{waiting}, the oldest since {since}; the limit is {limit} (limits.tell_within)")

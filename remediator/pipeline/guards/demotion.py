@@ -16,7 +16,7 @@ from remediator.model.plan import Mode
 from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.guards.guard import Allow, Ask, Case, Review, together
 from remediator.pipeline.guards.settled import settled_since
-from remediator.pipeline.guards.standing import lifted_at, standing_in, stops_of
+from remediator.pipeline.guards.standing import lifted_at, stops_of
 from remediator.pipeline.guards.tries import Try, of_rule, tries_of
 from remediator.pipeline.stops import how_to_lift
 
@@ -25,7 +25,7 @@ class Demotion:
     """Lowers `auto` to `gated`; lower modes ask a person anyway. What has been begun is ended."""
 
     def asks(self, case: Case) -> tuple[Question, ...]:
-        return (standing_in(case), of_rule(case)) if _concerns(case) else ()
+        return (case.standing, of_rule(case)) if _concerns(case) else ()
 
     def judge(self, case: Case, known: Known) -> Review:
         if not _concerns(case):
@@ -74,7 +74,8 @@ def _asks_by_journal(case: Case, known: Known) -> list[Ask]:
             return []
         since = f"known since {say_time(own.known_at)}"
         first = "a change has to go well first, with the approval of a person"
-        return [Ask(Reason.DEMOTED, f"rule:{case.run.rule}: {why}, {since}; {first}")]
+        scope = f"rule:{case.run.rule}"
+        return [Ask(Reason.DEMOTED, f"{scope}: {why}, {since}; {first}", subject=scope)]
     return []
 
 
@@ -85,4 +86,4 @@ def _concerns(case: Case) -> bool:
 def _ask(stop: Stop, settled: str) -> Ask:
     why = f"{stop.reason}; {settled}" if settled else stop.reason
     detail = f"{stop.scope}: {why}; gated since {say_time(stop.at)}, until {how_to_lift(stop)}"
-    return Ask(Reason.DEMOTED, detail)
+    return Ask(Reason.DEMOTED, detail, subject=stop.scope)

@@ -89,7 +89,7 @@ async def _ask(asking: Asking[AlertmanagerClient], needed: Sequence[Dependency],
     for one in needed:
         found = await asking.ask(partial(asking.client.firing_like, [str(matcher) for matcher in one.matchers]))
         if isinstance(found, NoAnswer):
-            return found.stand(Reason.DEPENDENCY_UNCERTAIN, case.at)
+            return found.stand(Reason.DEPENDENCY_UNCERTAIN, case.at, subject=_named(needed))
         if found:
             return _hold(found[0], "fires, as Alertmanager says", case)
     return Allow()
@@ -102,12 +102,17 @@ async def _ask_prometheus(rules: AlertRules, needed: Sequence[Dependency], case:
         for name in one.names:
             found = await rules.of(name)
             if isinstance(found, NoAnswer):
-                return found.stand(Reason.DEPENDENCY_UNCERTAIN, case.at)
+                return found.stand(Reason.DEPENDENCY_UNCERTAIN, case.at, subject=_named(needed))
             fires = _fires(found, one, case)
             if isinstance(fires, Hold):
                 return fires
             said.append(trouble_of(found, Reason.DEPENDENCY_UNCERTAIN, name, case.at) or fires)
     return together(said)
+
+
+def _named(needed: Sequence[Dependency]) -> str:
+    """All that has to be up: who approves without an answer does so for all of it."""
+    return "; ".join(sorted(map(str, needed)))
 
 
 def _fires(rules: Rules, needed: Dependency, case: Case) -> Allow | Hold:

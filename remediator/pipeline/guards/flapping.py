@@ -16,7 +16,7 @@ from remediator.model.outcome import Reason
 from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.guards.attempts import BY
 from remediator.pipeline.guards.guard import Allow, Case, Refuse, Review, together
-from remediator.pipeline.guards.standing import last_stop, lifted_at, standing_in
+from remediator.pipeline.guards.standing import last_stop, lifted_at
 from remediator.pipeline.guards.tries import of_target
 from remediator.pipeline.stops import how_to_lift
 
@@ -35,7 +35,7 @@ class Flapping:
 
 def questions(case: Case) -> tuple[Question, ...]:
     """What `flapping_of` has to know."""
-    return (standing_in(case), *(of_target(case, target) for target in case.targets))
+    return (case.standing, *(of_target(case, target) for target in case.targets))
 
 
 def flapping_of(target: str, case: Case, known: Known) -> Stop | None:

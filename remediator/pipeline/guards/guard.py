@@ -9,17 +9,19 @@ is a `Probe`'s business, right before the start.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Protocol
 
-from remediator.model.history import Known, Question
+from remediator.model.history import Known, Question, Standing
 from remediator.model.limits import Limits
-from remediator.model.outcome import Reason
-from remediator.model.plan import Mode, Plan
+from remediator.model.outcome import Concern, Reason
+from remediator.model.plan import Effect, Mode, Plan
 from remediator.model.run import Run
+from remediator.model.stop import scopes_of
 from remediator.rules.book import Rule
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Case:
     """What guards judge: a plan of a run, at a time."""
 
@@ -37,17 +39,27 @@ class Case:
     """Whether a step of this plan was started before: what counts whole plans was asked then."""
     undoes: bool = False
     """Whether the plan's step is to be put back: then only who is `AlsoOfUndoing` is asked."""
-    told: frozenset[Reason] = frozenset()
-    """What people were told of why guards want one of them to decide on it."""
+    told: frozenset[Concern] = frozenset()
+    """What people were told of why guards want one of them to decide on it, and about what."""
 
-    @property
+    @cached_property
     def targets(self) -> tuple[str, ...]:
         """The stable names of what it would change, sorted."""
         return tuple(sorted({target.name for target in self.plan.targets}))
 
+    @cached_property
+    def actions(self) -> tuple[str, ...]:
+        """The actions of the plan that change something, each once, sorted."""
+        return tuple(sorted({step.action for step in self.plan.steps if step.effect is not Effect.READ}))
+
+    @cached_property
+    def standing(self) -> Standing:
+        """The question for every stop in whose scope the plan is; all guards ask the same one."""
+        return Standing(scopes_of(self.run.rule, targets=self.targets, actions=self.actions))
+
     def has_approved(self, ask: "Ask") -> bool:
         """Whether a person has approved the plan, and was told of all that a guard asks for, unless it has begun."""
-        return self.approved and (self.begun or self.told.issuperset(ask.reasons))
+        return self.approved and (self.begun or self.told.issuperset(ask.concerns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +73,20 @@ class Ask:
 
     reason: Reason
     detail: str = ""
-    also: tuple[Reason, ...] = ()
-    """The other reasons that `detail` tells of."""
+    also: tuple[Concern, ...] = ()
+    """All else that `detail` tells of."""
+    subject: str = ""
+    """What it is about, by a name that stays as it is while figures change: an approval covers it for nothing else."""
+
+    @property
+    def concerns(self) -> tuple[Concern, ...]:
+        """All that a person decides on."""
+        return (Concern(self.reason, self.subject), *self.also)
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """All of them."""
-        return (self.reason, *self.also)
+        """Why, each once."""
+        return tuple(dict.fromkeys(concern.reason for concern in self.concerns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +96,8 @@ class Hold:
     reason: Reason
     until: datetime
     detail: str = ""
+    is_outdated: bool = False
+    """Whether the plan names what is not there any more: one that has not begun is made anew, as waiting is in vain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +154,7 @@ def _one_question(asks: Sequence[Ask]) -> Ask:
     first, *rest = asks
     if not rest:
         return first
-    reasons = dict.fromkeys(reason for ask in asks for reason in ask.reasons)
+    concerns = dict.fromkeys(concern for ask in asks for concern in ask.concerns)
     others = (f"{ask.reason}: {ask.detail}" if ask.detail else str(ask.reason) for ask in rest)
     detail = "; ".join(text for text in (first.detail, *others) if text)
-    return Ask(first.reason, detail, tuple(reason for reason in reasons if reason is not first.reason))
+    return Ask(first.reason, detail, tuple(concerns)[1:], first.subject)

@@ -7,12 +7,12 @@ carried out one after another: the next one by what is healthy now, later ones o
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import Enum, auto
 from fractions import Fraction
 
-from remediator.errors import RemediatorError
+from remediator.errors import RemediatorError, TargetGone
 from remediator.kit.redaction import shorten
 from remediator.kit.wording import counted as counted_of
 from remediator.model.budget import Share
@@ -74,6 +74,8 @@ def _part(percent: float, size: int) -> Fraction:
 @dataclass(frozen=True, slots=True)
 class _Uncounted:
     why: str
+    is_gone: bool = False
+    """Whether its target is not there any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,7 @@ class HealthFloor:
         try:
             return await self._calls.pool(step, case.rule.action(step.id))
         except RemediatorError as error:
-            return _Uncounted(shorten(str(error), _MOST_SAID))
+            return _Uncounted(shorten(str(error), _MOST_SAID), isinstance(error, TargetGone))
 
 
 def _left_to_do(case: Case) -> list[PlannedStep]:
@@ -115,14 +117,16 @@ def _judge(counted: _Counted, case: Case, *, is_next: bool) -> Review:
         return _judge_uncountable(step, floor)
     if isinstance(pool, _Uncounted) or not pool.targets:
         why = pool.why if isinstance(pool, _Uncounted) else f"its target is not in {pool.name}"
-        return _not_now(Reason.POOL_UNCERTAIN, f"{step.sentence}: {why}", case) if is_next else Allow()
+        hold = _not_now(Reason.POOL_UNCERTAIN, f"{step.sentence}: {why}", case)
+        gone = isinstance(pool, _Uncounted) and pool.is_gone
+        return replace(hold, is_outdated=gone) if is_next else Allow()
     match weigh(pool, floor):
         case Weight.NEVER:
             return Refuse(Reason.POOL_TOO_SMALL, _say_short(step, pool, floor))
         case Weight.NOT_NOW if is_next:
             return _not_now(Reason.POOL_TOO_SMALL, _say_short(step, pool, floor), case)
         case Weight.LAST:
-            return Ask(Reason.LAST_OF_POOL, _say_last(step, pool))
+            return Ask(Reason.LAST_OF_POOL, _say_last(step, pool), subject=pool.name)
     return Allow()
 
 
@@ -133,7 +137,7 @@ def _judge_uncountable(step: PlannedStep, floor: Share) -> Review:
     what = f"{step.sentence}: it destroys, and {step.action} cannot count what stays healthy"
     if needed(floor, 1):
         return Refuse(Reason.POOL_UNCERTAIN, f"{what}; where nothing has to, say `limits: {{min_healthy: 0}}`")
-    return Ask(Reason.LAST_OF_POOL, what)
+    return Ask(Reason.LAST_OF_POOL, what, subject=step.sentence)
 
 
 def _judge_share(counted: Sequence[_Counted], case: Case) -> Review:

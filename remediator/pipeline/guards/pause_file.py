@@ -15,7 +15,7 @@ class PauseFile(AlsoOfUndoing):
 
     def __init__(self, path: Path, *, is_set: bool = False) -> None:
         """`is_set`: whether the settings name it, so that its folder has to be there."""
-        self._path = path
+        self._path = path.absolute()  # whoever reads where it is may stand in another folder
         self._is_set = is_set
 
     async def look(self, case: Case) -> Review:

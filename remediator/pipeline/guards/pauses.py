@@ -10,7 +10,7 @@ from remediator.model.history import Known, Question
 from remediator.model.outcome import Reason
 from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.guards.guard import AlsoOfUndoing, Case, Hold, Review, together
-from remediator.pipeline.guards.standing import standing_in, stops_of
+from remediator.pipeline.guards.standing import stops_of
 from remediator.pipeline.stops import how_to_lift
 
 _LOOK_AGAIN = timedelta(minutes=10)
@@ -20,7 +20,7 @@ class Pauses(AlsoOfUndoing):
     """A pause of everything, or of the plan's pack, rule, actions or targets, holds it."""
 
     def asks(self, case: Case) -> tuple[Question, ...]:
-        return (standing_in(case),)
+        return (case.standing,)
 
     def judge(self, case: Case, known: Known) -> Review:
         return together([_hold(stop, case) for stop in stops_of(case, known, StopKind.PAUSE)])

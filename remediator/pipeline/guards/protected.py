@@ -61,6 +61,10 @@ class Protected(AlsoOfUndoing):
         )
         return Refuse(Reason.PROTECTED, why) if why else Allow()
 
+    def why_no_target(self, target: Target) -> str:
+        """What is against a target, whatever alert it is for; nothing where nothing is."""
+        return self._is_denied((target,)) or self._is_not_allowed((target,))
+
     @property
     def goes_by_alerts(self) -> bool:
         """Whether anything is listed that is about alerts."""

@@ -5,25 +5,14 @@ The answers hold stops whose time is over as well: what was counted before one w
 
 from datetime import datetime
 
-from remediator.model.history import Known, Standing
-from remediator.model.plan import Effect
-from remediator.model.stop import Stop, StopKind, scopes_of
+from remediator.model.history import Known
+from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.guards.guard import Case
-
-
-def actions_of(case: Case) -> tuple[str, ...]:
-    """The actions of the plan that change something, each once, sorted."""
-    return tuple(sorted({step.action for step in case.plan.steps if step.effect is not Effect.READ}))
-
-
-def standing_in(case: Case) -> Standing:
-    """The question for every stop in whose scope the plan is; all guards ask the same one."""
-    return Standing(scopes_of(case.run.rule, targets=case.targets, actions=actions_of(case)))
 
 
 def stops_of(case: Case, known: Known, kind: StopKind) -> tuple[Stop, ...]:
     """Those of a kind that stand in the way of this case now."""
-    scopes = standing_in(case).scopes
+    scopes = case.standing.scopes
     return tuple(s for s in known.stops if s.kind is kind and s.scope in scopes and not s.is_over(case.at))
 
 

@@ -65,6 +65,8 @@ class StillTrue:
             what = (
                 "nothing was heard of it for too long" if word.missed else "the webhook has said that it has resolved"
             )
+            if word.anew:
+                what = f"another run is there for it, which {word.anew} has had begun"
             return Refuse(Reason.NOT_FIRING, f"{what} ({say_time(word.at)})")
         if self._asking is not None:
             return await _ask(self._asking, await self._open_now(case), case)

@@ -1,10 +1,11 @@
 """Holds new changes while very many alerts come: they have a cause in common, and no single remedy is for that.
 
-What is counted are the runs that began, whether anything was to be changed by them or not: there is one for each alert,
-or for each group that the rule makes. `Lessons` puts the stop that shows a storm to people and to every process, and
-prolongs it while more alerts come. Its end is the end of the storm; what came before that does not count any more,
-whether it has ended by itself or a person has lifted it. The end of a storm of everything is also that of each rule's.
-One alert that comes and goes begins a run each time, and each of those counts.
+What is counted are the alerts with which runs began, whether anything was to be changed by them or not, and each of
+them once for a rule: there is a run for each, or for each group that the rule makes. One that comes and goes begins a
+run each time and makes no storm; `Flapping` sees to it. `Lessons` puts the stop that shows a storm to people and to
+every process, and prolongs it while more alerts come. Its end is the end of the storm; what came before that does not
+count any more, whether it has ended by itself or a person has lifted it. The end of a storm of everything is also that
+of each rule's.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from remediator.model.outcome import Reason
 from remediator.model.stop import EVERYTHING, Stop, StopKind
 from remediator.pipeline.guards.attempts import BY
 from remediator.pipeline.guards.guard import Case, Hold, Review, together
-from remediator.pipeline.guards.standing import last_stop, lifted_at, standing_in
+from remediator.pipeline.guards.standing import last_stop, lifted_at
 from remediator.pipeline.stops import how_to_lift
 
 _OF_ONE_RULE = 5
@@ -40,7 +41,7 @@ class Storm:
 
 def questions(case: Case) -> tuple[Question, ...]:
     """What `storms_of` has to know."""
-    return (standing_in(case), *(flood.question(case) for flood in _floods(case)))
+    return (case.standing, *(flood.question(case) for flood in _floods(case)))
 
 
 def storms_of(case: Case, known: Known) -> tuple[Stop, ...]:

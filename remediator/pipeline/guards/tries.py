@@ -72,11 +72,11 @@ def of_target(case: Case, target: str) -> Latest:
     return Latest(Which(target=target), MOST_CHANGES, case.at - max(LOOKS_BACK, longest + _LONGEST_CHANGE))
 
 
-def of_rule(case: Case) -> Latest:
+def of_rule(case: Case, *, if_bad: bool = True) -> Latest:
     """The newest changes by the case's rule."""
-    return Latest(Which(rule=case.run.rule), MOST_CHANGES, case.at - LOOKS_BACK)
+    return Latest(Which(rule=case.run.rule), MOST_CHANGES, case.at - LOOKS_BACK, if_bad)
 
 
 def of_action(case: Case, action: str) -> Latest:
     """The newest changes by an action, whatever the rule."""
-    return Latest(Which(action=action), MOST_CHANGES, case.at - LOOKS_BACK)
+    return Latest(Which(action=action), MOST_CHANGES, case.at - LOOKS_BACK, if_bad=True)

@@ -1,8 +1,9 @@
 """Silences the noise of a run's own alerts in Alertmanager while the run acts, where its rule asks for that.
 
-Called by the flow: right before the first change of a plan, when it is proven whether that has helped, and at the end
-of the run. A silence is a courtesy: that it cannot be made or ended is told once, and never holds or fails a run. It
-must never silence what is not an alert of the run, nor end what is not a silence of the run.
+Called by the flow: beside the first change of a plan, once that has its start on record, so that nothing is silenced
+while a run only waits; when it is proven whether that has helped; and at the end of the run. A silence is a courtesy:
+that it cannot be made or ended is told once, and never holds or fails a run. It must never silence what is not an alert
+of the run, nor end what is not a silence of the run.
 
 Alertmanager never tells of an alert that has resolved under a silence, so it is asked: while there is one now and then,
 and once more when it is over. A clear no counts as the resolve.
@@ -41,7 +42,10 @@ ASK_EVERY = timedelta(seconds=5)
 """How often Alertmanager is asked, while a silence lasts, whether the alert still fires."""
 
 _ASKED_FOR = timedelta(days=1)
-"""How long after the end of a silence it is still asked whether its alert fires."""
+"""How long after the end of a silence it is still asked whether its alert fires, and tried to settle it at all."""
+_PATIENCE = 2.0
+"""How many seconds the making of silences may take: the run waits for it when its first step has ended."""
+_GIVEN_UP = "it is over by its own end, and is looked at no more"
 _HEARD_AGAIN = timedelta(minutes=5)
 """How long after its start Alertmanager may not have heard yet of what fires."""
 _CLOCKS = timedelta(minutes=1)
@@ -127,37 +131,52 @@ class Silencing:
         self._longest = longest
         self._not_before: dict[RunId, float] = {}  # when it is asked again whether a run's alerts still fire
 
-    async def begin(self, ledger: Ledger, rule: Rule) -> None:
-        """Silence the run's alerts, if its rule asks for that and it was not tried for this plan yet.
+    async def begin(self, run: Run, rule: Rule) -> tuple[Silenced | Unsilenced, ...]:
+        """Silence the run's alerts, if its rule asks for that and it was not tried for this plan yet: what to note.
 
-        Whatever goes wrong is noted, and told with the rest. Raises StoreUnavailable, Fenced.
+        The start of a step is on record by then, so who comes after a crash knows that there may be silences. It goes
+        on beside the step and takes little time; whatever goes wrong is noted, and told with the rest.
         """
-        if rule.silence is not None and not _is_tried(ledger.run):
-            await ledger.save()  # who comes after a crash has to know that there may be silences for this plan
-            broke = await survive(self._begin(ledger, rule.silence), "silence_not_made", run=ledger.run.id)
-            if broke is not None:
-                self._note_failure(ledger, self._clock.now(), _A_MISTAKE)
+        if rule.silence is None or _is_tried(run):
+            return ()
+        made: list[Silenced | Unsilenced] = []
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                broke = await survive(self._begin(run, rule.silence, made), "silence_not_made", run=run.id)
+                why = _A_MISTAKE if broke is not None else ""
+        except TimeoutError:
+            why = f"Alertmanager did not answer within {_PATIENCE:g} s"
+        except StoreUnavailable as error:
+            why = str(error)
+        if why:
+            made.append(_failure(run, made, self._clock.now(), why))
+        return tuple(made)
 
-    async def _begin(self, ledger: Ledger, wanted: timedelta) -> None:
+    async def _begin(self, run: Run, wanted: timedelta, made: list[Silenced | Unsilenced]) -> None:
         now, lasts = self._clock.now(), min(wanted, self._longest)
         if self._client is None:
-            self._note_failure(ledger, now, "no Alertmanager is configured; set alertmanager.url")
+            made.append(_failure(run, made, now, "no Alertmanager is configured; set alertmanager.url"))
             return
         if not lasts:
-            self._note_failure(ledger, now, "alertmanager.longest_silence allows none")
+            made.append(_failure(run, made, now, "alertmanager.longest_silence allows none"))
             return
-        lasting = {one.fingerprint for one in open_silences(ledger.run) if one.until > now}
-        found = await self._alerts.open_alerts_of(ledger.run.id, limit=MOST_SILENCES)
+        lasting = {one.fingerprint for one in open_silences(run) if one.until > now}
+        found = await self._alerts.open_alerts_of(run.id, limit=MOST_SILENCES)
         loud = [one for one in found if one.fingerprint not in lasting]
-        calls = (self._silence(self._client, ledger.run, one, now, now + lasts) for one in loud)
-        for made in await asyncio.gather(*calls, return_exceptions=True):
-            if isinstance(made, _Made):
-                count = _next_count(ledger.run)
-                ledger.note(Silenced(now, count, made.id, made.until, made.fingerprint))
-            elif not isinstance(made, RemediatorError):
-                raise made
-            elif not _has_failed(ledger.run, now):
-                self._note_failure(ledger, now, str(made))
+        client = self._client
+
+        async def silence(alert: Occurrence) -> None:
+            one = await self._silence(client, run, alert, now, now + lasts)
+            # Noted at once: what another one waits for in vain makes it no less silenced.
+            made.append(Silenced(now, _next_count(run) + len(made), one.id, one.until, one.fingerprint))
+
+        for broke in await asyncio.gather(*map(silence, loud), return_exceptions=True):
+            if broke is None:
+                continue
+            if not isinstance(broke, RemediatorError):
+                raise broke
+            if not any(isinstance(fact, Unsilenced) for fact in made):  # once is enough
+                made.append(_failure(run, made, now, str(broke)))
 
     async def _silence(
         self, client: Alertmanager, run: Run, alert: Occurrence, now: datetime, until: datetime
@@ -170,10 +189,6 @@ class Silencing:
         comment = f"run {run.id} of the rule {run.rule} acts on it"
         made = await client.make_silence(matchers, starts_at=now, ends_at=until, comment=comment)
         return _Made(alert.fingerprint, made, until)
-
-    def _note_failure(self, ledger: Ledger, now: datetime, why: str) -> None:
-        log.warning("alert_not_silenced", error=why)
-        ledger.note(Unsilenced(now, _next_count(ledger.run), ended=False, brief=shorten(why, _MOST_SAID)))
 
     async def look(self, ledger: Ledger) -> None:
         """Now and then, have it known what has resolved under its silence. Raises StoreUnavailable."""
@@ -305,9 +320,10 @@ def _is_tried(run: Run) -> bool:
     return False
 
 
-def _has_failed(run: Run, at: datetime) -> bool:
-    """Whether it is on record already that not everything could be silenced then."""
-    return any(isinstance(fact, Unsilenced) and fact.at == at and not fact.ended for fact in run.facts)
+def _failure(run: Run, made: Sequence[Silenced | Unsilenced], now: datetime, why: str) -> Unsilenced:
+    """That not everything could be silenced."""
+    log.warning("alert_not_silenced", error=why)
+    return Unsilenced(now, _next_count(run) + len(made), ended=False, brief=shorten(why, _MOST_SAID))
 
 
 def _next_count(run: Run) -> int:
@@ -317,7 +333,11 @@ def _next_count(run: Run) -> int:
 def _note_end(ledger: Ledger, silence: Silenced, word: _Word, unsure: str, now: datetime) -> None:
     """Have on record how the end of a silence went; it is over only where it is known what became of its alert."""
     brief = "; ".join(one for one in (word.brief, unsure) if one)
-    if word.is_over and (not unsure or now >= silence.until + _ASKED_FOR):
+    if now >= silence.until + _ASKED_FOR and (unsure or not word.is_over):
+        log.warning("silence_given_up", silence=silence.silence, error=brief)
+        ledger.note(Unsilenced(now, silence.count, ended=True, brief=f"{_GIVEN_UP}: {brief}"))
+        return
+    if word.is_over and not unsure:
         ledger.note(Unsilenced(now, silence.count, ended=True, brief=brief))
         return
     tries = sum(isinstance(fact, Unsilenced) and fact.count == silence.count for fact in ledger.run.facts)

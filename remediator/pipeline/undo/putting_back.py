@@ -15,20 +15,24 @@ from remediator.errors import RemediatorError, Transient
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import shorten
+from remediator.kit.wording import say_time
 from remediator.model.facts import Finished, Held, Planned, Started, StepStatus
-from remediator.model.ids import StepId
+from remediator.model.ids import RunId, StepId
 from remediator.model.outcome import Reason
 from remediator.model.plan import Mode
 from remediator.model.remains import Now, Remains
+from remediator.model.run import Run
 from remediator.model.stage import MOST_NOT_BEGUN, Over, stage_of
-from remediator.model.undo import Cause, Undoing, Undone, undo_step, undone_by
+from remediator.model.undo import Cause, Left, Undoing, Undone, undo_step, undone_by
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.execution import TOO_LATE, Execution
 from remediator.pipeline.guards import Case, Guards, Hold, Refuse
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.turn import A_MOMENT, LOOK_AGAIN, Parked, Turn, note_held, until_looked_at
 from remediator.pipeline.undo.timing import due_undoing, under_way
-from remediator.pipeline.undo.verdicts import Asks, Back, PutBack, Stays, Verdict, next_of, verdicts_on
+from remediator.pipeline.undo.verdicts import Asks, Back, LeftTo, PutBack, Stays, Verdict, next_of, verdicts_on
+from remediator.pipeline.undo.younger import Busy, Heir, Unclear, Younger, goes_back, taken_over, word_of
+from remediator.storage.store import NOTHING, Reservation
 
 log = structlog.get_logger(__name__)
 
@@ -50,10 +54,13 @@ class _Over:
 class PuttingBack:
     """Carries undoings out."""
 
-    def __init__(self, calls: Calls, guards: Guards, execution: Execution, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, calls: Calls, guards: Guards, execution: Execution, younger: Younger, clock: Clock, metrics: Metrics
+    ) -> None:
         self._calls = calls
         self._guards = guards
         self._execution = execution
+        self._younger = younger
         self._clock = clock
         self._metrics = metrics
 
@@ -102,22 +109,44 @@ class PuttingBack:
             return _refused(review.reason, review.detail)
         if isinstance(review, Hold):
             return self._hold(ledger, undoing, case, review)
+        verdict, remains = goes_back(ledger.run, verdict), None
         try:
             remains = await self._calls.remains(verdict.step, action, verdict.before)
         except Transient as error:
             return self._look_later(ledger, undoing, case, str(error))
         except RemediatorError as error:  # to put it back shows the same, and has it on record
             log.warning("change_not_looked_at", step=verdict.step.id, error=str(error))
-        else:
-            if remains.now in (Now.AS_BEFORE, Now.GONE):
-                await self._record_back(ledger, undoing, verdict, remains)
+        if remains is not None and remains.now is Now.GONE:
+            await self._record_back(ledger, undoing, verdict, remains)
+            return None
+        seen = await self._younger.look(ledger.run, verdict, self._calls.is_same(action))
+        match seen.later:
+            case Heir() as heir:
+                await self._leave_to(ledger, undoing, verdict, heir)
                 return None
-        return await self._restore(ledger, undoing, verdict, case)
+            case Busy(run=other):
+                return self._hold(ledger, undoing, case, _until_done(other, case.at))
+            case Unclear(why=why):
+                return _Over(why)
+        if remains is not None and remains.now is Now.AS_BEFORE:
+            await self._record_back(ledger, undoing, verdict, remains)
+            return None
+        return await self._restore(ledger, undoing, verdict, case, seen.reservation)
 
-    async def _restore(self, ledger: Ledger, undoing: Undoing, verdict: PutBack, case: Case) -> Parked | _Over | None:
+    async def _leave_to(self, ledger: Ledger, undoing: Undoing, verdict: PutBack, heir: Heir) -> None:
+        """Leave a change to a later run, which knows of it from then on: its own goes back to what was before both."""
+        now = self._clock.now()
+        if await self._younger.leave_to(heir, word_of(ledger.run, verdict, heir, now)):
+            ledger.note(Left(now, verdict.round, verdict.step.id, undoing.count, heir.run, heir.until))
+            log.info("change_left", step=verdict.step.id, to=heir.run)
+            await ledger.save()
+
+    async def _restore(
+        self, ledger: Ledger, undoing: Undoing, verdict: PutBack, case: Case, besides: Reservation
+    ) -> Parked | _Over | None:
         step = undo_step(verdict.step.id, undoing.count)
         for _ in range(MOST_NOT_BEGUN):
-            refusal = await self._execution.restore(ledger, case, verdict, step)
+            refusal = await self._execution.restore(ledger, case, verdict, step, besides)
             if refusal is not None:
                 break
             if not _came_too_late(ledger, step):
@@ -134,10 +163,15 @@ class PuttingBack:
         return self._hold(ledger, undoing, case, hold)
 
     async def _record_back(self, ledger: Ledger, undoing: Undoing, verdict: PutBack, remains: Remains) -> None:
-        """Have on record that there is nothing to put back: neither a lock nor a place in a budget is needed for it."""
+        """Have on record that there is nothing to put back: neither a lock nor a place in a budget is needed for it.
+
+        Its start is refused where word has come, like any other: an earlier run may leave its change to this one.
+        """
         now, step = self._clock.now(), undo_step(verdict.step.id, undoing.count)
         attempt = 1 + sum(isinstance(fact, Started) and fact.step == step for fact in ledger.run.facts)
-        ledger.note(Started(now, verdict.round, step, attempt, ledger.run.epoch, now))
+        if await ledger.start(Started(now, verdict.round, step, attempt, ledger.run.epoch, now), NOTHING) is not None:
+            await ledger.read_signals()
+            return
         how = "it is gone, and the change with it" if remains.now is Now.GONE else "it is as it was before already"
         brief = f"{how}: {remains.found}"
         ledger.note(Finished(now, verdict.round, step, attempt, StepStatus.DONE, brief, "", 0))
@@ -167,7 +201,7 @@ class PuttingBack:
         self._note_lost(ledger)
         verdicts = verdicts_on(ledger.run.facts, round=undoing.round)
         asks = isinstance(next_of(verdicts), Asks) or bool(over.why)
-        ledger.note(Undone(self._clock.now(), undoing.count, asks, say_undone(verdicts, over.why)))
+        ledger.note(Undone(self._clock.now(), undoing.count, asks, say_undone(verdicts, over.why, ledger.run)))
         log.info("undoing_over", cause=undoing.cause.name.lower(), needs_person=asks)
 
     def _note_lost(self, ledger: Ledger) -> None:
@@ -184,12 +218,17 @@ class PuttingBack:
 
 def lost_sight_of(started: Started, now: datetime) -> Finished:
     """The end of a step that an earlier owner began, and whose own end nobody saw."""
-    why = "the service was stopped while this was under way, and did not see how it ended"
+    why = "the service was stopped or died while this was under way, and did not see how it ended"
     return Finished(now, started.round, started.step, started.attempt, StepStatus.UNKNOWN, why, "", 0)
 
 
-def say_undone(verdicts: tuple[Verdict, ...], why: str = "") -> str:
-    """What has become of each change, in words."""
+def _until_done(other: RunId, now: datetime) -> Hold:
+    why = f"run {other} is changing the same, or putting it back"
+    return Hold(Reason.TARGET_BUSY, now + LOOK_AGAIN, why)
+
+
+def say_undone(verdicts: tuple[Verdict, ...], why: str = "", run: Run | None = None) -> str:
+    """What has become of each change, in words; with the run, also how far back it went."""
     if not verdicts:
         return "nothing was changed, so there is nothing to put back"
     waits = isinstance(next_of(verdicts), Asks)
@@ -197,7 +236,12 @@ def say_undone(verdicts: tuple[Verdict, ...], why: str = "") -> str:
     for verdict in verdicts:
         match verdict:
             case Back():
-                said.append(f"is back: {verdict.step.sentence}")
+                word = None if run is None else taken_over(run, verdict.round, verdict.step.id)
+                far = f" (to what was there before run {word.left_by})" if word is not None else ""
+                said.append(f"is back: {verdict.step.sentence}{far}")
+            case LeftTo(run=other, until=until):
+                lasts = f"until {say_time(until)}" if until is not None else "for good"
+                said.append(f"left to run {other}, which has changed the same {lasts}: {verdict.step.sentence}")
             case Stays():
                 because = f"{verdict.why}: {verdict.detail}" if verdict.detail else str(verdict.why)
                 said.append(f"stays: {verdict.step.sentence} ({because})")

@@ -7,13 +7,12 @@ time that was spent switched off need nothing more: what is due by now is put ba
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeGuard
 
-from remediator.model.facts import Ended, Fact, Finished, Planned, StepStatus
+from remediator.model.facts import Ended, Finished, Planned, StepStatus
 from remediator.model.run import Run, Undo
 from remediator.model.stage import resolved
 from remediator.model.undo import Cause, Undoing, Undone, undone_by
-from remediator.pipeline.undo.verdicts import Asks, PutBack, verdicts_on
+from remediator.pipeline.undo.verdicts import Asks, PutBack, Steps, verdicts_on
 
 _BY_ITSELF = (Cause.TIME_OVER, Cause.RESOLVED)
 
@@ -58,9 +57,11 @@ def due_undoing(run: Run, now: datetime) -> Undoing | None:
         wish = asked[-1]
         left = len(asked) - answered
         return Undoing(now, _next(run), Cause.ASKED, by=wish.by, reason=wish.reason, answers=left)
+    word = resolved(run)
     for one in _temporary(run):
-        if resolved(run) is not None:
-            return Undoing(now, _next(run), Cause.RESOLVED, one.round)
+        if word is not None:
+            why = f"{word.anew} has had another run begun for it" if word.anew else ""
+            return Undoing(now, _next(run), Cause.RESOLVED, one.round, reason=why)
         if one.until <= now:
             return Undoing(now, _next(run), Cause.TIME_OVER, one.round)
     return None
@@ -104,17 +105,25 @@ def _next(run: Run) -> int:
 def _temporary(run: Run) -> Iterator[_Temporary]:
     """What is still as it was set for a while, the newest first; tried once, it waits for a person."""
     plans = {fact.round: fact.plan for fact in run.facts if isinstance(fact, Planned)}
+    if all(plan.lasts is None for plan in plans.values()):
+        return  # as in most runs
     tried = {fact.round for fact in run.facts if isinstance(fact, Undoing) and fact.cause in _BY_ITSELF}
+    steps, ends = Steps(run.facts), _ends_of_steps(run)
     for round_, plan in reversed(plans.items()):
         if plan.lasts is None or round_ in tried:
             continue
-        if any(isinstance(one, PutBack | Asks) for one in verdicts_on(run.facts, round=round_)):
-            ended = [fact for fact in run.facts if _is_end_of_step(fact, round_)]
+        if any(isinstance(one, PutBack | Asks) for one in steps.verdicts(round=round_)):
+            ended = ends.get(round_, [])
             acted = [fact.at for fact in ended if fact.status is not StepStatus.FAILED]
             acted = acted or [fact.at for fact in ended]  # it failed, and an earlier try of it may have acted
             if acted:
                 yield _Temporary(round_, max(acted) + plan.lasts)
 
 
-def _is_end_of_step(fact: Fact, round_: int) -> TypeGuard[Finished]:
-    return isinstance(fact, Finished) and fact.round == round_ and undone_by(fact.step) is None
+def _ends_of_steps(run: Run) -> Mapping[int, list[Finished]]:
+    """By round, how its own steps have ended."""
+    found: dict[int, list[Finished]] = {}
+    for fact in run.facts:
+        if isinstance(fact, Finished) and undone_by(fact.step) is None:
+            found.setdefault(fact.round, []).append(fact)
+    return found

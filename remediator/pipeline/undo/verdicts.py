@@ -2,19 +2,24 @@
 
 What was done last is put back first. Only what surely was done is put back without a question, and only with what was
 captured before it; whether somebody has changed it since, the action looks at itself, right before it acts.
+
+A remedy that recurs makes runs of very many facts, so they are gone through once, however many steps there are.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from remediator.model.facts import Fact, Finished, LateFinished, Planned, Settled, Started, StepStatus
-from remediator.model.ids import StepId
+from remediator.model.ids import RunId, StepId
 from remediator.model.plan import Effect, PlannedStep
-from remediator.model.undo import Captured, Undoing, undo_step, undone_by
+from remediator.model.undo import Captured, Left, Undoing, undo_step, undone_by
 
-Facts = Sequence[Fact | Captured | Undoing]
+Facts = Sequence[Fact]
+Key = tuple[int, StepId]
+"""A step of a round."""
 
 _TRIES = 2
 """How often a step is put back whose end is not known: it looks first, so a second time does no harm."""
@@ -23,8 +28,9 @@ _TRIES = 2
 class Why(StrEnum):
     """Why a step is not put back, or not without a word of a person."""
 
-    UNDERWAY = "it has not ended yet"
+    UNDERWAY = "it is acting, and has not ended yet"
     FAILED = "it has failed, so there is nothing to put back"
+    NOT_DONE = "it was not done, so there is nothing to put back"
     UNKNOWN = "it is not known whether it was done"
     NOT_CAPTURED = "what was there before is not known"
     BELOW = "what was done to it later stays"
@@ -71,17 +77,20 @@ class Asks(_OfStep):
     """With this, how it is now can be looked at for the question."""
 
 
-Verdict = PutBack | Back | Stays | Asks
+@dataclass(frozen=True, slots=True)
+class LeftTo(_OfStep):
+    """Another run has changed the same later: it goes back with that run's change."""
+
+    run: RunId
+    until: datetime | None
+
+
+Verdict = PutBack | Back | Stays | Asks | LeftTo
 
 
 def verdicts_on(facts: Facts, *, round: int | None = None) -> tuple[Verdict, ...]:  # noqa: A002 - the word for it
     """What becomes of each step of a run, or of one round, that may have changed something: the last one first."""
-    found: list[Verdict] = []
-    for of in _changed(facts):
-        if round is None or of.round == round:
-            verdict = _of_undo(facts, of) or _of_step(facts, of)
-            found.append(Stays(of.round, of.step, Why.BELOW) if _is_below(verdict, found) else verdict)
-    return tuple(found)
+    return Steps(facts).verdicts(round=round)
 
 
 def next_of(verdicts: Sequence[Verdict]) -> PutBack | Asks | None:
@@ -89,97 +98,123 @@ def next_of(verdicts: Sequence[Verdict]) -> PutBack | Asks | None:
     return next((one for one in verdicts if isinstance(one, PutBack | Asks)), None)
 
 
-def _changed(facts: Facts) -> Iterator[_OfStep]:
-    """The steps of the plans that were begun and that change something, the one that was started last first."""
-    plans = {(fact.round, step.id): step for fact in facts if isinstance(fact, Planned) for step in fact.plan.steps}
-    begun = [(fact.round, fact.step) for fact in facts if isinstance(fact, Started) and undone_by(fact.step) is None]
-    for key in reversed(dict.fromkeys(begun)):
-        step = plans[key]
-        if step.effect is not Effect.READ and any(not _was_not_begun(facts, fact) for fact in _starts(facts, *key)):
-            yield _OfStep(key[0], step)
+class Steps:
+    """The steps of a run that may have changed something, as its facts tell of them."""
 
+    def __init__(self, facts: Facts) -> None:
+        self._plans: dict[Key, PlannedStep] = {}
+        self._starts: dict[Key, list[Started]] = {}
+        self._undo_starts: dict[Key, list[Started]] = {}
+        self._not_begun: set[tuple[str, int]] = set()
+        self._ends: dict[tuple[str, int], StepStatus] = {}
+        self._said: dict[tuple[str, int], str] = {}
+        self._not_done: dict[tuple[str, int], str] = {}
+        """What people say was not done, and who does."""
+        self._captured: dict[tuple[str, int], Captured] = {}
+        self._left: dict[Key, Left] = {}
+        self._undoings = 0
+        for fact in facts:
+            self._learn(fact)
+        self._changed: list[_OfStep] = []
+        """The one that was started last first."""
+        self._by_round: dict[int, list[_OfStep]] = {}
+        for key in reversed(self._starts):
+            if (step := self._plans[key]).effect is not Effect.READ and self._tries(key):
+                of = _OfStep(key[0], step)
+                self._changed.append(of)
+                self._by_round.setdefault(of.round, []).append(of)
 
-def _starts(facts: Facts, round_: int, step: StepId) -> list[Started]:
-    return [fact for fact in facts if isinstance(fact, Started) and (fact.round, fact.step) == (round_, step)]
+    def _learn(self, fact: Fact) -> None:
+        match fact:
+            case Planned():
+                self._plans.update({(fact.round, step.id): step for step in fact.plan.steps})
+            case Started():
+                of = undone_by(fact.step)
+                starts = self._starts if of is None else self._undo_starts
+                starts.setdefault((fact.round, of or fact.step), []).append(fact)
+            case Finished():
+                self._ends[fact.key], self._said[fact.key] = fact.status, fact.brief
+                if not fact.begun:
+                    self._not_begun.add(fact.key)
+            case LateFinished():
+                self._ends[fact.key] = fact.status
+            case Settled():
+                self._ends[fact.key] = StepStatus.DONE if fact.done else StepStatus.FAILED
+                if not fact.done:
+                    self._not_done[fact.key] = f"{fact.by} says so"
+            case Captured():
+                self._captured.setdefault(fact.key, fact)
+            case Left():
+                self._left[fact.round, fact.step] = fact
+            case Undoing():
+                self._undoings = max(self._undoings, fact.count)
+            case _:
+                pass
 
+    def verdicts(self, *, round: int | None = None) -> tuple[Verdict, ...]:  # noqa: A002 - the word for it
+        """What becomes of each of them, or of those of one round: the last one first."""
+        found: list[Verdict] = []
+        stays: set[tuple[str, str]] = set()
+        """By which actions which targets were changed later, where that stays."""
+        for of in self._changed if round is None else self._by_round.get(round, ()):
+            verdict = self._of_undo(of) or self._of_step(of)
+            touched = {(of.step.action, target.name) for target in of.step.targets}
+            if isinstance(verdict, PutBack) and touched & stays:  # it would put that back as well
+                verdict = Stays(of.round, of.step, Why.BELOW)
+            if isinstance(verdict, Stays) and verdict.why not in (Why.FAILED, Why.NOT_DONE):
+                stays |= touched
+            found.append(verdict)
+        return tuple(found)
 
-def _was_not_begun(facts: Facts, started: Started) -> bool:
-    """Whether it is certain that this try has done nothing."""
-    return any(isinstance(fact, Finished) and fact.key == started.key and not fact.begun for fact in facts)
+    def begun_at(self, round_: int, step: StepId) -> datetime:
+        """When the step was first begun that may have changed something."""
+        return self._tries((round_, step))[0].at
 
+    def _tries(self, key: Key) -> list[Started]:
+        """Its tries, without those of which it is certain that they have done nothing."""
+        return [one for one in self._starts[key] if one.key not in self._not_begun]
 
-def _of_step(facts: Facts, of: _OfStep) -> Verdict:
-    """What the facts say of a step that nobody has begun to put back."""
-    tries = [one for one in _starts(facts, of.round, of.step.id) if not _was_not_begun(facts, one)]
-    captured = _captured(facts, tries[0])
-    before = captured.before if captured is not None else None
-    match _end_of(facts, tries[-1]):
-        case None:
-            return Asks(of.round, of.step, Why.UNDERWAY, before=before)
-        case StepStatus.UNKNOWN:
-            return Asks(of.round, of.step, Why.UNKNOWN, before=before)
-        case StepStatus.FAILED if len(tries) == 1:
-            return Stays(of.round, of.step, Why.FAILED)
-        case StepStatus.FAILED:  # an earlier try may have done it
-            return Asks(of.round, of.step, Why.UNKNOWN, before=before)
-    if before is None:
-        return Stays(of.round, of.step, Why.NOT_CAPTURED, captured.why_not if captured is not None else "")
-    return PutBack(of.round, of.step, before)
+    def _of_step(self, of: _OfStep) -> Verdict:
+        """What the facts say of a step that nobody has begun to put back."""
+        tries = self._tries((of.round, of.step.id))
+        captured = self._captured.get(tries[0].key)  # later tries may have met the work of the first
+        before = captured.before if captured is not None else None
+        match self._ends.get(tries[-1].key):  # what was found out later counts more
+            case None:
+                return Asks(of.round, of.step, Why.UNDERWAY, before=before)
+            case StepStatus.UNKNOWN:
+                return Asks(of.round, of.step, Why.UNKNOWN, before=before)
+            case StepStatus.FAILED if len(tries) == 1:
+                if (said := self._not_done.get(tries[-1].key)) is not None:
+                    return Stays(of.round, of.step, Why.NOT_DONE, said)
+                return Stays(of.round, of.step, Why.FAILED)
+            case StepStatus.FAILED:  # an earlier try may have done it
+                return Asks(of.round, of.step, Why.UNKNOWN, before=before)
+        if before is None:
+            return Stays(of.round, of.step, Why.NOT_CAPTURED, captured.why_not if captured is not None else "")
+        return PutBack(of.round, of.step, before)
 
+    def _of_undo(self, of: _OfStep) -> Verdict | None:
+        """What has come of putting a step back; None where that was not begun, in the newest undoing."""
+        begun = self._undo_starts.get((of.round, of.step.id), [])
+        if any(self._ends.get(one.key) is StepStatus.DONE for one in begun):
+            return Back(of.round, of.step)
+        if (left := self._left.get((of.round, of.step.id))) is not None:
+            return LeftTo(of.round, of.step, left.run, left.until)
+        step = undo_step(of.step.id, self._undoings)
+        tries = [one for one in begun if one.step == step]
+        return self._of_tries(of, tries) if tries else None
 
-def _captured(facts: Facts, started: Started) -> Captured | None:
-    """What was there before the first try that may have done something: later ones may have met its own work."""
-    return next((fact for fact in facts if isinstance(fact, Captured) and fact.key == started.key), None)
-
-
-def _end_of(facts: Facts, started: Started) -> StepStatus | None:
-    """How a try has ended, as it is known by now: what was found out later counts more. None where it has not."""
-    status: StepStatus | None = None
-    for fact in facts:
-        if isinstance(fact, Finished | LateFinished) and fact.key == started.key:
-            status = fact.status
-        elif isinstance(fact, Settled) and fact.key == started.key:
-            status = StepStatus.DONE if fact.done else StepStatus.FAILED
-    return status
-
-
-def _of_undo(facts: Facts, of: _OfStep) -> Verdict | None:
-    """What has come of putting a step back; None where that was not begun, in the newest undoing."""
-    begun = list(_undo_starts(facts, of))
-    if any(_end_of(facts, fact) is StepStatus.DONE for fact in begun):
-        return Back(of.round, of.step)
-    count = max((fact.count for fact in facts if isinstance(fact, Undoing)), default=0)
-    tries = [fact for fact in begun if fact.step == undo_step(of.step.id, count)]
-    if not tries:
-        return None
-    captured = _of_step(facts, of)
-    before = captured.before if isinstance(captured, PutBack | Asks) else None
-    said = next((f.brief for f in reversed(facts) if isinstance(f, Finished) and f.key == tries[-1].key), "")
-    if _was_not_begun(facts, tries[-1]):
-        return Asks(of.round, of.step, Why.REFUSED, said, before)
-    if _end_of(facts, tries[-1]) is StepStatus.FAILED:
-        return Asks(of.round, of.step, Why.UNDO_FAILED, said, before)
-    if before is not None and len(tries) < _TRIES:
-        return PutBack(of.round, of.step, before, repeats=True)
-    return Asks(of.round, of.step, Why.UNDO_UNKNOWN, said, before)
-
-
-def _undo_starts(facts: Facts, of: _OfStep) -> Iterator[Started]:
-    for fact in facts:
-        if isinstance(fact, Started) and fact.round == of.round and undone_by(fact.step) == of.step.id:
-            yield fact
-
-
-def _is_below(verdict: Verdict, later: Sequence[Verdict]) -> bool:
-    """Whether the same action has acted on one of its targets later, and that stays: putting this back would be
-    putting that back as well."""
-    if not isinstance(verdict, PutBack):
-        return False
-    names = {target.name for target in verdict.step.targets}
-    return any(
-        isinstance(one, Stays)
-        and one.why is not Why.FAILED
-        and one.step.action == verdict.step.action
-        and names & {target.name for target in one.step.targets}
-        for one in later
-    )
+    def _of_tries(self, of: _OfStep, tries: Sequence[Started]) -> Verdict:
+        captured, key = self._of_step(of), tries[-1].key
+        before = captured.before if isinstance(captured, PutBack | Asks) else None
+        said = self._said.get(key, "")
+        if key in self._not_begun:
+            return Asks(of.round, of.step, Why.REFUSED, said, before)
+        if (word := self._not_done.get(key)) is not None:
+            return Asks(of.round, of.step, Why.REFUSED, word, before)
+        if self._ends.get(key) is StepStatus.FAILED:
+            return Asks(of.round, of.step, Why.UNDO_FAILED, said, before)
+        if before is not None and len(tries) < _TRIES:
+            return PutBack(of.round, of.step, before, repeats=True)
+        return Asks(of.round, of.step, Why.UNDO_UNKNOWN, said, before)

@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, SecretStr, model_validator
 
+from remediator.model.budget import Budget, Window
 from remediator.model.duration import Duration
 from remediator.model.message import Mention
 from remediator.settings.addresses import web_address
@@ -76,6 +77,8 @@ class EscalationSettings(Section):
     """What that header says, such as `Bearer …`; none is sent without it."""
     timeout: Duration = timedelta(seconds=10)
     """How long the webhook may take; then it is told again."""
+    limit: Window = Budget(10, timedelta(minutes=1))
+    """How many messages in what time. What comes beyond that is told together, in the last of them, with a list."""
 
     @property
     def pinged(self) -> Mention | None:

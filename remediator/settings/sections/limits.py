@@ -55,6 +55,8 @@ class PartialLimits(Section):
     """How often one rule may change anything."""
     cooldown: Span | None = None
     """How long a target is left alone after another run has changed it."""
+    cooldown_after_deploy: Span | None = None
+    """How long it is after somebody else has deployed it, where its system shows that."""
     attempts: Repeated | None = None
     """So many changes that did not help put the target into quarantine."""
     flapping: Repeated | None = None
@@ -101,6 +103,9 @@ class LimitsSettings(Section):
     cooldown: Span = _SHIPPED.cooldown
     """How long a target is left alone after another run has changed it, counted from the end of that change, so that
     what it did can show. A run's own later remedies need not wait."""
+    cooldown_after_deploy: Span = _SHIPPED.cooldown_after_deploy
+    """How long a target is left alone after somebody else has deployed it, where its system shows that (Docker does).
+    What a person has to approve anyway is asked for at once, with the deploy. With `0s` nobody looks for deploys."""
     attempts: Repeated = _SHIPPED.attempts
     """So many changes that did not help (not healed, failed or unknown) put the target into quarantine, until a person
     has looked at it and clears it."""

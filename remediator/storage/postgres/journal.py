@@ -55,22 +55,52 @@ _SHAPES = {
 """What a kind of change may name, and the condition that an index answers."""
 _PLACES = {names: place for place, names in enumerate(_SHAPES)}
 _THERE = -1  # where the entries are that were to be entered, and are there already
+_STOPS = 2**31 - 1  # where the stops are
 _RUNS = -2  # where the runs are of the first question about them; those of the others are below
 _RULE, _AT = (codec.CHANGE.split(", ").index(column) for column in ("rule", "at"))
-_FIND = " UNION ALL ".join(
-    f"""
-    SELECT q.place, found.seq, {_COLUMNS} FROM q CROSS JOIN LATERAL (
+_AS_CHANGE = "kind, NULL, scope, reason, by, NULL, at, NULL, NULL, until"
+"""A stop in the columns of a change."""
+_OF_STOP = tuple(_AS_CHANGE.split(", ").index(column) for column in codec.STOP.split(", "))
+_NEWEST = {
+    names: f"""
         SELECT * FROM change WHERE {condition} AND at > q.since AND ending IS DISTINCT FROM 'not begun'
         ORDER BY at DESC, seq DESC LIMIT q.most OFFSET q.skip
-    ) AS found WHERE q.shape = {_PLACES[names]}
     """  # noqa: S608 - constants of ours
     for names, condition in _SHAPES.items()
+}
+_FIND = " UNION ALL ".join(
+    f"""
+    SELECT q.place, found.seq, {_COLUMNS} FROM q CROSS JOIN LATERAL ({newest}) AS found
+    WHERE q.shape = {_PLACES[names]} AND (
+        NOT q.if_bad OR EXISTS (SELECT FROM stop WHERE scope = ANY ($18::text[]))
+        OR EXISTS (SELECT FROM ({newest}) AS any_bad WHERE ending IN ({codec.BAD}))
+    )
+    """  # noqa: S608 - constants of ours
+    for names, newest in _NEWEST.items()
 )
-# The rules are found by steps in the index, and then the newest runs of each: so the work is the same, however many
-# runs one of them has.
-_LOOK = f"""
+# An alert that comes and goes counts once: its newest run of the rule, that is, one that no later run began with. That
+# is looked for only where there are repeats among as many runs as are asked for, as it takes several times as long.
+_ANEW = """
+    AND NOT EXISTS (
+        SELECT FROM occurrence AS its
+        JOIN occurrence AS later ON later.fingerprint = its.fingerprint AND later.seq > its.seq
+        JOIN run AS anew ON anew.occurrence = later.id AND anew.rule = run.rule AND anew.created_at >= run.created_at
+        WHERE its.id = run.occurrence
+    )
+"""
+
+
+def _begun(first: int, *, anew: str = "", alert: bool = True) -> str:
+    """The beginning of a statement, with the newest runs that questions are about; their parameters begin at `first`.
+
+    The rules are found by steps in the index, and then the newest runs of each: so the work is the same, however many
+    runs one of them has.
+    """
+    columns = f"run.rule, run.created_at{', run.occurrence' if alert else ''}"  # without it the index alone is read
+    kinds = zip(("int", "text", "bigint", "int", "int"), range(first, first + 5), strict=True)
+    return f"""
     WITH RECURSIVE wanted AS (
-        SELECT * FROM unnest($13::int[], $14::text[], $15::bigint[], $16::int[], $17::int[])
+        SELECT * FROM unnest({", ".join(f"${number}::{kind}[]" for kind, number in kinds)})
             AS one (place, rule, since, most, each)
     ), one_rule AS (
         (SELECT rule FROM run WHERE EXISTS (SELECT FROM wanted WHERE each IS NOT NULL) ORDER BY rule LIMIT 1)
@@ -79,25 +109,35 @@ _LOOK = f"""
         FROM one_rule WHERE one_rule.rule IS NOT NULL
     ), begun AS (
         SELECT wanted.place, found.* FROM wanted CROSS JOIN LATERAL (
-            SELECT run.rule, run.created_at FROM run WHERE run.rule = wanted.rule AND run.created_at > wanted.since
+            SELECT {columns} FROM run WHERE run.rule = wanted.rule AND run.created_at > wanted.since {anew}
             ORDER BY run.created_at DESC LIMIT wanted.most
         ) AS found WHERE wanted.rule IS NOT NULL
         UNION ALL
         SELECT wanted.place, found.* FROM wanted CROSS JOIN LATERAL (
-            SELECT run.rule, run.created_at FROM run WHERE run.created_at > wanted.since
+            SELECT {columns} FROM run WHERE run.created_at > wanted.since {anew}
             ORDER BY run.created_at DESC LIMIT wanted.most
         ) AS found WHERE wanted.rule IS NULL AND wanted.each IS NULL
         UNION ALL
         SELECT wanted.place, found.* FROM wanted CROSS JOIN LATERAL (
             SELECT newest.* FROM one_rule CROSS JOIN LATERAL (
-                SELECT run.rule, run.created_at FROM run
-                WHERE run.rule = one_rule.rule AND run.created_at > wanted.since
+                SELECT {columns} FROM run
+                WHERE run.rule = one_rule.rule AND run.created_at > wanted.since {anew}
                 ORDER BY run.created_at DESC LIMIT wanted.each
             ) AS newest ORDER BY newest.created_at DESC LIMIT wanted.most
         ) AS found WHERE wanted.rule IS NULL AND wanted.each IS NOT NULL
-    ), q AS (
+    )
+    """  # noqa: S608 - constants of ours
+
+
+_ALERT = "(SELECT its.fingerprint FROM occurrence AS its WHERE its.id = begun.occurrence)"
+_ALERTS, _ONCE = (
+    f"{_begun(1, anew=anew)} SELECT place, rule, created_at, {_ALERT} FROM begun ORDER BY place, created_at DESC"  # noqa: S608
+    for anew in ("", _ANEW)
+)
+_LOOK = f"""
+    {_begun(13, alert=False)}, q AS (
         SELECT * FROM unnest($1::int[], $2::int[], $3::text[], $4::text[], $5::text[], $6::bigint[], $7::int[],
-            $8::int[]) AS one (place, shape, rule, target, action, since, most, skip)
+            $8::int[], $19::bool[]) AS one (place, shape, rule, target, action, since, most, skip, if_bad)
     )
     SELECT * FROM ({_FIND} UNION ALL
         SELECT {_THERE}, found.seq, {_COLUMNS} FROM unnest($9::text[], $10::int[], $11::text[], $12::text[])
@@ -105,6 +145,8 @@ _LOOK = f"""
         JOIN change AS found USING (run, round, target, action) WHERE found.ending IS DISTINCT FROM 'not begun'
         UNION ALL
         SELECT place, 0, NULL, NULL, rule, NULL, NULL, NULL, created_at, NULL, NULL, NULL FROM begun
+        UNION ALL
+        SELECT {_STOPS}, 0, {_AS_CHANGE} FROM stop WHERE scope = ANY ($18::text[])
     ) AS answer ORDER BY place, at DESC, seq DESC
 """  # noqa: S608 - constants of ours
 _PUT = f"""
@@ -184,9 +226,14 @@ async def known(db: "Db", questions: Sequence[Question]) -> Known:
 
 
 async def _look(db: "Db", questions: Sequence[Question], entering: Sequence[Change] = ()) -> Answers:
-    """What answers questions, also once some of these were entered: in two ways to the server at the most."""
+    """What answers questions, also once some of these were entered: in one way to the server.
+
+    Where as many runs began as are asked for, which is a storm or an alert that comes and goes, in one or two more.
+    """
     wanted = answers.spans(questions, entering, bounded)
     recent = answers.runs_asked_for(questions)
+    scopes = answers.stops_asked_for(questions, bounded)
+    stops: list[Stop] = []
     found: dict[int, list[Change]] = defaultdict(list)
     begun: dict[int, list[Begun]] = defaultdict(list)
     if wanted or recent:
@@ -196,27 +243,42 @@ async def _look(db: "Db", questions: Sequence[Question], entering: Sequence[Chan
             (_RUNS - n, one.rule, codec.to_us(one.since), answers.rows_for(one), one.each)
             for n, one in enumerate(recent)
         ]
-        looks = (*_columns(spans, 8), *_columns(keys, 4), *_columns(runs, 5))
+        *asked, if_bad = _columns(spans, 9)
+        looks = (*asked, *_columns(keys, 4), *_columns(runs, 5), scopes, if_bad)
         for place, _, *columns in await db.fetch(_LOOK, *looks):
-            if place <= _RUNS:
-                begun[place].append((columns[_RULE], columns[_AT]))
+            if place == _STOPS:
+                stops.append(codec.read_stop(columns[column] for column in _OF_STOP))
+            elif place <= _RUNS:
+                begun[place].append(Begun(columns[_RULE], columns[_AT]))
             else:
                 found[place].append(codec.read_change(columns))
-    scopes = answers.stops_asked_for(questions, bounded)
-    stops = await db.fetch(_WITHIN, scopes) if scopes else ()
+        if full := [row for row, one in zip(runs, recent, strict=True) if answers.is_full(one, begun[row[0]])]:
+            alerts = await _runs(db, _ALERTS, full)
+            if again := [row for row in full if answers.has_repeats(alerts[row[0]])]:
+                begun.update(await _runs(db, _ONCE, again))
+    elif scopes:
+        stops += map(codec.read_stop, await db.fetch(_WITHIN, scopes))
     return Answers(
         [(span, found[place]) for place, span in enumerate(wanted)],
-        stops=tuple(map(codec.read_stop, stops)),
+        stops=sorted(stops, key=lambda stop: stop.at),
         there=[(c.run, c.round, c.target, c.action) for c in found[_THERE]],
         begun={one: begun[_RUNS - n] for n, one in enumerate(recent)},
         name=bounded,
     )
 
 
+async def _runs(db: "Db", statement: str, wanted: Sequence[tuple[Any, ...]]) -> dict[int, list[Begun]]:
+    """The newest runs with their alerts, for each place that is wanted."""
+    found: dict[int, list[Begun]] = {place: [] for place, *_ in wanted}
+    for place, *columns in await db.fetch(statement, *_columns(wanted, 5)):
+        found[place].append(Begun(*columns))
+    return found
+
+
 def _row(place: int, span: Span) -> tuple[Any, ...]:
     names = ("rule", "target", "action")
     shape = tuple(name for name, value in zip(names, span.kind, strict=True) if value is not None)
-    return place, _PLACES[shape], *span.kind, codec.to_us(span.since), span.most, span.skip
+    return place, _PLACES[shape], *span.kind, codec.to_us(span.since), span.most, span.skip, span.if_bad
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], count: int) -> list[list[Any]]:

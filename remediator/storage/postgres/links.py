@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     Db = Connection | PoolConnectionProxy
 
 SCHEMA = "remediator"
+LABEL = "remediator "
+"""The server shows each connection by this and by its owner."""
+RELABEL = "SELECT set_config('application_name', $1, false)"
 FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, EOFError, ValueError)
 """All that can go wrong in the library, when what answers may be no PostgreSQL at all."""
 
@@ -35,9 +38,15 @@ class Links:
     def __init__(self, settings: StoreSettings) -> None:
         self.place = settings.place
         self.timeout = settings.timeout.total_seconds()
+        self.owner = ""  # whose connections these are, once that is known; the server shows it
         self._sslmode = settings.sslmode
         self._password = settings.password.get_secret_value() if settings.password else ""
         self._redactor = Redactor([self._password])
+
+    @property
+    def label(self) -> str:
+        """The name that the server shows for the connections."""
+        return LABEL + self.owner if self.owner else LABEL.strip()
 
     async def connect(self) -> "Connection":
         """A connection of one's own."""
@@ -60,7 +69,7 @@ class Links:
             "timeout": self.timeout,
             "command_timeout": self.timeout + 1,  # the server's own limit comes first, and leaves the connection usable
             "server_settings": {
-                "application_name": "remediator",
+                "application_name": self.label,
                 "search_path": SCHEMA,
                 "statement_timeout": limit,
                 # A frozen process must not hold its locks for as long as others wait for them.
@@ -68,6 +77,8 @@ class Links:
                 "synchronous_commit": "on",
                 "default_transaction_isolation": "read committed",
                 "jit": "off",
+                # Each statement is answered by an index, whatever is asked for; to plan one anew each time costs more.
+                "plan_cache_mode": "force_generic_plan",
             },
         }
 

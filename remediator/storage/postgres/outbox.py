@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from asyncpg import Record
 
 from remediator.model.ids import RunId
-from remediator.model.message import PARENT, Message, QueuedPost
+from remediator.model.message import LEVEL, PARENT, TOLD_IN, Message, QueuedPost
 from remediator.storage import codec
 from remediator.storage.postgres import reading
 from remediator.storage.postgres.keys import bounded
-from remediator.storage.store import OutboxState
+from remediator.storage.store import NoticeState, OutboxState
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
@@ -49,6 +49,21 @@ _MAY_BE_SENT = f"""
             AND earlier.seq <> ALL ($3::bigint[])
     )))
 """  # noqa: S608 - a constant of ours
+# A notice that tells a level of one run, and stands nowhere: it was not told yet, or together with others.
+_LEVEL = f"""
+    p.run IS NULL AND starts_with(p.key, '{LEVEL}') AND (p.ref IS NULL OR starts_with(p.ref, '{TOLD_IN}'))
+"""
+# One that was tried was counted then, and may not wait for what it has used up itself.
+_NOT_FULL = f" AND NOT ({_LEVEL} AND NOT p.attempted AND p.channel = ANY ($4::text[]))"
+_READ_NOTICES = """
+    SELECT p.channel, w.named AS key, p.seq, p.queued_at, p.ref
+    FROM unnest($1::text[], $2::text[], $3::text[]) AS w (channel, key, named)
+    JOIN post AS p ON p.run IS NULL AND p.channel = w.channel AND p.key = w.key
+"""
+_GATHER = """
+    UPDATE post SET sent_version = greatest(sent_version, g.version), ref = $3, attempted = false
+    FROM unnest($1::bigint[], $2::int[]) AS g (seq, version) WHERE post.seq = g.seq
+"""
 _BEGIN_ANEW = "UPDATE post SET ref = NULL, attempted = false, sent_version = 0 WHERE run = $1 AND key = $2"
 _MOVE_NOTICE = "UPDATE post SET channel = $2, ref = NULL, attempted = false, sent_version = 0 WHERE seq = $1"
 
@@ -62,18 +77,41 @@ async def has_notice(db: "Db", *, channel: str, key: str) -> bool:
     return bool(await db.fetchval(found, channel, bounded(key)))
 
 
+async def read_notices(db: "Db", *, wanted: Collection[tuple[str, str]]) -> tuple[NoticeState, ...]:
+    channels, keys = [channel for channel, _ in wanted], [key for _, key in wanted]
+    rows = await db.fetch(_READ_NOTICES, channels, list(map(bounded, keys)), keys)
+    return tuple(NoticeState(channel, key, seq, codec.from_us(at), ref) for channel, key, seq, at, ref in rows)
+
+
+async def waiting_levels(db: "Db", *, channel: str, limit: int) -> tuple[QueuedPost, ...]:
+    found = f"{_POST} AND {_LEVEL} AND p.channel = $1 ORDER BY p.seq + 0 LIMIT $2"
+    return tuple(map(_post, await db.fetch(found, channel, limit)))
+
+
+async def gather(db: "Db", *, posts: Collection[QueuedPost], key: str, message: Message, at: datetime) -> None:
+    await db.execute(_GATHER, [post.seq for post in posts], [post.version for post in posts], f"{TOLD_IN}{key}")
+    for channel in {post.channel for post in posts}:
+        await notify(db, channel=channel, key=key, message=message, at=at)
+
+
 async def waiting_posts(db: "Db", *, limit: int) -> tuple[QueuedPost, ...]:
     return tuple(map(_post, await db.fetch(f"{_POST} ORDER BY p.seq LIMIT $1", limit)))
 
 
 async def next_post(
-    db: "Db", *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
+    db: "Db",
+    *,
+    resting: Collection[int],
+    busy: Collection[str],
+    passed: Collection[int],
+    full: Collection[str] = (),
 ) -> QueuedPost | None:
-    given = list(resting), list(busy), list(passed)
-    row = await db.fetchrow(f"{_NOTICE} {_MAY_BE_SENT} ORDER BY p.seq + 0 LIMIT 1", *given)
+    given = list(resting), list(busy), list(passed), *([list(full)] if full else [])
+    may = f"{_MAY_BE_SENT} {_NOT_FULL if full else ''}"
+    row = await db.fetchrow(f"{_NOTICE} {may} ORDER BY p.seq + 0 LIMIT 1", *given)
     for posts in _BY_RANK:
         if row is None:
-            row = await db.fetchrow(f"{posts} {_MAY_BE_SENT} ORDER BY p.seq LIMIT 1", *given)
+            row = await db.fetchrow(f"{posts} {may} ORDER BY p.seq LIMIT 1", *given)
     return None if row is None else _post(row)
 
 
@@ -86,7 +124,7 @@ def _post(row: Record) -> QueuedPost:
         message=codec.read_message(row["message"]),
         version=row["version"],
         queued_at=codec.from_us(row["queued_at"]),
-        ref=row["ref"],
+        ref=None if (row["ref"] or "").startswith(TOLD_IN) else row["ref"],
         thread=row["thread"],
         attempted=row["attempted"],
     )

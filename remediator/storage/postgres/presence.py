@@ -13,7 +13,7 @@ from remediator.errors import StoreUnavailable
 from remediator.model.ids import OwnerId, RunId
 from remediator.storage import codec
 from remediator.storage.postgres.keys import plain
-from remediator.storage.postgres.links import FAILURES, Links
+from remediator.storage.postgres.links import FAILURES, LABEL, RELABEL, Links
 from remediator.storage.store import Replica, Roll
 
 if TYPE_CHECKING:
@@ -42,9 +42,17 @@ _LEAD = """
 """
 _LEAD_NO_MORE = "UPDATE leader SET replica = '' WHERE replica = $1"
 _ROLL = "SELECT id, name, instance, beats, id = (SELECT replica FROM leader) AS leads FROM replica ORDER BY id"
+# One that is frozen may hold locks for as long as that lasts: none of the server's time limits ends a transaction whose
+# client has sent half of a statement. So its connections are ended.
 _BURY = """
-    DELETE FROM replica USING unnest($1::text[], $2::bigint[]) AS seen (id, beats)
-    WHERE replica.id = seen.id AND replica.beats = seen.beats RETURNING replica.id
+    WITH buried AS (
+        DELETE FROM replica USING unnest($1::text[], $2::bigint[]) AS seen (id, beats)
+        WHERE replica.id = seen.id AND replica.beats = seen.beats RETURNING replica.id
+    ), ended AS MATERIALIZED (
+        SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name IN (SELECT $3 || id FROM buried) AND usename = current_user
+    )
+    SELECT id, (SELECT count(*) FROM ended) AS ended FROM buried
 """
 _FREE_ORPHANS = """
     UPDATE run SET owner = '', epoch = epoch + 1, wake_at = least(wake_at, $2) WHERE id = ANY (ARRAY(
@@ -85,7 +93,11 @@ class Presence:
             self._telling = asyncio.create_task(self._send_news(), name="postgres-news")
 
     async def join(self, replica: OwnerId, name: str, instance: str) -> None:
-        await self._do(lambda db: db.execute(_JOIN, replica, plain(name), instance))
+        async def go(db: "Connection") -> None:
+            await db.fetchval(RELABEL, self._links.label)
+            await db.execute(_JOIN, replica, plain(name), instance)
+
+        await self._do(go)
 
     async def leave(self, replica: OwnerId, now: datetime) -> None:
         async def go(db: "Connection") -> None:
@@ -120,7 +132,7 @@ class Presence:
 
     async def bury(self, dead: Sequence[Replica]) -> tuple[OwnerId, ...]:
         ids, beats = [one.id for one in dead], [one.beats for one in dead]
-        rows = await self._do(lambda db: db.fetch(_BURY, ids, beats))
+        rows = await self._do(lambda db: db.fetch(_BURY, ids, beats, LABEL))
         return tuple(OwnerId(row["id"]) for row in rows)
 
     async def free_orphans(self, now: datetime) -> int:

@@ -13,7 +13,7 @@ from remediator.model.alert import CutGroup, Delivery
 from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, LateFinished, Started
 from remediator.model.history import Known, Question
-from remediator.model.ids import Digest, OwnerId, RuleId, RunId
+from remediator.model.ids import Digest, OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
@@ -23,7 +23,7 @@ from remediator.storage import codec
 from remediator.storage.folder import Folder
 from remediator.storage.postgres import cut_groups, intake, journal, migrating, outbox, reading, retention, runs
 from remediator.storage.postgres.gathering import Gathering
-from remediator.storage.postgres.links import FAILURES, SCHEMA, Links
+from remediator.storage.postgres.links import FAILURES, RELABEL, SCHEMA, Links
 from remediator.storage.postgres.presence import News, Presence
 from remediator.storage.postgres.run_writes import End, Learn, Park, RunWrite, Start, Tell
 from remediator.storage.postgres.writer import Writer
@@ -32,6 +32,7 @@ from remediator.storage.store import (
     Claim,
     Entry,
     Forgotten,
+    NoticeState,
     OutboxState,
     Refusal,
     Replica,
@@ -250,13 +251,22 @@ class PostgresStore:
     async def has_notice(self, channel: str, key: str) -> bool:
         return await self._read(partial(outbox.has_notice, channel=channel, key=key))
 
+    async def read_notices(self, wanted: Collection[tuple[str, str]]) -> tuple[NoticeState, ...]:
+        return await self._read(partial(outbox.read_notices, wanted=wanted))
+
+    async def waiting_levels(self, channel: str, limit: int) -> tuple[QueuedPost, ...]:
+        return await self._read(partial(outbox.waiting_levels, channel=channel, limit=limit))
+
+    async def gather(self, posts: Collection[QueuedPost], key: str, message: Message, at: datetime) -> None:
+        await self._write(partial(outbox.gather, posts=posts, key=key, message=message, at=at))
+
     async def waiting_posts(self, limit: int) -> tuple[QueuedPost, ...]:
         return await self._read(partial(outbox.waiting_posts, limit=limit))
 
     async def next_post(
-        self, *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
+        self, *, resting: Collection[int], busy: Collection[str], passed: Collection[int], full: Collection[str] = ()
     ) -> QueuedPost | None:
-        return await self._read(partial(outbox.next_post, resting=resting, busy=busy, passed=passed))
+        return await self._read(partial(outbox.next_post, resting=resting, busy=busy, passed=passed, full=full))
 
     async def note_attempt(self, seq: int) -> bool:
         return await self._write(partial(outbox.note_attempt, seq=seq))
@@ -279,6 +289,9 @@ class PostgresStore:
     ) -> tuple[RunSummary, ...]:
         look = partial(reading.list_runs, limit=limit, outcome=outcome, active=active, unsettled=unsettled)
         return await self._read(look)
+
+    async def runs_of(self, occurrence: OccurrenceId) -> tuple[RunSummary, ...]:
+        return await self._read(partial(reading.runs_of, occurrence=occurrence))
 
     async def newest_occurrence(self, fingerprint: str) -> Occurrence | None:
         found = await self._read(partial(reading.newest_occurrences, fingerprints=(fingerprint,)))
@@ -308,6 +321,8 @@ class PostgresStore:
             instance = await asyncio.to_thread(self._folder.name)
         except OSError as error:
             raise BadSettings(f"store.directory {self._folder.path} cannot be used: {error.strerror}") from error
+        self._links.owner = replica
+        await self._write(lambda db: db.fetchval(RELABEL, self._links.label))
         await self._presence.join(replica, name, instance)
         return instance
 

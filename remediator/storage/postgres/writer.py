@@ -198,9 +198,9 @@ class Writer:
     async def _write(self, batch: list[_Job]) -> None:
         """One transaction. What is raised here has spoilt it for all of the batch."""
         db = await self._connected()
-        await db.execute("BEGIN")
-        if any(job.stops_starts or (isinstance(job.work, Start) and job.work.is_judged) for job in batch):
-            await db.execute(STARTING)  # before any row is locked: two processes would wait for each other
+        stops_starts = any(job.stops_starts or (isinstance(job.work, Start) and job.work.is_judged) for job in batch)
+        # `STARTING` comes before any row is locked: two processes would wait for each other.
+        await db.execute(f"BEGIN; {STARTING}" if stops_starts else "BEGIN")
         runs = {plain(run) for job in batch for run in job.runs}
         self._number = await (db.fetchval(_NUMBER_AND_LOCKS, list(runs)) if len(runs) > 1 else db.fetchval(_NUMBER))
         for make, jobs in groupby(batch, _maker):

@@ -47,20 +47,44 @@ _DATE = {
 _LIST = f"SELECT {codec.STOP} FROM stop WHERE until IS NULL OR until > ? ORDER BY at"  # noqa: S608 - our own
 _WITHIN = f"SELECT {codec.STOP} FROM stop WHERE scope IN ({{places}}) ORDER BY at"  # noqa: S608 - our own
 
-_RUNS = "SELECT rule, created_at FROM run WHERE created_at > ? ORDER BY created_at DESC LIMIT ?"
-_RUNS_OF_RULE = "SELECT rule, created_at FROM run WHERE rule = ? AND created_at > ? ORDER BY created_at DESC LIMIT ?"
+# The newest runs of a rule, of all, and of each of all rules: with the alert that each began with, by which repeats are
+# found. They are left out (`_ANEW`) only where it matters, as that takes twice as long.
+_OF_RULE = """
+    SELECT rule, created_at, occurrence FROM run AS newest WHERE rule = :rule AND created_at > :since {anew}
+    ORDER BY created_at DESC LIMIT :most
+"""
+_OF_ALL = """
+    SELECT rule, created_at, occurrence FROM run AS newest WHERE created_at > :since {anew}
+    ORDER BY created_at DESC LIMIT :most
+"""
 # The rules are found by steps in the index, and then the newest runs of each: so the work is the same, however many
 # runs one of them has.
-_RUNS_OF_EACH = """
+_OF_EACH = """
     WITH RECURSIVE one (rule) AS (
         SELECT min(rule) FROM run
         UNION ALL SELECT (SELECT min(rule) FROM run WHERE run.rule > one.rule) FROM one WHERE one.rule IS NOT NULL
     )
-    SELECT run.rule, run.created_at FROM one CROSS JOIN run ON run.id IN (
-        SELECT id FROM run AS newest WHERE newest.rule = one.rule AND newest.created_at > ?
-        ORDER BY newest.created_at DESC LIMIT ?
-    ) ORDER BY run.created_at DESC LIMIT ?
+    SELECT run.rule, run.created_at, run.occurrence FROM one CROSS JOIN run ON run.id IN (
+        SELECT id FROM run AS newest WHERE newest.rule = one.rule AND newest.created_at > :since {anew}
+        ORDER BY newest.created_at DESC LIMIT :each
+    ) ORDER BY run.created_at DESC LIMIT :most
 """
+_WITH_ALERT = """
+    SELECT found.rule, found.created_at, (SELECT fingerprint FROM occurrence AS its WHERE its.id = found.occurrence)
+    FROM ({runs}) AS found ORDER BY found.created_at DESC
+"""
+# An alert that comes and goes counts once: its newest run of the rule, that is, one that no later run began with.
+_ANEW = """
+    AND NOT EXISTS (
+        SELECT 1 FROM occurrence AS its CROSS JOIN occurrence AS later CROSS JOIN run AS anew
+        WHERE its.id = newest.occurrence AND later.fingerprint = its.fingerprint AND later.rowid > its.rowid
+            AND anew.occurrence = later.id AND anew.rule = newest.rule AND anew.created_at >= newest.created_at
+    )
+"""
+_RUNS, _RUNS_OF_RULE, _RUNS_OF_EACH = (
+    tuple(_WITH_ALERT.format(runs=runs.format(anew=anew)) for anew in ("", _ANEW))
+    for runs in (_OF_ALL, _OF_RULE, _OF_EACH)
+)
 _PROLONG = """
     INSERT INTO stop (kind, scope, reason, by, at, until) VALUES (:kind, :scope, :reason, :by, :at, :until)
     ON CONFLICT (kind, scope) DO UPDATE SET
@@ -106,38 +130,47 @@ def known(db: sqlite3.Connection, questions: Sequence[Question]) -> Known:
     """The answers: one look for each kind of change that is asked for, and one for all stops."""
     if not questions:
         return Known()
-    looked_up = [(span, map(codec.read_change, db.execute(*_look(span)))) for span in answers.spans(questions)]
-    begun = {one: _runs(db, one) for one in answers.runs_asked_for(questions)}
     scopes = answers.stops_asked_for(questions)
-    stops = db.execute(_WITHIN.format(places=", ".join("?" * len(scopes))), scopes) if scopes else ()
-    return answers.Answers(looked_up, stops=tuple(map(codec.read_stop, stops)), begun=begun).to(questions)
+    found = db.execute(_WITHIN.format(places=", ".join("?" * len(scopes))), scopes) if scopes else ()
+    stops = tuple(map(codec.read_stop, found))
+    looked_up = [(span, _newest(db, span, is_stopped=bool(stops))) for span in answers.spans(questions)]
+    begun = {one: _runs(db, one) for one in answers.runs_asked_for(questions)}
+    return answers.Answers(looked_up, stops=stops, begun=begun).to(questions)
 
 
 def _runs(db: sqlite3.Connection, question: Recent) -> list[Begun]:
-    """The newest runs that a question is about."""
-    since, rows = codec.to_us(question.since), answers.rows_for(question)
-    if question.rule is not None:
-        found = db.execute(_RUNS_OF_RULE, (question.rule, since, rows))
-    elif question.each is not None:
-        found = db.execute(_RUNS_OF_EACH, (since, question.each, rows))
-    else:
-        found = db.execute(_RUNS, (since, rows))
-    return [(rule, at) for rule, at in found]
+    """The newest runs that a question is about, each alert once where so many began."""
+    of_all = _RUNS if question.each is None else _RUNS_OF_EACH
+    quick, exact = of_all if question.rule is None else _RUNS_OF_RULE
+    given = {
+        "rule": question.rule,
+        "since": codec.to_us(question.since),
+        "each": question.each,
+        "most": answers.rows_for(question),
+    }
+    found = [Begun(*row) for row in db.execute(quick, given)]
+    if answers.is_full(question, found) and answers.has_repeats(found):
+        return [Begun(*row) for row in db.execute(exact, given)]
+    return found
 
 
-def _look(span: Span) -> tuple[str, tuple[str | int, ...]]:
-    """The statement, one for each way to name a kind, whose condition an index answers; and its parameters."""
-    values = tuple(value for value in span.kind if value is not None)
-    return _looks(tuple(value is not None for value in span.kind)), (
-        *values,
-        codec.to_us(span.since),
-        span.most,
-        span.skip,
-    )
+def _newest(db: sqlite3.Connection, span: Span, *, is_stopped: bool) -> Iterable[Change]:
+    """The changes of a span."""
+    values = (*(value for value in span.kind if value is not None), codec.to_us(span.since), span.most, span.skip)
+    named = tuple(value is not None for value in span.kind)
+    if span.if_bad and not is_stopped and not db.execute(_any_bad(named), values).fetchone()[0]:
+        return ()
+    return map(codec.read_change, db.execute(_looks(named), values))
+
+
+@cache
+def _any_bad(named: tuple[bool, ...]) -> str:
+    return f"SELECT EXISTS (SELECT 1 FROM ({_looks(named)}) WHERE ending IN ({codec.BAD}))"  # noqa: S608
 
 
 @cache
 def _looks(named: tuple[bool, ...]) -> str:
+    """The statement, one for each way to name a kind, whose condition an index answers."""
     columns = [column for column, is_named in zip(("rule", "target", "action"), named, strict=True) if is_named]
     counted = () if "action" in columns else ("counts",)
     begun = "ending IS NOT 'not begun'"

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from remediator.model.ids import RunId
-from remediator.model.message import PARENT, Message, Post, QueuedPost
+from remediator.model.message import LEVEL, PARENT, TOLD_IN, Message, Post, QueuedPost
 from remediator.storage import codec
 from remediator.storage.sqlite import reading
-from remediator.storage.store import OutboxState
+from remediator.storage.store import NoticeState, OutboxState
 
 _QUEUE = "INSERT INTO post (run, key, channel, message, queued_at, is_minor) VALUES (?, ?, ?, ?, ?, ?)"
 # What is minor no more waits from now on: people have waited for it since then. One that may have landed is looked for
@@ -52,6 +52,11 @@ _POST = """
 """
 _NOTICE = f"{_POST} AND p.run IS NULL"  # with +p.seq it is looked for among the few of these, and not among all
 _OF_RANK = f"{_POST} AND p.is_minor = :minor"
+# A notice that tells a level of one run, and stands nowhere: it was not told yet, or together with others.
+_LEVEL = f"""
+    p.run IS NULL AND substr(p.key, 1, {len(LEVEL)}) = '{LEVEL}'
+    AND (p.ref IS NULL OR substr(p.ref, 1, {len(TOLD_IN)}) = '{TOLD_IN}')
+"""
 _MAY_BE_SENT = """
     AND p.seq NOT IN (SELECT value FROM json_each(:resting))
     AND p.channel NOT IN (SELECT value FROM json_each(:busy))
@@ -62,6 +67,31 @@ _MAY_BE_SENT = """
             AND earlier.seq NOT IN (SELECT value FROM json_each(:passed))
     )))
 """
+# One that was tried was counted then, and may not wait for what it has used up itself.
+_NOT_FULL = f" AND NOT ({_LEVEL} AND NOT p.attempted AND p.channel IN (SELECT value FROM json_each(:full)))"  # noqa: S608 - a constant of ours
+_READ_NOTICES = """
+    SELECT channel, key, seq, queued_at, ref FROM post WHERE run IS NULL
+    AND (channel, key) IN (SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?))
+"""
+
+
+def read_notices(db: sqlite3.Connection, *, wanted: Collection[tuple[str, str]]) -> tuple[NoticeState, ...]:
+    rows = db.execute(_READ_NOTICES, (json.dumps(list(wanted)),))
+    return tuple(NoticeState(channel, key, seq, codec.from_us(at), ref) for channel, key, seq, at, ref in rows)
+
+
+def waiting_levels(db: sqlite3.Connection, *, channel: str, limit: int) -> tuple[QueuedPost, ...]:
+    found = f"{_POST} AND {_LEVEL} AND p.channel = :channel ORDER BY +p.seq LIMIT :limit"
+    return tuple(map(_post, db.execute(found, {"parent": PARENT, "channel": channel, "limit": limit})))
+
+
+def gather(db: sqlite3.Connection, *, posts: Collection[QueuedPost], key: str, message: Message, at: datetime) -> None:
+    db.executemany(
+        "UPDATE post SET sent_version = max(sent_version, ?), ref = ?, attempted = 0 WHERE seq = ?",
+        [(post.version, f"{TOLD_IN}{key}", post.seq) for post in posts],
+    )
+    for channel in {post.channel for post in posts}:
+        notify(db, channel=channel, key=key, message=message, at=at)
 
 
 def waiting_posts(db: sqlite3.Connection, *, limit: int) -> tuple[QueuedPost, ...]:
@@ -70,18 +100,25 @@ def waiting_posts(db: sqlite3.Connection, *, limit: int) -> tuple[QueuedPost, ..
 
 
 def next_post(
-    db: sqlite3.Connection, *, resting: Collection[int], busy: Collection[str], passed: Collection[int]
+    db: sqlite3.Connection,
+    *,
+    resting: Collection[int],
+    busy: Collection[str],
+    passed: Collection[int],
+    full: Collection[str] = (),
 ) -> QueuedPost | None:
     given = {
         "parent": PARENT,
         "resting": json.dumps(list(resting)),
         "busy": json.dumps(list(busy)),
         "passed": json.dumps(list(passed)),
+        "full": json.dumps(list(full)),
     }
-    row = db.execute(f"{_NOTICE} {_MAY_BE_SENT} ORDER BY +p.seq LIMIT 1", given).fetchone()
+    may = f"{_MAY_BE_SENT} {_NOT_FULL if full else ''}"
+    row = db.execute(f"{_NOTICE} {may} ORDER BY +p.seq LIMIT 1", given).fetchone()
     for minor in (False, True):
         if row is None:
-            row = db.execute(f"{_OF_RANK} {_MAY_BE_SENT} ORDER BY p.seq LIMIT 1", {**given, "minor": minor}).fetchone()
+            row = db.execute(f"{_OF_RANK} {may} ORDER BY p.seq LIMIT 1", {**given, "minor": minor}).fetchone()
     return None if row is None else _post(row)
 
 
@@ -94,7 +131,7 @@ def _post(row: sqlite3.Row) -> QueuedPost:
         message=codec.read_message(row["message"]),
         version=row["version"],
         queued_at=codec.from_us(row["queued_at"]),
-        ref=row["ref"],
+        ref=None if (row["ref"] or "").startswith(TOLD_IN) else row["ref"],
         thread=row["thread"],
         attempted=bool(row["attempted"]),
     )

@@ -18,6 +18,7 @@ from remediator.clients.webhook import WebhookClient
 from remediator.errors import Failed, OutcomeUnknown
 from remediator.model.message import Excerpt, Fields, Message, Text, Tone
 from remediator.settings import EscalationSettings
+from remediator.testing.clock import VirtualClock
 from tests import services
 
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
@@ -65,7 +66,7 @@ async def url(pager: Pager) -> AsyncIterator[str]:
 
 def chat_of(url: str, **settings: Any) -> WebhookChat:
     level = EscalationSettings.model_validate({"webhook": url, **settings})
-    return WebhookChat(WebhookClient("pager", url, level))
+    return WebhookChat(WebhookClient("pager", url, level), VirtualClock(T0))
 
 
 async def test_a_webhook_is_told_all_in_json(pager: Pager, url: str) -> None:

@@ -1,7 +1,6 @@
 """The command line against a running service: what was approved is done and proven, what was denied is not done."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,11 +51,8 @@ class Running:
 
 
 @pytest.fixture
-def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Served:
+def served(tmp_path: Path) -> Served:
     """A service that has not started, whose settings are the ones of this folder."""
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.upper().startswith("REMEDIATOR_")]:
-        monkeypatch.delenv(name)
     served = Served(tmp_path)
     served.configure()
     return served
@@ -194,6 +190,8 @@ def test_a_wrong_token_ends_with_five(running: Running, monkeypatch: pytest.Monk
 
         assert 5 == result.exit_code
         assert result.stderr.startswith("not allowed: ")
+        assert "The token that the variable REMEDIATOR_TOKEN gives was refused by the service at" in result.stderr
+        assert "sought in" not in result.stderr
     assert not running.mended
 
 

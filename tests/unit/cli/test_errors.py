@@ -1,32 +1,17 @@
 """Every command that fails names the next step: whoever reads it at night has nothing else to go by."""
 
 import json
-import os
 from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner, Result
 
 from remediator import plugins
 from remediator.cli import main
 from tests import services
-from tests.unit.cli.test_commands import GOOD, answering
-
-
-@pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither settings nor variables of the machine may reach a test."""
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.upper().startswith("REMEDIATOR_")]:
-        monkeypatch.delenv(name)
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(main, arguments)
-
+from tests.unit.cli.calling import GOOD, answering, call
 
 ASKING = {
     "runs list": ["runs", "list"],
@@ -35,6 +20,7 @@ ASKING = {
     "approve": ["approve", "r1"],
     "deny": ["deny", "r1", "--reason", "no"],
     "cancel": ["cancel", "r1"],
+    "rerun": ["rerun", "r1"],
     "undo": ["undo", "r1"],
     "escalation list": ["escalation", "list"],
     "escalation ack": ["escalation", "ack", "r1"],
@@ -55,6 +41,7 @@ ASKING = {
 LOCAL = {
     "check": ["check"],
     "explain": ["explain", "Down"],
+    "limits": ["limits"],
     "serve": ["serve"],
 }
 """Those that read the rules."""

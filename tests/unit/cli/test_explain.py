@@ -1,11 +1,9 @@
 """`remediator explain` and `alerts` at the terminal: what is said, in what form, and with which exit code."""
 
 import json
-import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from remediator.cli import main
 from remediator.model.alert import fingerprint_of
+from tests.unit.cli.calling import listening
 
 PAYLOADS = Path(__file__).parents[3] / "tests" / "payloads"
 
@@ -55,11 +54,8 @@ commands:
 
 
 @pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The settings and rules of this folder, whatever the machine has."""
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.upper().startswith("REMEDIATOR_")]:
-        monkeypatch.delenv(name)
+def _with_rules(tmp_path: Path) -> None:
+    """The settings and rules of this folder."""
     (tmp_path / "remediator.yaml").write_text(SETTINGS)
     (tmp_path / "rules.yaml").write_text(RULES)
 
@@ -80,6 +76,8 @@ def test_a_matching_rule_is_told_with_all_that_a_run_would_do() -> None:
 
     assert 0 == result.exit_code, result.stderr
     assert lines[0].startswith("Alert Down, firing since 20")
+    (shipped,) = [line for line in lines if line.startswith("    limits as shipped: per_target 3/1h; ")]
+    lines.remove(shipped)
     assert [
         "  labels: service=web",
         "",
@@ -169,6 +167,14 @@ def test_json_has_every_rule() -> None:
     assert 1 == len(down["held"])
 
 
+_ABOVE = {
+    "near": "what those that come near ask for stands above (--all: what each rule asks for)",
+    "none": "none comes near it (--all: what each rule asks for)",
+    "every": "what each rule asks for stands above",
+}
+"""What the advice says, which must not point to what is not there."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "lines"),
     [
@@ -186,6 +192,9 @@ def test_an_alert_that_no_rule_is_for_ends_with_one(arguments: list[str], lines:
     assert "No rule matches this alert." in result.stdout.splitlines()
     assert set(lines) <= set(result.stdout.splitlines())
     assert "Is it the right alert, with all its labels? Then let a rule match it" in result.stderr
+    has_near, has_all = "Rules that come near:" in result.stdout, "--all" in arguments
+    above = _ABOVE["every" if has_all else "near" if has_near else "none"]
+    assert f"let a rule match it: {above}, and docs/rules.md says" in result.stderr
 
 
 def test_a_missing_label_is_told_as_missing() -> None:
@@ -357,15 +366,8 @@ def serving(pages: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
             """Quiet."""
 
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever, name="serving")
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Answer) as url:
+        yield url, asked
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,9 @@ import os
 import pty
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import pytest
@@ -18,6 +16,7 @@ from click.testing import CliRunner, Result
 from remediator.cli import main
 from remediator.cli.telling import tell_run
 from tests.served import ROOT
+from tests.unit.cli.calling import listening
 from tests.unit.cli.test_telling import RUN
 
 GIVEN: dict[str, Any] = {
@@ -53,22 +52,21 @@ TOLD = [
 ASKED = "undo asked for: run r1 (how it goes: remediator runs show r1)"
 
 
-@pytest.fixture(autouse=True)
-def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither settings nor variables of the machine may reach a test."""
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.upper().startswith("REMEDIATOR_")]:
-        monkeypatch.delenv(name)
+asked_with: list[str] = []
+"""The queries of the looks at the server that was last."""
 
 
 @contextmanager
 def serving(*found: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """A server that answers each look with the next of these, and the last again; its URL, and what it was to do."""
-    looks, wishes = list(found), list[dict[str, Any]]()
+    looks, wishes, queries = list(found), list[dict[str, Any]](), asked_with
+    queries.clear()
 
     class Undoing(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            assert "/api/v1/runs/r1/undo" == self.path
+            path, _, query = self.path.partition("?")
+            assert "/api/v1/runs/r1/undo" == path
+            queries.append(query)
             self.answer(looks.pop(0) if len(looks) > 1 else looks[0])
 
         def do_POST(self) -> None:
@@ -86,14 +84,8 @@ def serving(*found: dict[str, Any]) -> Iterator[tuple[str, list[dict[str, Any]]]
         def log_message(self, *_: Any) -> None:
             """Quiet."""
 
-    with HTTPServer(("127.0.0.1", 0), Undoing) as server:
-        thread = threading.Thread(target=server.serve_forever, name="serving")
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", wishes
-        finally:
-            server.shutdown()
-            thread.join()
+    with listening(Undoing) as url:
+        yield url, wishes
 
 
 def call(*found: dict[str, Any], options: Sequence[str] = ()) -> tuple[Result, list[dict[str, Any]]]:
@@ -153,6 +145,24 @@ def test_it_can_be_looked_at_without_doing_anything() -> None:
 
     assert (0, TOLD, []) == (result.exit_code, result.stdout.splitlines(), wishes)
     assert FOUND == json.loads(shown.stdout)
+
+
+def test_who_looks_first_sees_how_it_is_now() -> None:
+    """What is on record does not say that somebody has changed it since."""
+    says = "somebody has changed it since, so it would be left as it is: web may use 4 GiB"
+    now = {**FOUND, "changes": [{**GIVEN, "now": {"is": "changed", "says": says}}]}
+    result, wishes = call(now, options=["--show"])
+
+    assert (0, [], ["look=true"]) == (result.exit_code, wishes, asked_with)
+    assert f"     now: {says}" in result.stdout.splitlines()
+
+
+def test_the_service_waits_and_not_the_command() -> None:
+    """It is not asked again and again: each question says how long it may take."""
+    begun = as_it_is("is being put back", under_way=True)
+    call(FOUND, begun, BACK, options=["--wait", "25"])
+
+    assert ["", "wait=10000ms", "wait=10000ms"] == asked_with
 
 
 def test_a_script_reads_what_comes_of_it_as_json() -> None:

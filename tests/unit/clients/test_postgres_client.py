@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from remediator.clients.postgres import PostgresServer
 from remediator.errors import Failed, Unavailable
 from remediator.settings import PostgresSettings
+from tests.unit.clients.closing import close_all
 
 PASSWORD = "tiger-lily-81"
 Start = Callable[..., Awaitable[PostgresServer]]
@@ -42,12 +43,7 @@ async def start() -> AsyncIterator[Start]:
         return PostgresServer("default", settings)
 
     yield begin
-    for server in servers:
-        server.close()
-        await server.wait_closed()
-    async with asyncio.timeout(20):
-        while len(asyncio.all_tasks()) > 1:
-            await asyncio.sleep(0.01)
+    await close_all(servers)
 
 
 def refusing(code: str, message: str) -> bytes:

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from remediator.clients.redis import RedisServer
 from remediator.errors import Failed, OutcomeUnknown, Unavailable
 from remediator.settings import RedisSettings
+from tests.unit.clients.closing import close_all
 
 PASSWORD = "tiger-lily-81"
 Start = Callable[..., Awaitable[RedisServer]]
@@ -45,12 +46,7 @@ async def start() -> AsyncIterator[Start]:
         return RedisServer("default", settings)
 
     yield begin
-    for server in servers:
-        server.close()
-        await server.wait_closed()
-    async with asyncio.timeout(20):
-        while len(asyncio.all_tasks()) > 1:
-            await asyncio.sleep(0.01)
+    await close_all(servers)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +148,28 @@ async def test_a_command_that_was_taken_away_is_told_apart(start: Start) -> None
     server = await start(b"-ERR unknown command 'INFO', with args beginning with: \r\n")
 
     assert [("info", False)] == [(one.command, one.lacks_right) for one in await server.denials(["info"])]
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ("ERR Unknown option or number of arguments for CONFIG SET - '{}'", []),
+        ("ERR Unsupported CONFIG parameter: {}", []),  # before 7.0
+        ("NOPERM this user has no permissions to run the 'config|set' command", [("config|set", True)]),
+        ("NOPERM this user has no permissions to run the 'config' command or its subcommand", [("config|set", True)]),
+        ("ERR unknown command 'CONFIG', with args beginning with: 'SET' '{}' ''", [("config|set", False)]),
+        ("ERR unknown subcommand 'SET'. Try CONFIG HELP.", [("config|set", False)]),
+    ],
+)
+async def test_whether_a_parameter_may_be_set_is_asked_of_one_that_there_is_not(
+    start: Start, said: str, expected: list[tuple[str, bool]]
+) -> None:
+    """A server looks for our right first; so nothing is set, and it is known all the same."""
+    answer = said.format("remediator-asks-for-its-rights")
+
+    denials = await (await start(f"-{answer}\r\n".encode())).denials(["config|set"])
+
+    assert expected == [(one.command, one.lacks_right) for one in denials]
 
 
 @pytest.mark.parametrize(

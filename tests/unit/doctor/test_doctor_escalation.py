@@ -49,11 +49,12 @@ async def test_a_level_that_there_is_not_is_a_problem(book: Book) -> None:
     """By `doctor`, by `check`, and in the log when the service starts."""
     settings = settings_of(**{"on-call": {"channel": "#c"}})
     (finding,) = await levels(Clients(settings), needs_of(book))
-    noted = list(unknown_names(settings, needs_of(book)))
+    noted = [(use.rule, use.path, said) for use, said in unknown_names(settings, needs_of(book))]
 
     assert ("escalation manager", Verdict.PROBLEM) == (finding.what, finding.verdict)
     assert "web/down escalates to it, and it is not there: nobody would be told" == finding.detail
-    assert [("web/down", "the settings name no level of escalation `manager`; remediator doctor tells more")] == noted
+    said = "the settings name no level of escalation `manager`; known are `on-call`"
+    assert [("web/down", ("escalate", number, "to"), said) for number in (1, 2)] == noted
     assert [("web/down", "manager")] == list(unknown_levels(book, settings.escalation))
 
 

@@ -65,6 +65,17 @@ def test_what_one_action_can_do_without_and_another_cannot_is_needed(tmp_path: P
     assert "" == one[UPDATE]
 
 
+def test_a_silence_of_a_rule_needs_the_right_to_silence(tmp_path: Path) -> None:
+    """Without it the rule does all else: whoever is paged meanwhile has to know why."""
+    silent = RULES.replace("  - name: slow\n", "  - name: slow\n    silence: 10m\n")
+    found = {wanted.name: wanted for wanted in needs(tmp_path, silent).permissions("alertmanager", "")}
+
+    assert ["DELETE /api/v2/silence/{id}", "GET /api/v2/silences", "POST /api/v2/silences"] == list(found)
+    made = found["POST /api/v2/silences"]
+    assert ("alerts that run are not silenced", "silence in web/slow") == (made.without, made.users_say)
+    assert [] == needs(tmp_path).permissions("alertmanager", "")
+
+
 def test_each_server_is_asked_for_what_rules_do_there_alone(tmp_path: Path) -> None:
     """A server that a label names is not known before the alert."""
     found = needs(tmp_path)

@@ -18,6 +18,7 @@ from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor
 from remediator.model.alert import Alert, AlertStatus, Delivery, fingerprint_of
 from remediator.model.facts import Fact, Started
+from remediator.model.history import Known, Latest, Question
 from remediator.model.ids import OwnerId, RunId
 from remediator.model.message import QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
@@ -41,7 +42,9 @@ from remediator.pipeline.recovery import resume
 from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.silencing.silencing import Alertmanager, Silencing
 from remediator.pipeline.stops import Stops
+from remediator.pipeline.undo.looking import Looking
 from remediator.pipeline.undo.putting_back import PuttingBack
+from remediator.pipeline.undo.younger import Younger
 from remediator.pipeline.verification import Watch
 from remediator.pipeline.worker import Worker
 from remediator.plugins import (
@@ -81,6 +84,8 @@ class World:
     targets: int = 1
     fail_look: RemediatorError | None = None
     fail_check: RemediatorError | None = None
+    before_act: Callable[[], Awaitable[object]] | None = None
+    """Waited for before something is acted on."""
     on_act: Callable[[str], None] | None = None
     """Called with the name of what is acted on, after the effect; it may raise, or heal."""
     pause: asyncio.Event | None = None
@@ -91,6 +96,8 @@ class World:
     """What `test.set` was put back to, once for each time it was really set."""
     fail_capture: RemediatorError | None = None
     fail_remains: RemediatorError | None = None
+    on_remains: Callable[[], Awaitable[None]] | None = None
+    """Called after it was looked at how it is now."""
     on_restore: Callable[[], Awaitable[None]] | None = None
     """Called after it was put back; it may raise, or take for ever."""
     stays: str = ""
@@ -132,13 +139,19 @@ def _inverse(world: World) -> Inverse[What, SettingBefore]:
         return SettingBefore(value=world.setting)
 
     async def remains(ctx: ActionContext, params: What, before: SettingBefore) -> Remains:
+        found = compared(params, before)
+        if world.on_remains is not None:
+            await world.on_remains()
+        return found
+
+    def compared(params: What, before: SettingBefore) -> Remains:
         if world.fail_remains is not None:
             raise world.fail_remains
         now = Now.AS_SET if world.setting == params.way else Now.CHANGED
         return Remains(Now.AS_BEFORE if world.setting == before.value else now, f"it is set {world.setting}")
 
     async def restore(ctx: ActionContext, params: What, before: SettingBefore) -> Restored:
-        found = await remains(ctx, params, before)
+        found = compared(params, before)
         if found.now is Now.CHANGED:
             raise Conflicted(found.found)
         is_set, world.setting = found.now is Now.AS_SET, before.value
@@ -208,6 +221,8 @@ def _targets(world: World, params: What) -> tuple[Target, ...]:
 
 
 async def _act_on(world: World, name: str) -> Done:
+    if world.before_act is not None:
+        await world.before_act()
     world.effects.append(name)
     if world.pause is not None:
         await world.pause.wait()
@@ -278,6 +293,8 @@ class _Store(SqliteStore):
         self.dies_after_writing = False
         self.slow_starts = 0
         """So many starts of steps take longer than there is time to begin them."""
+        self.on_answer: Callable[[], Awaitable[None]] | None = None
+        """Called right after the journal was asked about one target, before whoever asked has the answer."""
 
     async def start(self, claim: Claim, entry: Entry, started: Started, reservation: Reservation) -> Refusal | None:
         refusal = await super().start(claim, entry, started, reservation)
@@ -285,6 +302,16 @@ class _Store(SqliteStore):
             self.slow_starts -= 1
             await self._clock.sleep(6 * SECOND)
         return refusal
+
+    async def known(self, questions: Sequence[Question]) -> Known:
+        known = await super().known(questions)
+        if self.on_answer is not None and any(isinstance(one, Latest) and one.which.target for one in questions):
+            await self.on_answer()
+        return known
+
+    async def write(self, write: Callable[[sqlite3.Connection], object]) -> None:
+        """Write something as another process would."""
+        await super()._write(write)
 
     async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
         return await self._counted(partial(super().accept, delivery, judge, owner))
@@ -339,6 +366,8 @@ class Process:
         self.stops = Stops(store, self.rulebook, clock, redactor, channel="#c", on_message=lambda: None)
         self.busy = BusyTargets(self.dispatcher, clock)
         execution = Execution(calls, guards, self.busy, clock, self.metrics)
+        self.younger = Younger(store, lambda run: self.dispatcher.wake(run, clock.now()))
+        self.looking = Looking(calls, self.younger, self.rulebook)
         self.flow = Flow(
             store=store,
             rulebook=self.rulebook,
@@ -349,7 +378,7 @@ class Process:
                 execution,
                 Watch(calls, clock),
                 Lessons(store, self.stops),
-                PuttingBack(calls, guards, execution, clock, self.metrics),
+                PuttingBack(calls, guards, execution, self.younger, clock, self.metrics),
                 Silencing(store, self._close_resolved, alertmanager, clock, longest=timedelta(hours=4)),
             ),
             clock=clock,

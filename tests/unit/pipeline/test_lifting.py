@@ -13,17 +13,10 @@ from remediator.model.outcome import Reason
 from remediator.model.run import Run
 from remediator.model.stop import Stop, StopKind
 from remediator.settings import LimitsSettings
+from tests.unit.pipeline.guarded import HOUR, QUICK
 from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, alert, last, rule, wide
 
-HOUR = 60 * MINUTE
 WEB, RULE, ACT = "target:test:web", "rule:p/sick", "action:test.act"
-QUICK = {
-    "settle": "1s",
-    "sustain": "1s",
-    "within": "10s",
-    "every": "1s",
-    "checks": [{"test.check": {"name": "{{ labels.service }}"}, "expect": "not result.sick"}],
-}
 NEVER = {"gated_after_failures": 100_000, "gated_after_not_healed": 100_000}
 
 

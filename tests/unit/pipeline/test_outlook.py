@@ -338,13 +338,3 @@ def test_reasons_to_ask_are_those_of_the_gate_itself(mode: Mode, gated: bool, ef
 def test_a_summary_that_cannot_be_rendered_does_not_spoil_the_rest(tmp_path: Path) -> None:
     """As with the alert itself, which it never costs."""
     assert "its summary cannot be worked out" in outlook_of(tmp_path, summary="{{ labels.service|int }}").summary
-
-
-def test_limits_are_the_rungs_own_over_the_rules(tmp_path: Path) -> None:
-    """As people write them, and only those that are set."""
-    own = {"max_targets": "25%", "per_target": "3/1h, 7/1d", "attempts": "2/1h"}
-    rungs = outlook_of(
-        tmp_path, remediate=[{"do": [ACT], "limits": own}, {"do": [ACT]}], limits={"cooldown": "10m"}
-    ).rungs
-
-    assert [{"cooldown": "10m", **own}, {"cooldown": "10m"}] == [rung.limits for rung in rungs]

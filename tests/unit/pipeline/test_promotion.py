@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from remediator.model.facts import Ended
 from remediator.pipeline.promotion import ENOUGH
-from tests.unit.pipeline.harness import SECOND, Harness, last, rule, wide
-from tests.unit.pipeline.test_guarded_runs import decide, fall_ill, newest
+from tests.unit.pipeline.guarded import decide, fall_ill, newest
+from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, last, rule, wide
 
 WORD = "`mode: auto` may be considered"
 
@@ -70,3 +72,24 @@ async def test_a_plan_that_was_made_anew_before_it_was_approved_is_not_unchanged
         await it.until_over()
 
         assert ("healed", False) == ((await it.outcomes())[-1], WORD in last(await newest(it), Ended).brief)
+
+
+@pytest.mark.parametrize(("replaced", "expected"), [(False, True), (True, False)], ids=["the same", "another target"])
+async def test_a_plan_that_was_approved_late_counts_if_it_was_still_the_same(
+    tmp_path: Path, *, replaced: bool, expected: bool
+) -> None:
+    """It was looked at anew; one that became another plan then was not approved as the rule came up with it."""
+    async with Harness(tmp_path, rule(mode="gated"), limits=wide()) as it:
+        it.world.on_act = it.world.heal
+        await heal(it, ENOUGH - 1)
+        await fall_ill(it, 100)
+        await it.pass_time(5 * MINUTE)
+        it.world.incarnation = "id-2" if replaced else it.world.incarnation
+        await decide(it)
+        await it.pass_time(10 * SECOND)
+        if replaced:
+            await decide(it)
+        await it.until_over()
+
+        assert "healed" == (await it.outcomes())[-1]
+        assert expected == (WORD in last(await newest(it), Ended).brief)

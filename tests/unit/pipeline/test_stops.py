@@ -236,7 +236,7 @@ async def test_lifting_says_so_in_the_same_message(stops: Stops, store: SqliteSt
 
     assert (True, False) == (lifted, again)
     assert () == tuple(await stops.standing())
-    assert ["Lifted: changes are paused: everything"] == await titles(store)
+    assert ["Changes go on: everything"] == await titles(store)
 
 
 @pytest.mark.parametrize("kind", [StopKind.QUARANTINE, StopKind.FLAPPING])

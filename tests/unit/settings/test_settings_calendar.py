@@ -1,36 +1,11 @@
 """Calendars and lists of what is protected are read at start, and every mistake in them is told with its place."""
 
-from collections.abc import Callable
-from pathlib import Path
-
 import jsonschema
 import pytest
 
 from remediator.documents import read_document
-from remediator.errors import BadSettings
-from remediator.settings import Settings, load_settings
 from remediator.settings.schema import schema_of_settings
-
-Load = Callable[[str], Settings]
-
-
-@pytest.fixture
-def load(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Load:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("REMEDIATOR_SETTINGS", raising=False)
-
-    def from_text(text: str) -> Settings:
-        (tmp_path / "remediator.yaml").write_text(text)
-        return load_settings()
-
-    return from_text
-
-
-def mistakes_of(load: Load, text: str) -> list[str]:
-    with pytest.raises(BadSettings) as caught:
-        load(text)
-    return str(caught.value).splitlines()
-
+from tests.unit.settings.reading import Load, mistakes_of
 
 # The example of Alertmanager's documentation, and what else its grammar has.
 COPIED = """

@@ -12,13 +12,6 @@ REDIS = "write the address as redis://127.0.0.1:6379/0, rediss://host:6379 (with
 POSTGRES = "write the address as postgresql://user@127.0.0.1:5432/database, without anything behind it"
 
 
-@pytest.fixture(autouse=True)
-def _away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither a settings file nor variables of the machine may reach a test."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("REMEDIATOR_SETTINGS", raising=False)
-
-
 def load(text: str) -> Settings:
     Path("remediator.yaml").write_text(text)
     return load_settings()

@@ -1,6 +1,5 @@
 """A variable that sets nothing is a mistake that is told: somebody believes that what it says holds."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -8,14 +7,6 @@ import pytest
 from remediator.errors import BadSettings
 from remediator.model.plan import Mode
 from remediator.settings import load_settings
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither a settings file nor variables of the machine may reach a test."""
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.upper().startswith("REMEDIATOR_")]:
-        monkeypatch.delenv(name)
 
 
 @pytest.mark.parametrize(

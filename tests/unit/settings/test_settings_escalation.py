@@ -9,13 +9,6 @@ from remediator.model.message import Mention
 from remediator.settings import Settings, load_settings
 
 
-@pytest.fixture(autouse=True)
-def _away(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither a settings file nor variables of the machine may reach a test."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("REMEDIATOR_SETTINGS", raising=False)
-
-
 def load(level: str, name: str = "on-call") -> Settings:
     Path("remediator.yaml").write_text(f"escalation: {{{name}: {level}}}\n")
     return load_settings()

@@ -1,6 +1,5 @@
 """Limits are written in the settings as in rule files, in the file and in variables alike."""
 
-import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,14 +10,6 @@ from remediator.model.budget import Budget, Share
 from remediator.settings import LimitsSettings, load_settings
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither a settings file nor variables of the machine may reach a test."""
-    monkeypatch.chdir(tmp_path)
-    for name in [name for name in os.environ if name.upper().startswith("REMEDIATOR_")]:
-        monkeypatch.delenv(name)
 
 
 def limits(text: str) -> LimitsSettings:

@@ -10,33 +10,9 @@ from pydantic import SecretStr
 from remediator.errors import BadSettings
 from remediator.model.plan import Effect, Mode
 from remediator.settings import CommandSettings, MistakenSettings, Settings, load_settings
-
-Load = Callable[[str], Settings]
+from tests.unit.settings.reading import Load, mistakes_of
 
 ENGINES = "write an engine's address as unix:///var/run/docker.sock, tcp://10.0.0.5:2375 or ssh://user@host"
-
-
-@pytest.fixture(autouse=True)
-def _clean(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Neither a settings file nor variables of the machine may reach a test."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("REMEDIATOR_SETTINGS", "REMEDIATOR_SLACK__TOKEN", "REMEDIATOR_MODE_CEILING"):
-        monkeypatch.delenv(name, raising=False)
-
-
-@pytest.fixture
-def load(tmp_path: Path) -> Load:
-    def from_text(text: str) -> Settings:
-        (tmp_path / "remediator.yaml").write_text(text)
-        return load_settings()
-
-    return from_text
-
-
-def mistakes_of(load: Load, text: str) -> list[str]:
-    with pytest.raises(BadSettings) as caught:
-        load(text)
-    return str(caught.value).splitlines()
 
 
 def test_nothing_at_all_is_safe() -> None:

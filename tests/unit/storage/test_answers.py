@@ -11,7 +11,8 @@ from remediator.model.change import Change
 from remediator.model.history import MOST_CHANGES, Known, Latest, Nth, Question, Recent, Standing, Which
 from remediator.model.ids import RuleId, RunId
 from remediator.model.stop import Stop, StopKind
-from remediator.storage.answers import Answers, Span, spans, stops_asked_for
+from remediator.storage import codec
+from remediator.storage.answers import Answers, Begun, Span, runs_asked_for, spans, stops_asked_for
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 RULES, TARGETS, ACTIONS = ("p/a", "p/b"), ("x", "y", "z" * 20), ("restart", "limit")
@@ -107,11 +108,43 @@ def test_what_is_entered_in_memory_counts_like_what_is_in_the_journal(
 
 
 @given(questions)
-def test_each_kind_of_change_is_looked_up_once(asked: list[Question]) -> None:
-    """However many budgets, breakers and cooldowns ask about it."""
-    kinds = [span.kind for span in spans(asked)]
+def test_no_change_is_looked_up_twice_or_for_nobody(asked: list[Question]) -> None:
+    """However many budgets, breakers and cooldowns ask about it; and what lies between two of them stays unread."""
+    for span in spans(asked):
+        ends = [
+            (one.n - 1, one.n) if isinstance(one, Nth) else (0, min(one.count, MOST_CHANGES))
+            for one in asked
+            if isinstance(one, Nth | Latest) and (one.which.rule, one.which.target, one.which.action) == name_of(span)
+        ]
+        wanted = {place for first, end in ends for place in range(first, end)}
 
-    assert len(set(kinds)) == len(kinds)
+        others = [other for other in spans(asked) if other.kind == span.kind and other != span]
+        assert set(range(span.skip, span.skip + span.most)) <= wanted
+        assert all(span.skip + span.most < other.skip or other.skip + other.most < span.skip for other in others)
+
+
+def name_of(span: Span) -> tuple[str | None, str | None, str | None]:
+    """What a span is about, as a question names it."""
+    rule, target, action = span.kind
+    return rule, target, action
+
+
+def test_a_large_budget_has_nobody_read_what_lies_before_its_last_change() -> None:
+    """Ten thousand an hour must not mean that ten thousand entries are read at each start."""
+    budget, newest = Nth(Which(), 10_000, T0), Latest(Which(), 50, T0)
+
+    assert [Span((None, None, None), T0, 0, 50), Span((None, None, None), T0, 9_999, 1)] == sorted(
+        spans([budget, newest]), key=lambda span: span.skip
+    )
+
+
+def test_what_is_wanted_only_if_bad_is_looked_up_apart() -> None:
+    """Budgets of the same kind need their entries in any case."""
+    which = Which(rule=RuleId("p/a"))
+    found = spans([Nth(which, 2, T0), Latest(which, 50, T0, if_bad=True), Latest(which, 20, at(1), if_bad=True)])
+
+    kind = ("p/a", None, None)
+    assert [Span(kind, T0, 1, 1), Span(kind, T0, 0, 50, if_bad=True)] == found
 
 
 def test_no_more_is_looked_up_than_the_answers_need() -> None:
@@ -134,3 +167,16 @@ def test_a_stop_is_told_under_the_name_that_was_asked_for(scope: str) -> None:
 
     assert sorted(map(name, asked.scopes)) == stops_asked_for([asked], name)
     assert [scope] == [stop.scope for stop in known.stops]
+
+
+def test_questions_about_runs_that_differ_in_time_alone_are_answered_with_one_look() -> None:
+    """Starts that share a commit are all judged at times of their own, and very many runs may have begun."""
+    rule = RuleId("p/a")
+    late, early, other = Recent(at(3), 3, rule), Recent(at(1), 3, rule), Recent(at(2), 2, rule)
+    runs = [Begun("p/a", codec.to_us(at(second)), f"f{second}") for second in (5, 4, 3, 2)]
+    known = Answers([], begun={early: runs[:3], other: runs[:2]}).to([late, early, other])
+
+    assert [early, other] == runs_asked_for([late, early, early, other])
+    assert [(at(5), at(4)), (at(5), at(4), at(3)), (at(5), at(4))] == [
+        tuple(known.recent(one)) for one in (late, early, other)
+    ]

@@ -1,27 +1,15 @@
 """The API over circuit breakers: what is listed, who may reset one, and what is refused."""
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 
-from remediator.kit.clock import SystemClock
-from remediator.kit.metrics import Metrics
-from remediator.model.alert import Delivery
-from remediator.model.ids import OwnerId, RunId
-from remediator.model.occurrence import Occurrence
-from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Undo
 from remediator.model.system import Stand, SystemState
-from remediator.settings import Settings
-from remediator.web.health import Health
-from remediator.web.server import Parts, build_app
+from tests.unit.web.serving import Client, api, token
 
-Client = TestClient[web.Request, web.Application]
-ADMIN = "a" * 43
 OPEN = SystemState(
     name="redis:cache",
     family="redis",
@@ -50,47 +38,6 @@ class Systems:
         return name == OPEN.name
 
 
-class Nothing:
-    """Neither runs nor alerts."""
-
-    async def list_runs(
-        self, *, limit: int, outcome: str | None, active: bool, unsettled: bool
-    ) -> Sequence[RunSummary]:
-        return ()
-
-    def processes(self) -> Mapping[OwnerId, str]:
-        return {}
-
-    async def read_run(self, run: RunId, /) -> Run | None:
-        return None
-
-    async def decide(self, run: RunId, decision: Decision, /) -> bool:
-        return False
-
-    async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
-        return False
-
-    async def settle(self, run: RunId, word: Settle, /) -> bool:
-        return False
-
-    async def undo(self, run: RunId, wish: Undo, /) -> bool:
-        return False
-
-    async def list_occurrences(self, *, limit: int, only_open: bool) -> Sequence[Occurrence]:
-        return ()
-
-    async def newest_occurrence(self, fingerprint: str, /) -> Occurrence | None:
-        return None
-
-
-async def _ignore(delivery: Delivery) -> None:
-    del delivery
-
-
-async def _ready() -> Health:
-    return Health(ready=True)
-
-
 @pytest.fixture
 def systems() -> Systems:
     return Systems()
@@ -98,23 +45,8 @@ def systems() -> Systems:
 
 @pytest.fixture
 async def client(systems: Systems) -> AsyncIterator[Client]:
-    parts = Parts(
-        accept=_ignore,
-        runs=Nothing(),
-        alerts=Nothing(),
-        breakers=systems,
-        health=_ready,
-        metrics=Metrics(),
-        settings=Settings(),
-        clock=SystemClock(),
-        admin_token=ADMIN,
-    )
-    async with TestClient(TestServer(build_app(parts))) as running:
+    async with api(breakers=systems) as running:
         yield running
-
-
-def token(value: str = ADMIN) -> dict[str, str]:
-    return {"Authorization": f"Bearer {value}"}
 
 
 async def reset(client: Client, said: Any, **headers: str) -> tuple[int, Any]:

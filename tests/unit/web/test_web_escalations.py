@@ -1,5 +1,6 @@
 """The API over escalation: open problems, taking one on, and what is refused."""
 
+import re
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from datetime import timedelta
@@ -7,20 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 
-from remediator.kit.clock import SystemClock
-from remediator.kit.metrics import Metrics
 from remediator.model.ids import RunId
 from remediator.pipeline.escalation.levels import Level
 from remediator.pipeline.escalation.listing import Escalations
-from remediator.settings import Settings
-from remediator.web.server import Parts, build_app
 from tests.unit.pipeline.harness import MINUTE, Harness, alert, rule
-from tests.unit.web.test_web_breakers import ADMIN, Nothing, _ignore, _ready, token
+from tests.unit.web.serving import Client, api, token
 
-Client = TestClient[web.Request, web.Application]
 LADDER = [{"after": "0s", "to": "on-call"}, {"after": "15m", "to": "pager"}]
 LEVELS = {"on-call": Level(("#on-call",)), "pager": Level(("webhook:pager",))}
 Begin = Callable[..., Any]
@@ -46,18 +40,8 @@ async def client(it: Harness, stack: AsyncExitStack) -> Client:
     def wake(run: RunId) -> None:
         process.dispatcher.wake(run, it.clock.now())
 
-    parts = Parts(
-        accept=_ignore,
-        runs=Nothing(),
-        alerts=Nothing(),
-        escalations=Escalations(it.store, process.rulebook, it.clock, on_word=wake),
-        health=_ready,
-        metrics=Metrics(),
-        settings=Settings(),
-        clock=SystemClock(),
-        admin_token=ADMIN,
-    )
-    return await stack.enter_async_context(TestClient(TestServer(build_app(parts))))
+    escalations = Escalations(it.store, process.rulebook, it.clock, on_word=wake, levels=LEVELS)
+    return await stack.enter_async_context(api(escalations=escalations))
 
 
 async def listed(client: Client) -> list[dict[str, Any]]:
@@ -65,6 +49,10 @@ async def listed(client: Client) -> list[dict[str, Any]]:
         assert 200 == answer.status
         found: list[dict[str, Any]] = (await answer.json())["escalations"]
         return found
+
+
+def states(one: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(level["level"], level["state"]) for level in one["levels"]]
 
 
 async def take_on(client: Client, run: str, said: Any) -> tuple[int, Any]:
@@ -84,9 +72,9 @@ async def test_an_open_problem_is_listed_until_it_is_over(it: Harness, client: C
     run = next(run for run in await it.runs() if run.id == before["run"])
 
     assert ("p/sick", "web is sick", None) == (before["rule"], before["summary"], before["taken_on"])
-    assert ["on-call"] == [level["level"] for level in before["told"]]
+    assert [("on-call", "waiting"), ("pager", "due")] == states(before)
     assert {"level": "pager", "at": (run.created_at + 15 * MINUTE).isoformat()} == before["next"]
-    assert (["on-call", "pager"], None) == ([level["level"] for level in later["told"]], later["next"])
+    assert ([("on-call", "waiting"), ("pager", "waiting")], None) == (states(later), later["next"])
     assert [] == await listed(client)
 
 
@@ -101,19 +89,44 @@ async def test_a_problem_whose_run_has_ended_is_listed(it: Harness, client: Clie
 
 
 async def test_the_first_who_takes_it_on_has_it(it: Harness, client: Client) -> None:
-    """Twice is harmless, and says whose it is."""
+    """Twice is harmless; whoever comes second hears whose it is since when, and not that it is theirs."""
     await it.deliver(alert())
     await it.pass_time(MINUTE)
     run = (await it.run()).id
     first = await take_on(client, run, {"by": "ann", "reason": "on it"})
+    again = await take_on(client, run, {"by": "ann"})
     second = await take_on(client, run, {"by": "bob"})
     await it.pass_time(20 * MINUTE)
     (one,) = await listed(client)
 
-    assert (202, 202) == (first[0], second[0])
-    assert {"ann"} == {first[1]["by"], second[1]["by"], one["taken_on"]["by"]}
+    assert (202, 202, 409) == (first[0], again[0], second[0])
+    assert {"ann"} == {first[1]["by"], again[1]["by"], one["taken_on"]["by"]}
+    assert re.match(r"ann has it since \d.* UTC \(on it\), so it was not taken on", second[1]["error"])
     assert one["next"] is None
-    assert ["on-call"] == [level["level"] for level in one["told"]]
+    assert ["on-call"] == [level["level"] for level in one["levels"]]
+
+
+async def test_who_takes_it_over_has_it_from_then_on(it: Harness, client: Client) -> None:
+    """Said in so many words; the thread and whoever was called hear of the change."""
+    await it.deliver(alert())
+    await it.pass_time(MINUTE)
+    run = (await it.run()).id
+    await take_on(client, run, {"by": "ann"})
+    await it.pass_time(MINUTE)
+    status, word = await take_on(client, run, {"by": "bob", "reason": "my shift", "take_over": True})
+    await it.pass_time(MINUTE)
+    (one,) = await listed(client)
+    back = await take_on(client, run, {"by": "ann"})
+    posts = {post.key: post.message for post in await it.posts(run)}
+    (called,) = [post for post in await it.store.waiting_posts(1000) if post.channel == "#on-call"]
+
+    assert (202, "bob", "bob") == (status, word["by"], one["taken_on"]["by"])
+    assert 409 == back[0]
+    assert ["ann has taken it on", "bob has taken it over"] == [
+        posts[f"acknowledged.{number}"].title for number in (1, 2)
+    ]
+    assert "in the hands of ann" in repr(posts["acknowledged.2"])
+    assert "bob (my shift)" == dict(called.message.data)["taken_on_by"]
 
 
 async def test_what_is_over_cannot_be_taken_on(it: Harness, client: Client) -> None:

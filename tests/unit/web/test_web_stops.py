@@ -6,19 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
 
 from remediator.errors import Mistaken
-from remediator.kit.clock import SystemClock
-from remediator.kit.metrics import Metrics
-from remediator.model.stop import EVERYTHING, Bar, Stop, StopKind
-from remediator.settings import Settings
-from remediator.web.server import Parts, build_app
-from tests.unit.web.test_web_breakers import ADMIN, Nothing, _ignore, _ready, token
+from remediator.model.stop import EVERYTHING, Bar, Listed, Stop, StopKind
+from tests.unit.web.serving import Client, api, token
 
 AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-Client = TestClient[web.Request, web.Application]
 
 
 @dataclass
@@ -31,8 +24,8 @@ class Keeper:
     async def standing(self) -> Sequence[Stop]:
         return self.stops
 
-    async def listed(self) -> Sequence[tuple[Stop, str]]:
-        return [(stop, f"news of {stop.scope}") for stop in self.stops]
+    async def listed(self) -> Sequence[Listed]:
+        return [Listed(stop, f"news of {stop.scope}") for stop in self.stops]
 
     def bars(self) -> Sequence[Bar]:
         return self.others
@@ -56,18 +49,7 @@ def keeper() -> Keeper:
 
 @pytest.fixture
 async def client(keeper: Keeper) -> AsyncIterator[Client]:
-    parts = Parts(
-        accept=_ignore,
-        runs=Nothing(),
-        alerts=Nothing(),
-        stops=keeper,
-        health=_ready,
-        metrics=Metrics(),
-        settings=Settings(),
-        clock=SystemClock(),
-        admin_token=ADMIN,
-    )
-    async with TestClient(TestServer(build_app(parts))) as running:
+    async with api(stops=keeper) as running:
         yield running
 
 
@@ -96,7 +78,9 @@ async def test_what_is_paused_is_listed_until_it_is_lifted(client: Client) -> No
     again, _ = await post(client, "lift", {"kind": "pause", "scope": EVERYTHING, "by": "ann"})
 
     assert (201, {**SHOWN, "note": "be careful"}) == paused
-    assert {"stops": [{**SHOWN, "settled": "news of everything"}]} == listed
+    assert {
+        "stops": [{**SHOWN, "settled": "news of everything", "trial_at": None, "lift": "remediator resume everything"}]
+    } == listed
     assert ((200, {"note": ""}), 404) == (lifted, again)
 
 
@@ -113,7 +97,8 @@ async def test_what_no_command_lifts_is_listed_too(client: Client, keeper: Keepe
     at = AT.isoformat()
     whole = {"kind": "pause file", "scope": EVERYTHING, "reason": FILE.reason, "by": "", "at": at, "until": None}
     part = {"kind": "freeze", "scope": "pack:web", "reason": FREEZE.reason, "by": "", "at": None, "until": at}
-    assert [{**whole, "settled": ""}, {**part, "settled": ""}] == listed
+    none = {"settled": "", "trial_at": None, "lift": ""}
+    assert [{**whole, **none}, {**part, **none}] == listed
 
 
 async def test_whoever_resumes_is_told_of_the_file_that_still_holds(client: Client, keeper: Keeper) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from remediator.model.alert import Alert, AlertStatus
-from remediator.model.facts import Ended, Examined, Fact, Finished, Held, Planned, Started, StepStatus
+from remediator.model.facts import Ended, Examined, Fact, Finished, Held, Planned, Settled, Started, StepStatus
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Effect, Plan, PlannedStep, Verification
@@ -127,7 +127,9 @@ def test_a_change_for_a_while_is_shown_with_its_end() -> None:
             [
                 (
                     "needs a person",
-                    "it is not known whether it was done; look, and say so with: remediator runs settle",
+                    "it is not known whether it was done; look, and say so with: "
+                    "remediator runs settle d1m0k2s3abcdefgh done, or: "
+                    "remediator runs settle d1m0k2s3abcdefgh not-done",
                 )
             ],
             id="nobody-saw-its-end",
@@ -136,6 +138,23 @@ def test_a_change_for_a_while_is_shown_with_its_end() -> None:
             (*planned(GIVE), captured(), started(), finished(status=FAILED), ENDED),
             [("stays", "it has failed, so there is nothing to put back")],
             id="it-has-failed",
+        ),
+        pytest.param(
+            (*planned(GIVE), captured(), started()),
+            [("is acting", "it has not ended yet; an undo lets it to its end first")],
+            id="it-is-acting-for-the-first-time",
+        ),
+        pytest.param(
+            (
+                *planned(GIVE),
+                captured(),
+                started(),
+                finished(status=UNKNOWN),
+                ENDED,
+                Settled(AT, GIVE.id, 1, False, "ann", ""),
+            ),
+            [("stays", "it was not done, so there is nothing to put back: ann says so")],
+            id="a-person-says-that-it-was-not-done",
         ),
     ],
 )
@@ -221,7 +240,7 @@ def test_an_undo_of_another_round_leaves_it_as_it_stands() -> None:
         pytest.param(
             (*planned(GIVE), captured(), started(), finished(status=UNKNOWN), ENDED),
             "“give web 2 GiB” needs a person first: it is not known whether it was done; look, and say so with: "
-            "remediator runs settle",
+            "remediator runs settle d1m0k2s3abcdefgh done, or: remediator runs settle d1m0k2s3abcdefgh not-done",
             id="nobody-knows",
         ),
     ],
@@ -256,7 +275,7 @@ def test_a_step_that_is_put_back_without_a_known_end_is_settled_by_its_sentence(
         (ASKED, "its changes are put back: ann has asked for it", {"by": "ann", "cause": "a person has asked for it"}),
         (
             replace(ASKED, by="", cause=Cause.TIME_OVER),
-            "its changes are put back: they were for a while, and that is over",
+            "its changes are put back: they were to last for a limited time (`for`), and that is over",
             {"by": ""},
         ),
         (OVER, "putting back is over: put back", {"asks": False}),

@@ -10,7 +10,7 @@ from remediator.model.change import Change, Ended, Ending
 from remediator.model.history import MOST_CHANGES, Known, Latest, Nth, Question, Recent, Standing, Which
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
 from remediator.model.limits import Limits
-from remediator.model.outcome import Reason
+from remediator.model.outcome import Concern, Reason
 from remediator.model.plan import Effect, Mode, Plan, PlannedStep, Verification
 from remediator.model.run import Run
 from remediator.model.stop import Stop, StopKind
@@ -58,7 +58,8 @@ def a_case(
         for n, action in enumerate(actions)
     ]
     plan = Plan(0, "kick", False, tuple(steps), Verification(SECOND, SECOND, MINUTE, SECOND, ()))
-    told = frozenset(Reason) if approved else frozenset[Reason]()
+    told = frozenset(Concern(reason, subject) for reason in Reason for subject in ("", f"rule:{rule}"))
+    told = told if approved else frozenset()
     return Case(made, _RULE, plan, at, mode, limits or Limits(), round_, approved, begun, told=told)
 
 
@@ -91,7 +92,7 @@ class Journal:
         stops = sorted((stop for stop in self.stops.values() if stop.scope in scopes), key=lambda stop: stop.at)
         return Known(
             times={one: self._nth(one) for one in questions if isinstance(one, Nth)},
-            changes={one: self._latest(one) for one in questions if isinstance(one, Latest)},
+            changes={one: self._latest(one, stops) for one in questions if isinstance(one, Latest)},
             stops=stops,
             begun={one: self._recent(one) for one in questions if isinstance(one, Recent)},
         )
@@ -111,8 +112,10 @@ class Journal:
         found = self._newest(question.which, question.since)
         return found[question.n - 1].at if len(found) >= question.n else None
 
-    def _latest(self, question: Latest) -> tuple[Change, ...]:
-        return tuple(self._newest(question.which, question.since)[: min(question.count, MOST_CHANGES)])
+    def _latest(self, question: Latest, stops: Sequence[Stop]) -> tuple[Change, ...]:
+        newest = self._newest(question.which, question.since)[: min(question.count, MOST_CHANGES)]
+        is_told = not question.if_bad or stops or any(c.ending and c.ending.is_bad for c in newest)
+        return tuple(newest) if is_told else ()
 
     def _newest(self, which: Which, since: datetime) -> list[Change]:
         """What was begun after `since`, the newest first; without an action only entries that count."""

@@ -1,7 +1,7 @@
 """Cases for guards that look at the world, and an Alertmanager and a Prometheus on the wire that are as tests say."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -93,6 +93,23 @@ async def review(probe: Probe, case: Case) -> Review:
     return await Guards((), look, (probe,)).review(case)
 
 
+class OpenAlerts:
+    """The open alerts, as a store tells them."""
+
+    def __init__(self, *found: Occurrence) -> None:
+        self.found = found
+        self.asked: list[Collection[str]] = []
+        """The names that were asked about."""
+
+    async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
+        assert "r1" == run
+        return self.found[:limit]
+
+    async def open_alerts_named(self, names: Collection[str], *, limit: int) -> tuple[Occurrence, ...]:
+        self.asked.append(names)
+        return tuple(one for one in self.found if one.labels["alertname"] in names)[:limit]
+
+
 def an_occurrence(number: int, **labels: str) -> Occurrence:
     return Occurrence(OccurrenceId(f"o{number}"), Fingerprint(f"f{number}"), labels, AT, AT, AT)
 
@@ -127,10 +144,11 @@ class FakeAlertmanager:
         return web.json_response([a for a in self.alerts if all(m.matches(a["labels"]) for m in matchers)])
 
 
+World = tuple[FakeAlertmanager, Asking[AlertmanagerClient]]
+
+
 @asynccontextmanager
-async def an_alertmanager(
-    clock: Clock, *, timeout: timedelta = 2 * SECOND
-) -> AsyncIterator[tuple[FakeAlertmanager, Asking[AlertmanagerClient]]]:
+async def an_alertmanager(clock: Clock, *, timeout: timedelta = 2 * SECOND) -> AsyncIterator[World]:
     """An Alertmanager, and what guards ask it through."""
     fake = FakeAlertmanager()
     app = web.Application()

@@ -1,13 +1,11 @@
 """What Prometheus has firing by its rules: what is surely over is refused, and what is not known is never acted on."""
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from remediator.clients.prometheus import ActiveAlert, AlertRule
-from remediator.model.ids import RunId
-from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Reason
 from remediator.model.run import Resolved
 from remediator.pipeline.guards import Allow, Ask, Hold, Refuse, Review
@@ -21,6 +19,7 @@ from tests.unit.pipeline.guards.probing import (
     DOWN,
     SECOND,
     FakePrometheus,
+    OpenAlerts,
     a_case,
     a_prometheus,
     an_alertmanager,
@@ -33,24 +32,6 @@ SHOP = {"alertname": "Down", "service": "shop"}
 MAIN = {"depends": [{"match": ['alertname=~"PostgreSQLDown|RedisDown"', 'cluster="main"']}]}
 
 World = tuple[FakePrometheus, AlertRules]
-
-
-class Store:
-    """The open alerts, as a store tells them."""
-
-    def __init__(self, *found: Occurrence) -> None:
-        self.found = found
-
-    async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
-        return self.found[:limit]
-
-    async def open_alerts_named(self, names: Collection[str], *, limit: int) -> tuple[Occurrence, ...]:
-        return tuple(one for one in self.found if one.labels["alertname"] in names)[:limit]
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(AT)
 
 
 @pytest.fixture
@@ -123,7 +104,7 @@ async def test_without_an_alertmanager_prometheus_is_asked(world: World) -> None
     fake, rules = world
     fake.fire(DOWN)
 
-    assert Allow() == await review(StillTrue(Store(), None, rules), a_case())
+    assert Allow() == await review(StillTrue(OpenAlerts(), None, rules), a_case())
     assert ["Down"] == fake.asked
 
 
@@ -133,7 +114,7 @@ async def test_labels_that_are_added_on_sending_are_on_our_alert_alone(world: Wo
     fake.fire(DOWN)
     labels = {**DOWN, "cluster": "main", "empty": ""}
 
-    assert Allow() == await review(StillTrue(Store(), None, rules), a_case(labels=labels))
+    assert Allow() == await review(StillTrue(OpenAlerts(), None, rules), a_case(labels=labels))
 
 
 async def test_what_prometheus_does_not_have_firing_is_refused(world: World) -> None:
@@ -141,7 +122,7 @@ async def test_what_prometheus_does_not_have_firing_is_refused(world: World) -> 
     fake, rules = world
     fake.fire(SHOP)
 
-    said = await review(StillTrue(Store(), None, rules), a_case())
+    said = await review(StillTrue(OpenAlerts(), None, rules), a_case())
 
     told = "Prometheus does not have it firing now (it does not know what others have sent here)"
     assert Refuse(Reason.NOT_FIRING, told) == said
@@ -152,7 +133,7 @@ async def test_a_plan_that_was_begun_is_ended_although_the_alert_is_over(world: 
     fake, rules = world
     fake.rule("Down")
 
-    assert Allow() == await review(StillTrue(Store(), None, rules), a_case(begun=True))
+    assert Allow() == await review(StillTrue(OpenAlerts(), None, rules), a_case(begun=True))
 
 
 async def test_a_resolve_that_was_heard_needs_no_question(world: World) -> None:
@@ -160,7 +141,7 @@ async def test_a_resolve_that_was_heard_needs_no_question(world: World) -> None:
     fake, rules = world
     fake.fire(DOWN)
 
-    assert isinstance(await review(StillTrue(Store(), None, rules), a_case(signals=[Resolved(AT)])), Refuse)
+    assert isinstance(await review(StillTrue(OpenAlerts(), None, rules), a_case(signals=[Resolved(AT)])), Refuse)
     assert [] == fake.asked
 
 
@@ -171,16 +152,16 @@ async def test_alertmanager_is_asked_where_both_are_there(world: World, clock: V
     async with an_alertmanager(clock) as (alertmanager, asking):
         alertmanager.fire(DOWN)
 
-        assert Allow() == await review(StillTrue(Store(), asking, rules), a_case())
+        assert Allow() == await review(StillTrue(OpenAlerts(), asking, rules), a_case())
         assert ([], 1) == (fake.asked, len(alertmanager.asked))
-        await review(Dependencies(Store(), asking, rules), a_case(rule=MAIN))
+        await review(Dependencies(OpenAlerts(), asking, rules), a_case(rule=MAIN))
         assert ([], 2) == (fake.asked, len(alertmanager.asked))
 
 
 async def test_one_alert_of_a_group_that_fires_is_enough(world: World, clock: VirtualClock) -> None:
     """The remedy is for all of them; and while one of them is not known, the others' end is no end."""
     fake, rules = world
-    guard = StillTrue(Store(an_occurrence(1, **DOWN), an_occurrence(2, **SHOP)), None, rules)
+    guard = StillTrue(OpenAlerts(an_occurrence(1, **DOWN), an_occurrence(2, **SHOP)), None, rules)
 
     async def said() -> Review:
         await clock.advance(2 * SECOND)
@@ -206,7 +187,7 @@ async def test_a_group_of_more_than_are_asked_for_holds(world: World) -> None:
     """What was not asked for is not known."""
     fake, rules = world
     fake.rule("Down")
-    members = Store(*(an_occurrence(n, alertname="Down", n=str(n)) for n in range(1000)))
+    members = OpenAlerts(*(an_occurrence(n, alertname="Down", n=str(n)) for n in range(1000)))
 
     said = await review(StillTrue(members, None, rules), a_case(rule=GROUPED))
 
@@ -219,7 +200,7 @@ async def test_one_answer_is_good_for_everybody_for_a_moment(world: World, clock
     """In a storm it is large, and very many want it at once."""
     fake, rules = world
     fake.fire(DOWN)
-    guard = StillTrue(Store(), None, rules)
+    guard = StillTrue(OpenAlerts(), None, rules)
     for _ in range(3):
         await review(guard, a_case())
     within = len(fake.asked)
@@ -236,7 +217,7 @@ async def test_without_an_answer_it_is_held_and_after_a_while_a_person_may_decid
     """As it is where Alertmanager gives none."""
     fake, rules = world
     fake.status = 503
-    guard = StillTrue(Store(), None, rules)
+    guard = StillTrue(OpenAlerts(), None, rules)
 
     held = await review(guard, a_case())
     await clock.advance(TOO_LONG)
@@ -253,7 +234,7 @@ async def test_what_prometheus_has_firing_holds_those_that_depend_on_it(world: W
     fake, rules = world
     fake.fire({"alertname": "RedisDown", "cluster": "main"})
 
-    said = await review(Dependencies(Store(), None, rules), a_case(rule=MAIN))
+    said = await review(Dependencies(OpenAlerts(), None, rules), a_case(rule=MAIN))
 
     told = "RedisDown (cluster='main') fires, as Prometheus says; it is held until that has resolved"
     assert Hold(Reason.DEPENDENCY_DOWN, AT + 30 * SECOND, told) == said
@@ -264,7 +245,7 @@ async def test_a_dependency_that_only_an_added_label_could_tell_holds(world: Wor
     fake, rules = world
     fake.fire({"alertname": "RedisDown", "instance": "r1"})
 
-    said = await review(Dependencies(Store(), None, rules), a_case(rule=MAIN))
+    said = await review(Dependencies(OpenAlerts(), None, rules), a_case(rule=MAIN))
 
     told = "RedisDown (instance='r1') fires, as Prometheus says, which does not tell whether cluster=\"main\""
     assert Hold(Reason.DEPENDENCY_UNCERTAIN, AT + 30 * SECOND, f"{told}; it is held until that has resolved") == said
@@ -283,7 +264,7 @@ async def test_what_does_not_fire_or_is_not_meant_holds_nothing(
     if labels is not None:
         fake.fire({"alertname": "RedisDown", **labels}, **how)
 
-    assert Allow() == await review(Dependencies(Store(), None, rules), a_case(rule=MAIN))
+    assert Allow() == await review(Dependencies(OpenAlerts(), None, rules), a_case(rule=MAIN))
     assert ["PostgreSQLDown", "RedisDown"] == fake.asked
 
 
@@ -295,7 +276,7 @@ async def test_a_dependency_whose_rule_was_not_worked_out_is_not_known(
     fake, rules = world
     fake.rule("RedisDown", health=health, error="bad data")
 
-    said = await review(Dependencies(Store(), None, rules), a_case(rule=MAIN))
+    said = await review(Dependencies(OpenAlerts(), None, rules), a_case(rule=MAIN))
 
     assert expected is type(said)
     assert isinstance(said, Hold | Ask)
@@ -307,7 +288,7 @@ async def test_a_dependency_that_cannot_be_asked_for_holds(world: World) -> None
     fake, rules = world
     fake.status = 503
 
-    said = await review(Dependencies(Store(), None, rules), a_case(rule=MAIN))
+    said = await review(Dependencies(OpenAlerts(), None, rules), a_case(rule=MAIN))
 
     assert isinstance(said, Hold)
     assert Reason.DEPENDENCY_UNCERTAIN is said.reason

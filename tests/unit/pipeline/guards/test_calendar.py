@@ -106,7 +106,7 @@ async def test_a_freeze_may_leave_it_to_a_person() -> None:
     assert isinstance(said, Ask)
     assert "nobody would be asked for this from 2026-11-30 23:00:00 UTC on" in said.detail
     guards = Guards([guard], nothing_known)
-    told = replace(case, approved=True, told=frozenset([Reason.FROZEN]))
+    told = replace(case, approved=True, told=frozenset(said.concerns))
     assert guards.reserve(told).judge(Known()) is None
     untold = guards.reserve(replace(case, approved=True)).judge(Known())
     assert untold is not None

@@ -11,7 +11,7 @@ from remediator.errors import Unavailable
 from remediator.model.ids import StepId
 from remediator.model.outcome import Reason
 from remediator.model.plan import PlannedCheck
-from remediator.pipeline.guards import Allow, Ask, Case
+from remediator.pipeline.guards import Allow, Ask, Case, Hold, Review
 from remediator.pipeline.guards.dead_man import DeadMan
 from remediator.storage.store import OutboxState
 from tests.unit.pipeline.guards.probing import AT, SECOND, a_case, review
@@ -61,6 +61,20 @@ async def test_a_person_is_asked_while_chat_was_not_told_for_too_long(waits: tim
         assert Reason.CANNOT_TELL is said.reason
         for part in ("3 messages", "15m", "limits.tell_within"):
             assert part in said.detail
+
+
+@pytest.mark.parametrize(
+    ("ran", "says"), [(timedelta(), Hold), (59 * SECOND, Hold), (MINUTE, Ask), (-SECOND, Ask)], ids=str
+)
+async def test_a_process_that_has_just_started_sends_what_waits_before_anybody_is_asked(
+    ran: timedelta, says: type[Review]
+) -> None:
+    """It was off for an hour, and chat is fine: the first plan must not wait a quarter of an hour for a person."""
+    said = await review(DeadMan(Waiting(AT - 60 * MINUTE), None, started=AT - ran), a_case())
+
+    assert isinstance(said, says)
+    if isinstance(said, Hold):
+        assert (Reason.CANNOT_TELL, AT - ran + MINUTE) == (said.reason, said.until)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_a_demoted_rule_asks_and_says_why() -> None:
         "until remediator promote rule:web/down"
     )
 
-    assert Ask(Reason.DEMOTED, detail) == judged(Demotion(), a_case(), demoted())
+    assert Ask(Reason.DEMOTED, detail, subject=SCOPE) == judged(Demotion(), a_case(), demoted())
 
 
 @pytest.mark.parametrize("mode", [Mode.OBSERVE, Mode.SUGGEST, Mode.GATED])
@@ -65,7 +65,7 @@ def test_an_ending_of_which_nobody_has_drawn_conclusions_asks_all_the_same() -> 
         "with the approval of a person"
     )
 
-    assert Ask(Reason.DEMOTED, detail) == judged(Demotion(), a_case(), failed(Ending.FAILED))
+    assert Ask(Reason.DEMOTED, detail, subject=SCOPE) == judged(Demotion(), a_case(), failed(Ending.FAILED))
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,18 @@
 """While the database is down, nobody restarts its clients."""
 
-from collections.abc import AsyncIterator, Collection
-
 import pytest
 
-from remediator.clients.alertmanager import AlertmanagerClient
-from remediator.model.ids import RunId
-from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Reason
 from remediator.pipeline.guards import Allow, Ask, Hold
-from remediator.pipeline.guards.asking import TOO_LONG, Asking
+from remediator.pipeline.guards.asking import TOO_LONG
 from remediator.pipeline.guards.dependencies import Dependencies
 from remediator.testing.clock import VirtualClock
 from tests.unit.pipeline.guards.probing import (
     AT,
     SECOND,
-    FakeAlertmanager,
+    OpenAlerts,
+    World,
     a_case,
-    an_alertmanager,
     an_occurrence,
     review,
 )
@@ -25,38 +20,10 @@ from tests.unit.pipeline.guards.probing import (
 DATABASE = {"depends": ["PostgreSQLDown"]}
 MAIN = {"depends": [{"match": ['alertname=~"PostgreSQLDown|RedisDown"', 'cluster="main"']}]}
 
-World = tuple[FakeAlertmanager, Asking[AlertmanagerClient]]
-
-
-class Open:
-    """The open alerts, as a store tells them."""
-
-    def __init__(self, *found: Occurrence) -> None:
-        self.found = found
-        self.asked: list[Collection[str]] = []
-
-    async def open_alerts_named(self, names: Collection[str], *, limit: int) -> tuple[Occurrence, ...]:
-        self.asked.append(names)
-        return tuple(one for one in self.found if one.labels["alertname"] in names)[:limit]
-
-    async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
-        return self.found[:limit]
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(AT)
-
-
-@pytest.fixture
-async def world(clock: VirtualClock) -> AsyncIterator[World]:
-    async with an_alertmanager(clock) as made:
-        yield made
-
 
 async def test_a_rule_without_dependencies_asks_nobody(world: World) -> None:
     """Most rules have none, and pay nothing."""
-    store, (fake, asking) = Open(), world
+    store, (fake, asking) = OpenAlerts(), world
 
     assert Allow() == await review(Dependencies(store, asking), a_case())
     assert ([], []) == (store.asked, fake.asked)
@@ -64,7 +31,7 @@ async def test_a_rule_without_dependencies_asks_nobody(world: World) -> None:
 
 async def test_an_open_alert_that_is_named_holds_and_is_told() -> None:
     """Who has to be looked at first is in the thread."""
-    store = Open(an_occurrence(1, alertname="PostgreSQLDown", instance="db1"))
+    store = OpenAlerts(an_occurrence(1, alertname="PostgreSQLDown", instance="db1"))
 
     said = await review(Dependencies(store, None), a_case(rule=DATABASE))
 
@@ -75,10 +42,10 @@ async def test_an_open_alert_that_is_named_holds_and_is_told() -> None:
 
 async def test_an_alert_of_another_name_or_with_other_labels_holds_nothing() -> None:
     """The database of another cluster is nobody's reason here."""
-    other = Open(
+    other = OpenAlerts(
         an_occurrence(1, alertname="Other", cluster="main"), an_occurrence(2, alertname="RedisDown", cluster="b")
     )
-    main = Open(an_occurrence(3, alertname="RedisDown", cluster="main"))
+    main = OpenAlerts(an_occurrence(3, alertname="RedisDown", cluster="main"))
 
     assert Allow() == await review(Dependencies(other, None), a_case(rule=MAIN))
     assert isinstance(await review(Dependencies(main, None), a_case(rule=MAIN)), Hold)
@@ -86,7 +53,7 @@ async def test_an_alert_of_another_name_or_with_other_labels_holds_nothing() -> 
 
 async def test_more_alerts_than_can_be_looked_through_hold() -> None:
     """What was not looked at may be the one."""
-    store = Open(*(an_occurrence(n, alertname="RedisDown", cluster="b") for n in range(500)))
+    store = OpenAlerts(*(an_occurrence(n, alertname="RedisDown", cluster="b") for n in range(500)))
 
     said = await review(Dependencies(store, None), a_case(rule=MAIN))
 
@@ -98,7 +65,7 @@ async def test_a_run_about_the_dependency_itself_does_not_wait_for_itself() -> N
     """Or nothing would ever repair the database."""
     rule = {"match": ['alertname=~"PostgreSQLDown|ApiDown"'], **DATABASE}
     down = {"alertname": "PostgreSQLDown", "instance": "db1"}
-    guard = Dependencies(Open(an_occurrence(1, **down)), None)
+    guard = Dependencies(OpenAlerts(an_occurrence(1, **down)), None)
 
     assert Allow() == await review(guard, a_case(rule=rule, labels=down))
     assert isinstance(await review(guard, a_case(rule=rule, labels={"alertname": "ApiDown"})), Hold)
@@ -119,7 +86,7 @@ async def test_a_group_waits_unless_all_of_it_is_about_the_dependency(
     """Which of its alerts came first says nothing: the remedy may be for those that need the database."""
     down = {"alertname": "PostgreSQLDown", "instance": "db1"}
     rule = {"match": ['alertname=~"PostgreSQLDown|ApiDown"'], "summary": "down", "group_by": ["cluster"], **DATABASE}
-    store = Open(an_occurrence(1, **down), *(an_occurrence(2 + n, **one) for n, one in enumerate(others)))
+    store = OpenAlerts(an_occurrence(1, **down), *(an_occurrence(2 + n, **one) for n, one in enumerate(others)))
 
     assert expected is type(await review(Dependencies(store, None), a_case(rule=rule, labels=down)))
 
@@ -128,7 +95,7 @@ async def test_what_only_alertmanager_knows_of_holds_silenced_or_not(world: Worl
     """A silenced alert is not sent, and what it tells of is down all the same."""
     fake, asking = world
     fake.fire({"alertname": "RedisDown", "cluster": "b"})
-    guard = Dependencies(Open(), asking)
+    guard = Dependencies(OpenAlerts(), asking)
 
     assert Allow() == await review(guard, a_case(rule=MAIN))
     fake.fire({"alertname": "RedisDown", "cluster": "main"}, silenced=["s-1"])
@@ -144,7 +111,7 @@ async def test_without_alertmanagers_answer_it_holds_and_after_a_while_a_person_
     """Our own store knows only what was sent here."""
     fake, asking = world
     fake.status = 503
-    guard = Dependencies(Open(), asking)
+    guard = Dependencies(OpenAlerts(), asking)
 
     held = await review(guard, a_case(rule=DATABASE))
     await clock.advance(TOO_LONG)
@@ -157,7 +124,7 @@ async def test_without_alertmanagers_answer_it_holds_and_after_a_while_a_person_
 
 async def test_long_labels_are_cut() -> None:
     """Labels are somebody else's words, and a thread is for people."""
-    store = Open(an_occurrence(1, alertname="PostgreSQLDown", note="x" * 10_000))
+    store = OpenAlerts(an_occurrence(1, alertname="PostgreSQLDown", note="x" * 10_000))
 
     said = await review(Dependencies(store, None), a_case(rule=DATABASE))
 

@@ -82,3 +82,12 @@ def test_every_figure_can_be_set_everywhere_in_the_settings() -> None:
 
     assert figures == set(LimitsSettings.model_fields) - {"packs", "actions"}
     assert figures - {"overall", "storm_overall", "tell_within"} == set(PartialLimits.model_fields)
+
+
+def test_the_cooldown_after_a_deploy_can_be_said_wherever_the_other_can() -> None:
+    """A rule for what is deployed all day may need another figure than all others."""
+    actions = {KICK: {"cooldown_after_deploy": "5m"}, PUSH: {"cooldown_after_deploy": "1h"}}
+
+    assert MINUTE == effective(rung={"cooldown_after_deploy": "1m"}, given={"actions": actions}).cooldown_after_deploy
+    assert HOUR == effective(given={"actions": actions}, actions=(KICK, PUSH)).cooldown_after_deploy
+    assert 10 * MINUTE == effective(rung={"cooldown": "1m"}).cooldown_after_deploy

@@ -33,12 +33,13 @@ from remediator.pipeline.calls import Calls
 from remediator.pipeline.guards import Allow, Case, Guards, Probe, Review
 from remediator.pipeline.guards.dead_man import DeadMan
 from remediator.pipeline.guards.dependencies import Dependencies
+from remediator.pipeline.guards.deploys import Deploys
 from remediator.pipeline.guards.health_floor import HealthFloor
 from remediator.pipeline.guards.pause_file import PauseFile
 from remediator.pipeline.guards.protected import ProtectedGroup
 from remediator.pipeline.guards.shipped import shipped
 from remediator.pipeline.guards.still_true import StillTrue
-from remediator.plugins import ActionContext, Actions, Effect, Member, Params, Pool, Result, action
+from remediator.plugins import ActionContext, Actions, Deployed, Effect, Member, Params, Pool, Result, action
 from remediator.rules.book import Book
 from remediator.settings import CalendarSettings, ProtectedSettings, Settings, StoreSettings
 from remediator.storage.store import OutboxState
@@ -57,8 +58,8 @@ class Done(Result):
     pass
 
 
-def with_a_pool_of(*healthy: bool) -> Actions:
-    """An action that takes the first of so many members out of service."""
+def with_a_pool_of(*healthy: bool, deployed: Deployed | None = None) -> Actions:
+    """An action that takes the first of so many members out of service, which may have been deployed."""
 
     async def targets(ctx: ActionContext, params: Name) -> tuple[Target, ...]:
         return (Target("thing", (params.name,)),)
@@ -66,7 +67,10 @@ def with_a_pool_of(*healthy: bool) -> Actions:
     async def pool(ctx: ActionContext, params: Name) -> Pool:
         return Pool("web", tuple(Member(str(n), good, is_target=not n) for n, good in enumerate(healthy)))
 
-    @action("test.bump", effect=Effect.CHANGE, targets=targets, pool=pool)
+    async def deploys(ctx: ActionContext, params: Name) -> tuple[Deployed, ...]:
+        return (deployed,) if deployed else ()
+
+    @action("test.bump", effect=Effect.CHANGE, targets=targets, pool=pool, deployed=deploys)
     async def bump(ctx: ActionContext, params: Name) -> Done:
         """Bump a thing."""
         return Done()
@@ -273,6 +277,15 @@ def is_the_only_one(world: World) -> None:
     world.case = bumping(True)
 
 
+@row("Deploys", Reason.COOLING_DOWN)
+def was_deployed_a_short_time_ago(world: World) -> None:
+    deployed = Deployed(WEB, T0 - 3 * MINUTE, "made from image shop:2")
+    rule = {"remediate": [{"do": [{"test.bump": {"name": "web"}}]}]}
+    world.case = a_case(
+        rule=rule, actions=with_a_pool_of(True, True, True, deployed=deployed), steps=[a_step(action="test.bump")]
+    )
+
+
 @row("DeadMan", Reason.CANNOT_TELL)
 def nobody_hears_of_it(world: World) -> None:
     world.oldest_post = T0 - 16 * MINUTE
@@ -302,12 +315,14 @@ async def asked(world: World, folder: Path, *, without: str = "") -> AsyncIterat
         file.touch()
     clients = Clients(Settings())
     protected = ProtectedSettings.model_validate(world.protected)
+    calls = Calls(clients, VirtualClock(T0), Redactor(), Metrics())
     probes: tuple[Probe, ...] = (
         PauseFile(file),
         ProtectedGroup(protected, world),
         StillTrue(world, None),
         Dependencies(world, None),
-        HealthFloor(Calls(clients, VirtualClock(T0), Redactor(), Metrics())),
+        HealthFloor(calls),
+        Deploys(calls, world.known),
         DeadMan(world, world.ping),
     )
     guards = shipped(CalendarSettings.model_validate(world.calendar), protected)

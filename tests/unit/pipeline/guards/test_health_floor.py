@@ -274,7 +274,7 @@ async def test_the_only_one_is_asked_for_with_its_downtime(floor: HealthFloor) -
     said = await review(floor, a_case(actions=pools(web="+*"), **steps_on("web")))
 
     told = "step 0: it is the only one of the web pool, which is down meanwhile, for up to 20s"
-    assert Ask(Reason.LAST_OF_POOL, told) == said
+    assert Ask(Reason.LAST_OF_POOL, told, subject="the web pool") == said
 
 
 async def test_nothing_left_needs_a_floor_of_nothing_and_a_person(floor: HealthFloor) -> None:
@@ -286,24 +286,31 @@ async def test_nothing_left_needs_a_floor_of_nothing_and_a_person(floor: HealthF
 
     assert isinstance(await review(floor, a_case(**one)), Refuse)
     told = "step 0: it takes all 2 that are healthy of the web pool, which is down meanwhile, for up to 20s"
-    assert Ask(Reason.LAST_OF_POOL, told) == said
+    assert Ask(Reason.LAST_OF_POOL, told, subject="the web pool") == said
 
 
 @pytest.mark.parametrize(
     ("trouble", "told"),
     [
-        (TargetGone("no such container: web"), "step 0: no such container: web"),
         (ZeroDivisionError("x"), "step 0: the action broke when it counted the pool: ZeroDivisionError: x"),
         ("++", "step 0: its target is not in the web pool"),
         ("", "step 0: its target is not in the web pool"),
     ],
-    ids=["gone", "broken", "not in it", "empty"],
+    ids=["broken", "not in it", "empty"],
 )
 async def test_what_cannot_be_counted_holds(floor: HealthFloor, trouble: str | Exception, told: str) -> None:
     """An unknown count is never taken for enough."""
     said = await review(floor, a_case(actions=pools(web=trouble), **steps_on("web")))
 
     assert Hold(Reason.POOL_UNCERTAIN, AT + 30 * SECOND, f"{told}; it is counted again every 30s") == said
+
+
+async def test_a_target_that_is_gone_has_the_plan_made_anew(floor: HealthFloor) -> None:
+    """It was replaced: to count it again would be in vain for as long as the plan is kept."""
+    said = await review(floor, a_case(actions=pools(web=TargetGone("no such container: web")), **steps_on("web")))
+
+    told = "step 0: no such container: web; it is counted again every 30s"
+    assert Hold(Reason.POOL_UNCERTAIN, AT + 30 * SECOND, told, is_outdated=True) == said
 
 
 async def test_a_count_that_hangs_holds(floor: HealthFloor) -> None:

@@ -281,7 +281,8 @@ class Replicas(RuleBasedStateMachine):
             return
         scope = data.draw(st.sampled_from(standing))
         if self.journal.lift_stop(kind, scope, self.now):
-            self.cleared[kind, scope] = self.now
+            # A clock that was ahead may have dated what the stop was put for later than now.
+            self.cleared[kind, scope] = max(self.now, self.journal.stops[kind, scope].at)
             if kind is StopKind.BREAKER:
                 self.breakers[scope].reset()
 

@@ -91,7 +91,7 @@ def test_the_service_runs_with_every_guard_and_every_probe(tmp_path: Path) -> No
     made = app.guards(calls)
 
     assert len(shipped(CalendarSettings(), ProtectedSettings())) == len(made.guards)
-    assert ["PauseFile", "ProtectedGroup", "StillTrue", "Dependencies", "HealthFloor", "DeadMan"] == [
+    assert ["PauseFile", "ProtectedGroup", "StillTrue", "Dependencies", "HealthFloor", "Deploys", "DeadMan"] == [
         type(one).__name__ for one in made.probes
     ]
     assert classes_with("look") == {type(one).__name__ for one in made.probes}

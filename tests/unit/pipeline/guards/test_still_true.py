@@ -1,24 +1,20 @@
 """What does not fire any more is not remedied, and what people have silenced is left alone."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import pytest
-
-from remediator.clients.alertmanager import CREATED_BY, AlertmanagerClient
-from remediator.model.ids import RunId
-from remediator.model.occurrence import Occurrence
+from remediator.clients.alertmanager import CREATED_BY
 from remediator.model.outcome import Reason
 from remediator.model.run import Resolved
 from remediator.pipeline.guards import Allow, Ask, Hold, Refuse
-from remediator.pipeline.guards.asking import ASK_AGAIN, TOO_LONG, Asking
+from remediator.pipeline.guards.asking import ASK_AGAIN, TOO_LONG
 from remediator.pipeline.guards.still_true import StillTrue
 from remediator.testing.clock import VirtualClock
 from tests.unit.pipeline.guards.probing import (
     AT,
     DOWN,
     SECOND,
-    FakeAlertmanager,
+    OpenAlerts,
+    World,
     a_case,
     a_prometheus,
     an_alertmanager,
@@ -29,32 +25,8 @@ from tests.unit.pipeline.guards.probing import (
 GROUPED = {"group_by": ["alertname"]}
 WEB, SHOP = DOWN, {"alertname": "Down", "service": "shop"}
 
-World = tuple[FakeAlertmanager, Asking[AlertmanagerClient]]
 
-
-class Members:
-    """The open alerts of the run, as a store tells them."""
-
-    def __init__(self, *found: Occurrence) -> None:
-        self.found = found
-
-    async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
-        assert "r1" == run
-        return self.found[:limit]
-
-
-NOBODY = Members()
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(AT)
-
-
-@pytest.fixture
-async def world(clock: VirtualClock) -> AsyncIterator[World]:
-    async with an_alertmanager(clock) as made:
-        yield made
+NOBODY = OpenAlerts()
 
 
 async def test_without_an_alertmanager_the_webhook_has_the_last_word() -> None:
@@ -116,7 +88,7 @@ async def test_one_alert_of_a_group_that_fires_is_enough(world: World) -> None:
     """The remedy is for all of them; the first may have healed meanwhile."""
     fake, asking = world
     fake.fire(SHOP)
-    guard = StillTrue(Members(an_occurrence(1, **WEB), an_occurrence(2, **SHOP)), asking)
+    guard = StillTrue(OpenAlerts(an_occurrence(1, **WEB), an_occurrence(2, **SHOP)), asking)
 
     assert Allow() == await review(guard, a_case(rule=GROUPED))
     fake.alerts.clear()
@@ -135,7 +107,7 @@ async def test_a_group_none_of_which_is_open_is_refused(world: World) -> None:
 async def test_a_large_group_is_not_asked_for_to_the_end(world: World) -> None:
     """Thousands of questions would be an outage of their own; what was not asked for is not known, so it holds."""
     fake, asking = world
-    members = Members(*(an_occurrence(n, alertname="Down", n=str(n)) for n in range(1000)))
+    members = OpenAlerts(*(an_occurrence(n, alertname="Down", n=str(n)) for n in range(1000)))
 
     said = await review(StillTrue(members, asking), a_case(rule=GROUPED))
 
@@ -195,7 +167,7 @@ async def test_a_group_is_silenced_only_where_all_that_fires_is(world: World) ->
     fake, asking = world
     fake.silence("s-1", by="ann")
     fake.fire(WEB, silenced=["s-1"])
-    guard = StillTrue(Members(an_occurrence(1, **WEB), an_occurrence(2, **SHOP)), asking)
+    guard = StillTrue(OpenAlerts(an_occurrence(1, **WEB), an_occurrence(2, **SHOP)), asking)
 
     held = await review(guard, a_case(rule=GROUPED))
     fake.fire(SHOP)

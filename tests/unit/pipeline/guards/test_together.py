@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from remediator.model.outcome import Reason
+from remediator.model.outcome import Concern, Reason
 from remediator.pipeline.guards import Allow, Ask, Hold, Refuse, Review
 from remediator.pipeline.guards.guard import together
 from tests.unit.pipeline.guards.probing import a_case
@@ -15,7 +15,9 @@ NEVER = Refuse(Reason.PROTECTED, "never")
 SOON, LATER = (Hold(Reason.PAUSED, AT + timedelta(minutes=minutes)) for minutes in (1, 2))
 CHAT, POOL, FREEZE = Ask(Reason.CANNOT_TELL, "chat is away"), Ask(Reason.LAST_OF_POOL, "the last"), Ask(Reason.FROZEN)
 BOTH = Ask(
-    Reason.CANNOT_TELL, f"chat is away; {Reason.LAST_OF_POOL}: the last; {Reason.FROZEN}", (POOL.reason, FREEZE.reason)
+    Reason.CANNOT_TELL,
+    f"chat is away; {Reason.LAST_OF_POOL}: the last; {Reason.FROZEN}",
+    (*POOL.concerns, *FREEZE.concerns),
 )
 
 
@@ -51,6 +53,6 @@ def test_the_strictest_word_counts_and_no_question_is_lost(said: list[Review], e
 )
 def test_an_approval_answers_what_was_told(approved: bool, begun: bool, told: list[Reason], expected: bool) -> None:
     """Nobody has said yes to what nobody has told."""
-    case = replace(a_case(), approved=approved, begun=begun, told=frozenset(told))
+    case = replace(a_case(), approved=approved, begun=begun, told=frozenset(map(Concern, told)))
 
     assert expected == case.has_approved(BOTH)

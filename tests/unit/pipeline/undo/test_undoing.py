@@ -102,7 +102,7 @@ def test_what_may_have_been_done_is_asked(facts: Facts, why: Why) -> None:
         ),
         (
             (captured("a"), started("a"), ended("a", UNKNOWN), Settled(AT, StepId("a"), 1, False, "ann", "")),
-            Stays(1, a_step("a"), Why.FAILED),
+            Stays(1, a_step("a"), Why.NOT_DONE, "ann says so"),
         ),
         (
             (captured("a"), started("a"), ended("a", UNKNOWN), LateFinished(AT, StepId("a"), 1, DONE, "")),
