@@ -14,15 +14,23 @@ from bench import load, packs, runs
 from bench.load import Job
 from bench.processes import World
 
-_TABLES = ("occurrence", "run", "member", "fact", "post")
+_TABLES = ("occurrence", "run", "member", "fact", "post", "change")
 _IDS = {
     "occurrence": {"id"},
     "run": {"id", "occurrence"},
     "member": {"occurrence", "run"},
     "fact": {"run"},
     "post": {"run"},
+    "change": {"run"},
 }
-_KEYS = {"occurrence": "id", "run": "occurrence", "member": "occurrence", "fact": "run", "post": "run"}
+_KEYS = {"occurrence": "id", "run": "occurrence", "member": "occurrence", "fact": "run", "post": "run", "change": "run"}
+_TIMES = {
+    "occurrence": {"opened_at", "closed_at"},
+    "run": {"created_at", "ended_at"},
+    "post": {"queued_at"},
+    "change": {"alert_at", "at", "ended_at"},
+}
+_APART = 1_700_000  # microseconds between two runs: a million of them have come over some twenty days
 OPEN, CLOSED = "open", "resolved"
 
 
@@ -94,6 +102,7 @@ def fill_postgresql(world: World, *, finished: int, still_open: int) -> str:
 def _copy(table: str, columns: Sequence[str], new_id: str, new_fingerprint: str) -> str:
     """SQL that copies what belongs to one run, or one occurrence, once for each of `numbers`."""
     new = {**dict.fromkeys(_IDS[table], new_id), "fingerprint": new_fingerprint}
+    new |= {column: f"source.{column} - numbers.n * {_APART}" for column in _TIMES.get(table, ())}
     shown = [new.get(column, f"source.{column}") for column in columns]
     return (
         f" INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(shown)} FROM {table} AS source, numbers"

@@ -30,7 +30,8 @@ from remediator.model.duration import say_duration
 from remediator.model.ids import OwnerId, RunId, new_owner_id
 from remediator.model.occurrence import Occurrence
 from remediator.model.priority import Priority
-from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Signal, Undo
+from remediator.model.run import Cancel, Run, RunSummary, Settle, Signal, Undo
+from remediator.pipeline.approvals import Approvals, Said, Verdict
 from remediator.pipeline.busy import BusyTargets
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.completion import Completion
@@ -59,6 +60,7 @@ from remediator.pipeline.housekeeping import Housekeeping
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.lessons import Lessons
 from remediator.pipeline.outbox import Outbox
+from remediator.pipeline.people import People
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.pressure import Pressure
 from remediator.pipeline.recovery import resume
@@ -109,6 +111,7 @@ class Runs:
 
     replicas: Alone | Replicas
     looking: Looking
+    approvals: Approvals
 
     async def list_runs(
         self, *, limit: int, outcome: str | None, active: bool, unsettled: bool
@@ -121,9 +124,8 @@ class Runs:
     async def read_run(self, run: RunId, /) -> Run | None:
         return await self.store.read_run(run)
 
-    async def decide(self, run: RunId, decision: Decision, /) -> bool:
-        """Store the decision, then wake the run's owner."""
-        return await self._say(run, decision)
+    async def decide(self, run: RunId, said: Said, /) -> Verdict | None:
+        return await self.approvals.decide(run, said)
 
     async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
         """Store the wish, then wake the run's owner."""
@@ -172,7 +174,17 @@ class App:
         self.shared = _shared_store_of(settings.store, self.clock, self.metrics)
         self.store: Store = self.shared or SqliteStore(settings.store.directory, clock=self.clock, metrics=self.metrics)
         self.rulebook = Rulebook(book, actions, self.store)
+        self.people = People(settings.people, settings.approval)
         self.dispatcher = HeapDispatcher(self.clock, at_once_per_rule=settings.pipeline.most_of_one_rule)
+        self.approvals = Approvals(
+            self.store,
+            self.people,
+            self.dispatcher,
+            self.clock,
+            self.redactor,
+            self.metrics,
+            rule_now=self.rulebook.digest_now,
+        )
         self._webhooks = _webhooks_of(settings, self.clock)
         self.chat = chat or _chat_of(settings)
         if self._webhooks:
@@ -285,6 +297,8 @@ class App:
             settings=self.settings.pipeline,
             ceiling=self.settings.mode_ceiling,
             limits=limits_by(self.settings.limits),
+            people=self.people,
+            approval=self.settings.approval,
             levels=self._levels,
         )
         intake = Intake(
@@ -477,7 +491,7 @@ class App:
         self.metrics.connections.set_function(lambda: connections.count)
         parts = Parts(
             accept=self._accept,
-            runs=Runs(self.store, self.dispatcher, self.clock, self.replicas, self._looking),
+            runs=Runs(self.store, self.dispatcher, self.clock, self.replicas, self._looking, self.approvals),
             alerts=self.store,
             breakers=self.systems,
             stops=self.stops,

@@ -182,7 +182,7 @@ def _print_text(
         redactor,
         every_rule=every_rule,
         figures=figures,
-        approval_timeout=say_duration(settings.pipeline.approval_timeout),
+        approval_timeout=say_duration(settings.approval.timeout),
         alert_from=_alert_from(settings),
     )
     for number, (explanation, gathered) in enumerate(explained):

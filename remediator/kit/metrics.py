@@ -115,6 +115,12 @@ class Metrics:
             ["level"],
             registry=self.registry,
         )
+        self.decisions = Counter(
+            "remediator_decisions",
+            "People's words on plans, by what became of them",
+            ["answer"],
+            registry=self.registry,
+        )
         self.posts = Counter("remediator_posts", "Chat messages, by result", ["result"], registry=self.registry)
         self.outbox_waiting = Gauge(
             "remediator_outbox_waiting", "Chat messages that people wait for", registry=self.registry

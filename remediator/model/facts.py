@@ -77,6 +77,20 @@ class Asked:
     """What `why` tells of: an approval covers no other."""
     subjects: tuple[str, ...] = ()
     """What each of these is about, in the same order; an approval covers it for nothing else."""
+    approvers: tuple[str, ...] = ()
+    """Groups of people who may decide; without any, everybody who may decide at all."""
+    quorum: int = 1
+    """How many different people have to approve."""
+    on_timeout: str = "deny"
+    """What happens when nobody has decided in time: `deny`, `escalate` or `auto`."""
+    reminders: tuple[datetime, ...] = ()
+    """When people are reminded, as long as they have not decided."""
+    rule_now: str = ""
+    """The digest of the rule as it was in force then: where it has changed since, the approval is void."""
+    record: str = ""
+    """What came of the rule's last plans, for people."""
+    touches: str = ""
+    """How much of the service the plan touches, for people."""
     kind: Literal["asked"] = "asked"
 
     @property
@@ -88,6 +102,53 @@ class Asked:
         """The reasons, each with what it is about."""
         subjects = (*self.subjects, *("" for _ in self.reasons[len(self.subjects) :]))
         return tuple(Concern(reason, subject) for reason, subject in zip(self.reasons, subjects, strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Prolonged:
+    """Nobody has decided in time: the next level is told, and there is as much time again."""
+
+    at: datetime
+    round: int
+    revision: int
+    until: datetime
+    reminders: tuple[datetime, ...] = ()
+    count: int = 1
+    kind: Literal["prolonged"] = "prolonged"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return f"round.{self.round}.{self.revision}", self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Reminded:
+    """People were reminded that a plan waits for them."""
+
+    at: datetime
+    round: int
+    revision: int
+    count: int
+    kind: Literal["reminded"] = "reminded"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return f"round.{self.round}.{self.revision}", self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Voided:
+    """What was asked for cannot be approved any more; asked anew, it is another question."""
+
+    at: datetime
+    round: int
+    revision: int
+    why: str
+    kind: Literal["voided"] = "voided"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return f"round.{self.round}", self.revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,13 +373,15 @@ class Unsilenced:
         return f"silence.{self.tries}" if self.tries else "silence", self.count
 
 
-Aside = Captured | Undoing | Undone | Left | Silenced | Unsilenced | Escalated | Acknowledged
+Aside = Captured | Undoing | Undone | Left | Silenced | Unsilenced | Escalated | Acknowledged | Reminded
 """What goes on beside the stages of a run, and moves it to no other."""
 
 Fact = (
     Examined
     | Planned
     | Asked
+    | Prolonged
+    | Voided
     | Held
     | Started
     | Finished
@@ -335,4 +398,5 @@ Fact = (
     | Unsilenced
     | Escalated
     | Acknowledged
+    | Reminded
 )

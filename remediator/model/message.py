@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from remediator.model.ids import RunId
+from remediator.model.ids import Digest, RunId
 
 
 class Tone(StrEnum):
@@ -54,6 +54,18 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """The question that a message puts to people. A chat that can do so shows a button for each answer."""
+
+    run: RunId
+    round: int
+    revision: int
+    plan: Digest
+    confirm: str = ""
+    """What is to be confirmed before an approval; empty where nothing is changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message: a tone, a title in one line, and its parts."""
 
@@ -65,6 +77,8 @@ class Message:
     """The same for programs, as names and values. A chat for people shows nothing of it."""
     problems: tuple[tuple[tuple[str, str], ...], ...] = ()
     """For programs as well: each of the problems that the message tells of, where it tells of several."""
+    choice: Choice | None = None
+    """What people are to decide."""
 
 
 LEVEL = "escalation."

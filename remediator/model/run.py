@@ -71,7 +71,18 @@ class Decision:
     revision: int
     by: str
     reason: str = ""
+    person: str = ""
+    """Who that is (`Person.name`), by whichever way; empty where an older version has stored it."""
+    via: str = ""
+    """The way by which it came (`Via`)."""
+    groups: tuple[str, ...] = ()
+    """The groups of approvers that the person was in then."""
     kind: Literal["decision"] = "decision"
+
+    @property
+    def who(self) -> str:
+        """One person, whatever they are called."""
+        return self.person or self.by
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,11 +136,15 @@ class Acknowledge:
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A person has had this run begun, for alerts whose earlier runs are over. It comes with the run itself."""
+    """A person has had this run begun: for alerts whose earlier runs are over, or without any. It comes with the run."""
 
     at: datetime
     by: str
     reason: str = ""
+    person: str = ""
+    """Who that is (`Person.name`): they do not approve what they have begun."""
+    by_hand: bool = False
+    """Whether there is no alert behind it: a person has started the rule."""
     kind: Literal["again"] = "again"
 
 
@@ -148,6 +163,8 @@ class TakeOver:
     left_by: RunId
     left_round: int
     left_step: StepId
+    place: int = 0
+    """Of the earliest change that goes back with it, in the journal; 0 where that has forgotten it."""
     kind: Literal["take_over"] = "take_over"
 
 

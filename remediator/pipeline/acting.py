@@ -20,7 +20,7 @@ from remediator.pipeline import approval, outcome
 from remediator.pipeline.cases import Cases
 from remediator.pipeline.concluding import Concluding
 from remediator.pipeline.execution import Execution
-from remediator.pipeline.guards import Allow, Ask, Case, Guards, Hold, Refuse
+from remediator.pipeline.guards import Allow, Ask, Case, Guards, Hold, Refuse, Review
 from remediator.pipeline.holding import Holding
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.silencing.silencing import Silencing
@@ -67,7 +67,7 @@ class Acting:
         """Try the first step. Where something stands in the way of it, a review tells what, and nothing was done."""
         step, case = planned.plan.steps[0], self._cases.of(ledger, rule, planned)
         # Also where the first step only looks: once it has begun, probes take the whole plan for let through.
-        if not isinstance(await self._guards.look(case), Allow):
+        if not isinstance(await self._look(case), Allow):
             return False
         refusal = await self._perform(ledger, case, step, turn)
         if refusal is not None and refusal.reason is not Reason.TARGET_BUSY:
@@ -123,7 +123,7 @@ class Acting:
             return None
         step, case = planned.plan.steps[index], self._cases.of(ledger, rule, planned)
         if step.effect is not Effect.READ:
-            review = await self._guards.look(case)
+            review = await (self._look(case) if case.begun else self._guards.look(case))  # else it was reviewed just now
             if isinstance(review, Refuse):
                 return self._holding.refuse(case, review.reason, review.detail)
             if isinstance(review, Hold):
@@ -135,6 +135,13 @@ class Acting:
             return self._holding.heed(ledger, planned, case, refusal)
         self._obstructed.discard(rule.id)
         return None
+
+    async def _look(self, case: Case) -> Review:
+        """What stands in the way, as far as that is looked at before a start, which asks the journal itself.
+
+        Where targets are read for it, the journal is asked first: what is paused is left in peace.
+        """
+        return await (self._guards.review(case) if _reads_targets(case) else self._guards.look(case))
 
     async def _perform(
         self, ledger: Ledger, case: Case, step: PlannedStep, turn: Turn, *, repeats: bool = False
@@ -156,3 +163,9 @@ class Acting:
         if mode in (Mode.OBSERVE, Mode.SUGGEST) or (approval.needs_person(planned.plan, mode) and not approved):
             return Ended(self._clock.now(), Outcome.CANCELLED, f"the mode is {mode} now, so the rest was not done")
         return None
+
+
+def _reads_targets(case: Case) -> bool:
+    """Whether something is read of the plan's targets before a start: by probes, or to put it back later."""
+    actions = (case.rule.action(step.id) for step in case.plan.steps if step.effect is not Effect.READ)
+    return any(one.inverse or one.pool or one.deployed for one in actions)

@@ -9,9 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from remediator.kit.redaction import shorten
+from remediator.model.approval import OnTimeout, Policy
 from remediator.model.facts import Asked, Planned
 from remediator.model.plan import Effect, Mode, Plan, PlannedStep
 from remediator.model.run import Decision
+from remediator.rules.book import Gate
+from remediator.settings import ApprovalSettings
 
 _MOST_SAID = 600
 
@@ -53,6 +56,19 @@ Standing = Free | Ask | Wait | Denied | Expired
 def needs_person(plan: Plan, mode: Mode) -> bool:
     """Whether the plan waits for a person: its mode or its rung says so, or it destroys something."""
     return plan.gated or mode is not Mode.AUTO or any(step.effect is Effect.DESTROY for step in plan.steps)
+
+
+def policy_of(gate: Gate | None, settings: ApprovalSettings) -> Policy:
+    """Who decides on a plan, and how: as its remedy's gate says, and where that says nothing as the settings do."""
+    gate = gate or Gate()
+    return Policy(
+        approvers=gate.approvers or settings.approvers,
+        quorum=gate.quorum or settings.quorum,
+        timeout=gate.timeout or settings.timeout,
+        on_timeout=OnTimeout(gate.on_timeout or settings.on_timeout),
+        remind=settings.remind,
+        hours=settings.hours,
+    )
 
 
 def stand(plan: Plan, mode: Mode, asked: Asked | None, decision: Decision | None, at: datetime) -> Standing:

@@ -5,16 +5,19 @@ in the way; else after a review, and where it has waited, only if it would be ma
 `acting`'s; this never calls an action.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
-from remediator.model.facts import Asked, Ended, Examined, Planned
+from remediator.model.facts import Asked, Ended, Examined, Planned, Voided
+from remediator.model.ids import RuleId
 from remediator.model.outcome import Reason
 from remediator.model.plan import Mode, Plan
-from remediator.model.stage import Drafted, waits_since
+from remediator.model.run import Run
+from remediator.model.stage import Drafted, again, waits_since
 from remediator.pipeline import approval, outcome
 from remediator.pipeline.acting import Acting
 from remediator.pipeline.cases import Cases
@@ -24,9 +27,10 @@ from remediator.pipeline.guards import Ask, Guards, Hold, Refuse, Review
 from remediator.pipeline.holding import Holding
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.lessons import Lessons
+from remediator.pipeline.people import People
 from remediator.pipeline.turn import A_MOMENT, LOOK_AGAIN, Parked, Turn, wait_to_change
 from remediator.rules.book import Rule
-from remediator.settings import PipelineSettings
+from remediator.settings import ApprovalSettings, PipelineSettings
 from remediator.storage.store import Store
 
 _STALE = timedelta(minutes=1)
@@ -51,7 +55,11 @@ class Deciding:
         clock: Clock,
         metrics: Metrics,
         settings: PipelineSettings,
+        approval_settings: ApprovalSettings,
+        people: People,
+        rule_now: Callable[[RuleId], str],
     ) -> None:
+        """`rule_now`: the digest of a rule as it is in force; empty where there is none of that name any more."""
         self._cases = cases
         self._drafting = drafting
         self._acting = acting
@@ -63,7 +71,9 @@ class Deciding:
         self._clock = clock
         self._metrics = metrics
         self._hold_timeout = settings.hold_timeout
-        self._approval_timeout = settings.approval_timeout
+        self._approval_settings = approval_settings
+        self._people = people
+        self._rule_now = rule_now
 
     async def decide(self, ledger: Ledger, rule: Rule, stage: Drafted, turn: Turn) -> Parked | Ended | None:
         """Begin the plan, unless something stands in the way of it."""
@@ -105,6 +115,9 @@ class Deciding:
     async def _let_through(self, ledger: Ledger, rule: Rule, stage: Drafted, turn: Turn) -> Parked | Ended | None:
         """Guards, then the gate, then the first step."""
         now, plan = self._clock.now(), stage.planned.plan
+        if why := self._why_void(ledger.run, stage):
+            ledger.note(_voided(stage, now, why))
+            return None
         case = self._cases.of(ledger, rule, stage.planned)
         review = await self._guards.review(case)
         if isinstance(review, Refuse):
@@ -116,14 +129,16 @@ class Deciding:
                 return None
             await self._lessons.watch_storms(case)
             return self._holding.hold(ledger, stage.planned, review)
-        asks = isinstance(review, Ask) or bool(stage.planned.differs)
+        asks = isinstance(review, Ask) or bool(stage.planned.differs) or _was_voided(ledger.run, stage.planned)
         mode = self._cases.mode(rule).capped(Mode.GATED) if asks else self._cases.mode(rule)
         news = stage.asked is not None and isinstance(review, Ask) and not case.told.issuperset(review.concerns)
         match approval.stand(plan, mode, stage.asked, stage.decision, now):
+            case approval.Ask() if _was_asked(ledger.run, stage.planned):
+                return await self._ask_anew(ledger, rule, stage.planned, review)
             case approval.Ask():
-                return self._ask(ledger, rule, stage.planned, review)
+                return await self._ask(ledger, rule, stage.planned, review)
             case approval.Wait() | approval.Free() if news:
-                return self._ask_anew(ledger, rule, stage.planned, review)
+                return await self._ask_anew(ledger, rule, stage.planned, review)
             case approval.Wait(until=until):
                 return Parked(until)
             case approval.Denied() as denial:
@@ -135,10 +150,11 @@ class Deciding:
             case other:
                 assert_never(other)
 
-    def _ask(self, ledger: Ledger, rule: Rule, planned: Planned, review: Review) -> Parked:
-        """Have a person decide on the plan."""
+    async def _ask(self, ledger: Ledger, rule: Rule, planned: Planned, review: Review) -> Parked:
+        """Have people decide on the plan."""
         now = self._clock.now()
-        until = now + self._time_to_decide(rule, planned.plan)
+        policy = approval.policy_of(rule.rungs[planned.plan.rung].gate, self._approval_settings)
+        until = now + policy.timeout
         reason, why = Reason.NEEDS_APPROVAL, ""
         if isinstance(review, Ask):
             reason = review.reason
@@ -146,21 +162,47 @@ class Deciding:
         if planned.differs:
             why = "; ".join(filter(None, (f"this is not what was approved: {planned.differs}", why)))
         concerns = review.concerns if isinstance(review, Ask) else ()
-        reasons, subjects = tuple(one.reason for one in concerns), tuple(one.subject for one in concerns)
-        ledger.note(Asked(now, planned.round, planned.revision, until, why, reasons, subjects))
+        asked = Asked(
+            at=now,
+            round=planned.round,
+            revision=planned.revision,
+            until=until,
+            why=why,
+            reasons=tuple(one.reason for one in concerns),
+            subjects=tuple(one.subject for one in concerns),
+            approvers=policy.approvers,
+            quorum=policy.quorum,
+            on_timeout=policy.on_timeout.value,
+            reminders=tuple(sorted(until - before for before in policy.remind if until - before > now)),
+            rule_now=self._rule_now(rule.id),
+        )
+        ledger.note(asked)
         self._metrics.held.labels(reason.name.lower()).inc()
         return Parked(until)
 
-    def _ask_anew(self, ledger: Ledger, rule: Rule, planned: Planned, review: Review) -> Parked:
-        """Have a person decide on the same plan once more: people were not told of all that there is to know."""
-        again = replace(planned, at=self._clock.now(), revision=planned.revision + 1, renews=None, differs="")
-        ledger.note(again)
-        return self._ask(ledger, rule, again, review)
+    async def _ask_anew(self, ledger: Ledger, rule: Rule, planned: Planned, review: Review) -> Parked:
+        """Have people decide on the same plan once more: not all was told that there is to know, or it was void."""
+        anew = replace(planned, at=self._clock.now(), revision=planned.revision + 1, renews=None, differs="")
+        ledger.note(anew)
+        return await self._ask(ledger, rule, anew, review)
+
+    def _why_void(self, run: Run, stage: Drafted) -> str:
+        """Why what was asked for cannot be approved any more, or its approval does not hold; empty where it does."""
+        asked = stage.asked
+        if asked is None:
+            return ""
+        if asked.rule_now and asked.rule_now != self._rule_now(run.rule):
+            return "the rule has changed since it was asked for; this run goes by the rule that it began with"
+        starter = again(run)
+        for decision in stage.approvals:
+            if not self._people.stands(decision, asked, starter=starter.person if starter else ""):
+                return f"{decision.by}, who has approved it, may not decide on it any more"
+        return ""
 
     def _time_to_decide(self, rule: Rule, plan: Plan) -> timedelta:
         """How long people have: what the remedy's gate says, else the settings."""
         gate = rule.rungs[plan.rung].gate
-        return (gate.timeout if gate else None) or self._approval_timeout
+        return approval.policy_of(gate, self._approval_settings).timeout
 
     async def _unanswered(self, stage: Drafted) -> Ended:
         """The end of a run whose question nobody has answered in time, and may not have heard of."""
@@ -211,3 +253,19 @@ class Deciding:
             return  # it ends anyway
         ledger.note(await self._diagnosis.examine(ledger.run, rule, stage.planned.round + 1))
         await ledger.read_signals()
+
+
+def _voided(stage: Drafted, at: datetime, why: str) -> Voided:
+    """That the newest question about this plan stands no more."""
+    assert stage.asked is not None  # noqa: S101 - else nothing is void
+    return Voided(at, stage.asked.round, stage.asked.revision, why)
+
+
+def _was_asked(run: Run, planned: Planned) -> bool:
+    """Whether there was a question already about the plan of this revision."""
+    return any(isinstance(fact, Asked) and fact.key == planned.key for fact in run.facts)
+
+
+def _was_voided(run: Run, planned: Planned) -> bool:
+    """Whether people were asked in vain about a plan of this round: they were told that nothing goes without them."""
+    return any(isinstance(fact, Voided) and fact.round == planned.round for fact in run.facts)

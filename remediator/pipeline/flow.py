@@ -56,6 +56,7 @@ from remediator.pipeline.guards.effective import LimitsOf
 from remediator.pipeline.holding import Holding
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.lessons import Lessons
+from remediator.pipeline.people import People
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.promotion import suggestion
 from remediator.pipeline.proving import Proving
@@ -69,7 +70,7 @@ from remediator.pipeline.undo.putting_back import PuttingBack, lost_sight_of
 from remediator.pipeline.undo.timing import due_rollback, next_undoing, under_way, what_came_of_rollback
 from remediator.pipeline.verification import Watch
 from remediator.rules.book import Rule
-from remediator.settings import PipelineSettings
+from remediator.settings import ApprovalSettings, PipelineSettings
 from remediator.storage.store import Store
 
 log = structlog.get_logger(__name__)
@@ -104,6 +105,8 @@ class Flow:
         settings: PipelineSettings,
         ceiling: Mode,
         limits: LimitsOf,
+        people: People,
+        approval: ApprovalSettings,
         levels: Levels = NO_LEVELS,
     ) -> None:
         self._store = store
@@ -147,6 +150,9 @@ class Flow:
             clock=clock,
             metrics=metrics,
             settings=settings,
+            approval_settings=approval,
+            people=people,
+            rule_now=rulebook.digest_now,
         )
         self._proving = Proving(stages.watch, stages.silencing, self._escalating, self._concluding, clock)
         self._epilogue = Epilogue(stages.silencing, stages.execution, clock)

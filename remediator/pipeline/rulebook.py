@@ -6,7 +6,7 @@ from typing import Any
 from remediator.errors import Failed
 from remediator.model.alert import Alert
 from remediator.model.facts import Evidence
-from remediator.model.ids import Digest
+from remediator.model.ids import Digest, RuleId
 from remediator.plugins import Actions
 from remediator.rules.book import Book, Rule, compile_rule
 from remediator.rules.expressions import Scope
@@ -33,6 +33,11 @@ class Rulebook:
     def actions(self) -> Actions:
         """Every action that there is."""
         return self._actions
+
+    def digest_now(self, rule: RuleId) -> str:
+        """The digest of a rule as it is in force; empty where there is none of that name any more."""
+        found = self.book.get(rule)
+        return found.digest if found is not None else ""
 
     async def remember(self) -> None:
         """Store the rules in force, before any run is started with them. Raises StoreUnavailable."""

@@ -4,7 +4,7 @@ Every text is redacted here; who renders a message escapes it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
@@ -27,19 +27,22 @@ from remediator.model.facts import (
     Held,
     LateFinished,
     Planned,
+    Prolonged,
     Proof,
+    Reminded,
     Settled,
     Silenced,
     Started,
     StepStatus,
     Unsilenced,
     Verified,
+    Voided,
 )
 from remediator.model.ids import RuleId, RunId, StepId
 from remediator.model.message import PARENT, Excerpt, Fields, Message, Part, Post, Text, Tone
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Plan
-from remediator.model.run import Again, Cancel, Run, told
+from remediator.model.run import Again, Cancel, Decision, Run, told
 from remediator.model.stage import (
     Acted,
     Diagnosed,
@@ -164,6 +167,12 @@ def tell_wish(run: Run, redactor: Redactor) -> tuple[Post, ...]:
     can_be = any(isinstance(verdict, PutBack) for verdict in verdicts_on(run.facts))
     parts: tuple[Part, ...] = (*_texts(wish.reason, what), *([undo] if can_be else []))
     return (Post("cancel.1", _redacted(Message(Tone.WAITING, f"{wish.by} wants it to stop", parts), redactor)),)
+
+
+def tell_decision(run: Run, asked: Asked, decisions: Sequence[Decision], redactor: Redactor) -> tuple[Post, ...]:
+    """The card of a question as it says what people have decided, in the place of the one that asks."""
+    message = _asked(run, asked, decisions)
+    return (Post(_key(asked), replace(_redacted(message, redactor), choice=message.choice)),)
 
 
 def _key(fact: Fact) -> str:
@@ -299,7 +308,7 @@ def _targets(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted({target.name for target in plan.targets}))
 
 
-def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - one line for each kind of fact
+def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912,PLR0915 - one line for each kind of fact
     match fact:
         case Examined():
             yield _evidence(fact)
@@ -310,6 +319,11 @@ def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - o
                 yield _plan(fact)
         case Asked():
             yield _asked(run, fact)
+        case Prolonged():
+            title = "Nobody has decided in time: there is as much time again"
+            yield Message(Tone.WAITING, title, _texts(f"Until {_clock_time(fact.until)}. The next level is told."))
+        case Voided():
+            yield Message(Tone.WAITING, "What was asked for is void", _texts(fact.why, "It is asked for anew."))
         case Held():
             until = f"Looked at again {_clock_time(fact.until)}."
             if fact.reason is Reason.RECURS:
@@ -343,7 +357,9 @@ def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - o
                 yield Message(Tone.NEUTRAL, "Another run goes on with it", _texts(fact.brief))
                 return
             yield Message(Tone.GOOD, title, _texts(fact.brief))
-        case Captured() | Undoing() | Undone() | Left() | Silenced() | Unsilenced() | Escalated() | Acknowledged():
+        case Reminded() | Captured() | Undoing() | Undone() | Left() | Silenced() | Unsilenced():
+            yield from _reply_aside(run, fact)
+        case Escalated() | Acknowledged():
             yield from _reply_aside(run, fact)
         case other:
             assert_never(other)
@@ -351,6 +367,8 @@ def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - o
 
 def _reply_aside(run: Run, fact: Aside) -> Iterator[Message]:
     match fact:
+        case Reminded():
+            yield from _reminder(run, fact)
         case Escalated():
             title = f"Escalated to {fact.to}"
             how = Excerpt("To take it on", f"remediator escalation ack {run.id} --reason '…'")
@@ -368,6 +386,13 @@ def _reply_aside(run: Run, fact: Aside) -> Iterator[Message]:
             pass
         case other:
             assert_never(other)
+
+
+def _reminder(run: Run, fact: Reminded) -> Iterator[Message]:
+    asked = next((one for one in reversed(run.facts) if isinstance(one, Asked)), None)
+    if asked is not None and asked.key == (f"round.{fact.round}", fact.revision):
+        text = f"Nobody has decided yet; the time to decide ends {_clock_time(asked.until)}."
+        yield Message(Tone.WAITING, "A plan waits for a person", _texts(text))
 
 
 def _silencing(run: Run, fact: Silenced | Unsilenced) -> Iterator[Message]:
@@ -460,7 +485,8 @@ def _is_same_plan(run: Run, fact: Planned) -> bool:
     return before is not None and before.plan == fact.plan
 
 
-def _asked(run: Run, fact: Asked) -> Message:
+def _asked(run: Run, fact: Asked, decisions: Sequence[Decision] = ()) -> Message:
+    del decisions
     digest = next(f.plan.digest for f in reversed(run.facts) if isinstance(f, Planned))
     how = f"remediator approve {run.id}\nremediator deny {run.id} --reason '…'"
     text = f"Nothing is done until a person approves plan {digest[:12]}, until {_clock_time(fact.until)}."

@@ -20,6 +20,8 @@ A_MOMENT = timedelta(seconds=1)
 # How soon one is looked at again that a person may let go at any time; there may be thousands, so not too often.
 _LOOKS = {Reason.PAUSED: timedelta(seconds=30), Reason.STORM: timedelta(minutes=2)}
 _LONG_HELD, _SELDOM = timedelta(minutes=5), timedelta(minutes=2)
+_ANEW_AT_LEAST = timedelta(minutes=10)
+"""So often a plan is made anew whose target is gone, however often that was in vain; each is told with its evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,11 @@ async def wait_to_change(ledger: Ledger, turn: Turn) -> None:
 
 
 def until_looked_at(ledger: Ledger, round_: int, hold: Hold, now: datetime) -> datetime:
-    """When what is held is looked at again: less often where it was told long ago."""
+    """When what is held is looked at again: less often where it was told long ago, or was made anew in vain."""
+    if hold.is_outdated:
+        before = (fact for fact in ledger.run.facts if isinstance(fact, Held) and fact.round != round_)
+        in_vain = sum(fact.reason is hold.reason for fact in before)
+        return now + min((hold.until - now) * 2 ** min(in_vain, 10), _ANEW_AT_LEAST)
     if hold.reason not in _LOOKS:
         return hold.until
     told = next((f for f in reversed(ledger.run.facts) if isinstance(f, Held) and f.round == round_), None)

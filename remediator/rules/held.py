@@ -25,7 +25,7 @@ def _of_gate(rung: Rung) -> Iterator[str]:
         return
     asked = {
         "approvers": bool(gate.approvers),
-        "quorum": gate.quorum > 1,
+        "quorum": (gate.quorum or 1) > 1,
         f"on_timeout: {gate.on_timeout}": gate.on_timeout == "auto",
     }
     if named := ", ".join(f"`{name}`" for name, is_set in asked.items() if is_set):

@@ -9,6 +9,7 @@ from remediator.settings.addresses import Network
 from remediator.settings.loading import MistakenSettings, load_settings, place_in_settings
 from remediator.settings.sections import (
     AlertmanagerSettings,
+    ApprovalSettings,
     CalendarSettings,
     CommandParameter,
     CommandSettings,
@@ -21,6 +22,7 @@ from remediator.settings.sections import (
     LogSettings,
     OccurrenceSettings,
     PartialLimits,
+    PersonSettings,
     PipelineSettings,
     PostgresSettings,
     PressureSettings,
@@ -41,6 +43,7 @@ from remediator.settings.settings import Settings
 
 __all__ = [
     "AlertmanagerSettings",
+    "ApprovalSettings",
     "CalendarSettings",
     "CommandParameter",
     "CommandSettings",
@@ -55,6 +58,7 @@ __all__ = [
     "Network",
     "OccurrenceSettings",
     "PartialLimits",
+    "PersonSettings",
     "PipelineSettings",
     "PostgresSettings",
     "PressureSettings",

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -18,6 +18,7 @@ from remediator.model.plan import Mode
 from remediator.settings.addresses import is_loopback, listen_address, not_a_string
 from remediator.settings.sections import (
     AlertmanagerSettings,
+    ApprovalSettings,
     CalendarSettings,
     CommandSettings,
     DockerSettings,
@@ -28,6 +29,8 @@ from remediator.settings.sections import (
     LimitsSettings,
     LogSettings,
     OccurrenceSettings,
+    PersonName,
+    PersonSettings,
     PipelineSettings,
     PostgresSettings,
     PressureSettings,
@@ -90,6 +93,10 @@ class Settings(Described, BaseSettings):
     """The Slack workspace that is told."""
     escalation: dict[LevelName, EscalationSettings] = {}
     """Whom to turn to when a problem lasts: levels by name, which rules name by `escalate`."""
+    people: dict[PersonName, PersonSettings] = {}
+    """Who decides, by name: how each person is known in Slack and to the API."""
+    approval: ApprovalSettings = ApprovalSettings()
+    """How people are asked before something is changed."""
     prometheus: PrometheusSettings = PrometheusSettings()
     """The Prometheus that rules ask."""
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
@@ -131,6 +138,20 @@ class Settings(Described, BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         del settings_cls, dotenv_settings, file_secret_settings
         return env_settings, init_settings
+
+    @model_validator(mode="after")
+    def _people_are_there(self) -> Self:
+        for group, names in self.approval.groups.items():
+            for name in names:
+                if name not in self.people:
+                    raise ValueError(f"approval.groups.{group}: there is nobody {name!r} in `people`; add them there")
+        for way in ("slack", "token"):
+            known: dict[str, str] = {}
+            for name, person in self.people.items():
+                identity = getattr(person, way) or (name if way == "token" else None)
+                if identity is not None and known.setdefault(identity, name) != name:
+                    raise ValueError(f"people.{name}.{way}: {identity!r} is {known[identity]} already; nobody is two")
+        return self
 
     @property
     def address(self) -> tuple[str, int]:

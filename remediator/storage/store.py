@@ -9,9 +9,10 @@ StoreUnavailable when it cannot be done now; nothing of it is then written.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from remediator.model.alert import CutGroup, Delivery
+from remediator.model.audit import AuditEntry, Sealed
 from remediator.model.change import Change
 from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, Fact, LateFinished, Started
@@ -23,6 +24,9 @@ from remediator.model.outcome import Reason
 from remediator.model.priority import Priority
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.model.stop import Stop, StopKind
+from remediator.model.token import Token
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,8 @@ class Entry:
     """What came of changes that were begun."""
     notices: Sequence[Notice] = ()
     """Messages for other channels than the run's own, queued as `notify` does."""
+    audit: Sequence[AuditEntry] = ()
+    """What the audit journal says of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,40 @@ class Reservation:
 
 
 NOTHING = Reservation()
+
+
+@dataclass(frozen=True, slots=True)
+class Word(Generic[T]):
+    """What is written of a person's word to a run, and what they are answered."""
+
+    answer: T
+    signal: Signal | None = None
+    """None where their word is refused."""
+    posts: Sequence[Post] = ()
+    audit: Sequence[AuditEntry] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button in the chat, by the digest of its token: one decision on one question, in one message."""
+
+    digest: bytes
+    run: RunId
+    round: int
+    revision: int
+    plan: Digest
+    approves: bool
+    post: int
+    """The post (`QueuedPost.seq`) of the message that it stands in."""
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """A button that was found, with where its message stands; None where that is not known (yet)."""
+
+    button: Button
+    ref: str | None
 
 
 class Wake(NamedTuple):
@@ -266,8 +306,65 @@ class Store(Protocol):
         """Record the late end of a call, whoever owns the run now; nothing where the run was forgotten."""
         ...
 
-    async def signal(self, run: RunId, signal: Signal) -> bool:
+    async def signal(self, run: RunId, signal: Signal, audit: Sequence[AuditEntry] = ()) -> bool:
         """Leave word for a run, and make it due now; False where there is no such run."""
+        ...
+
+    async def hear(self, run: RunId, judge: Callable[[Run], Word[T]]) -> T | None:
+        """Leave a person's word for a run, as `judge` decides that looks at the run as it is; None without such a run.
+
+        All in one transaction: of two words that come at once, the second is judged with the first. The run is due now
+        where a signal was left. It may be called again with the same run where a transaction has to be tried anew.
+        """
+        ...
+
+    # Buttons of the chat
+
+    async def keep_buttons(self, buttons: Sequence[Button]) -> None:
+        """Remember buttons before the message is sent that they stand in."""
+        ...
+
+    async def find_button(self, digest: bytes) -> Pressed | None:
+        """The button whose token has this digest."""
+        ...
+
+    # Tokens of the API
+
+    async def put_token(self, token: Token, audit: Sequence[AuditEntry] = ()) -> None:
+        """Keep a token. Raises Mistaken where there is one of its id."""
+        ...
+
+    async def find_token(self, token_id: str) -> Token | None:
+        """A token, whether it is good or not."""
+        ...
+
+    async def list_tokens(self) -> tuple[Token, ...]:
+        """All of them, the oldest first."""
+        ...
+
+    async def revoke_token(self, token_id: str, at: datetime, by: str, audit: Sequence[AuditEntry] = ()) -> bool:
+        """Let a token not be used any more; whether there was one that had not been revoked."""
+        ...
+
+    # Audit
+
+    async def audit(self, entries: Sequence[AuditEntry]) -> None:
+        """Enter what belongs to no other write."""
+        ...
+
+    async def audit_page(self, *, after: int, limit: int, run: RunId | None = None) -> tuple[Sealed, ...]:
+        """Entries with a higher `seq` than `after`, the lowest first; or those of one run."""
+        ...
+
+    async def audit_head(self) -> tuple[int, str]:
+        """The place and the seal of the newest sealed entry; 0 and an empty text where there is none."""
+        ...
+
+    async def seal_audit(self, seal: Callable[[str, int, AuditEntry], str], key: str, limit: int) -> int:
+        """Seal what is not sealed, at most so much; how much that was.
+
+        `seal` is given the seal before, the place and the entry. Two processes never give out the same place.
+        """
         ...
 
     # Guards

@@ -5,7 +5,6 @@ run's owner checks everything again before it starts a step. Nothing here writes
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -14,12 +13,14 @@ from aiohttp import web
 from remediator.errors import RemediatorError, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.model.duration import parse_duration
-from remediator.model.facts import LateFinished, Planned
+from remediator.model.facts import LateFinished
 from remediator.model.ids import Digest, Fingerprint, OwnerId, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.outcome import Outcome
-from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Undo
+from remediator.model.run import Cancel, Run, RunSummary, Settle, Undo
 from remediator.model.stage import Over, stage_of, unsettled
+from remediator.pipeline.approvals import Answer, Said, Verdict
+from remediator.pipeline.people import People
 from remediator.pipeline.undo.looking import Found
 from remediator.pipeline.undo.verdicts import Key
 from remediator.web.body import Bodies
@@ -68,8 +69,8 @@ class RunReader(Protocol):
         """One run with its facts and signals. Raises StoreUnavailable."""
         ...
 
-    async def decide(self, run: RunId, decision: Decision, /) -> bool:
-        """Store a decision for the run's owner; False where the run has ended. Raises StoreUnavailable."""
+    async def decide(self, run: RunId, said: Said, /) -> Verdict | None:
+        """Take a person's word on a plan; None where there is no such run. Raises StoreUnavailable."""
         ...
 
     async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
@@ -129,11 +130,20 @@ class AlertPages:
 class RunPages:
     """Answers `/api/v1/runs` and what is below it."""
 
-    def __init__(self, runs: RunReader, clock: Clock, bodies: Bodies, *, hold_timeout: timedelta) -> None:
+    def __init__(
+        self, runs: RunReader, people: People, clock: Clock, bodies: Bodies, *, hold_timeout: timedelta
+    ) -> None:
         self._runs = runs
+        self._people = people
         self._clock = clock
         self._bodies = bodies
         self._hold_timeout = hold_timeout
+        self._stops = False
+
+    async def stop(self, app: web.Application) -> None:
+        """Answer who waits for something to be over: the service must not wait for them."""
+        del app
+        self._stops = True
 
     async def list(self, request: web.Request) -> web.Response:
         """`?limit=` at most 500, `?outcome=` one of the outcomes, `?active=true` what has not ended.
@@ -180,19 +190,19 @@ class RunPages:
         return web.json_response({**show_run(run), "held": shown, "owner": owner})
 
     async def decide(self, request: web.Request) -> web.Response:
-        """Store a person's decision on the plan that waits; 409 when another plan waits, or none."""
+        """Take a person's word on the plan that waits: 403 where they may not, 409 where it decides nothing."""
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        said = _said(read_json(body))
+        approved, digest, by, reason = _said(read_json(body))
         run = await self._find(request)
-        waiting = waiting_plan(run)
-        if waiting is None:
-            raise _conflict("no plan of this run waits for a decision")
-        if waiting.planned.plan.digest != said.digest:
-            raise _conflict("the plan has changed since it was shown; look at it again, then decide on its new digest")
-        if not await self._runs.decide(run.id, said.on(waiting.planned, self._clock.now())):
-            raise _conflict("the run has ended meanwhile")
-        return web.json_response({}, status=202)
+        said = Said(self._people.of_admin(by), approved, digest, reason, origin=request.remote or "")
+        verdict = await self._runs.decide(run.id, said)
+        if verdict is None:
+            raise web.HTTPNotFound(text="the run is gone")
+        if verdict.answer is Answer.TAKEN:
+            return web.json_response({"says": verdict.says, "missing": verdict.missing}, status=202)
+        status = {Answer.NOT_ALLOWED: web.HTTPForbidden, Answer.NEEDS_REASON: web.HTTPBadRequest}
+        raise status.get(verdict.answer, web.HTTPConflict)(text=verdict.says)
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Store a person's wish that a run stops, and say what will come of it; 409 when it has ended.
@@ -229,13 +239,13 @@ class RunPages:
         """What would come of an undo: each change with how it stands, and why an undo would be refused, if so.
 
         `?look=true`: how it is now is looked at as well, without changing anything. `?wait=10s`: answered when nothing
-        is being put back any more, or after that time, which is 30s at the most.
+        is being put back any more, or after that time, which is 30s at the most; at once where the service stops.
         """
         _refuse_unknown(request.query, "look", "wait")
         look = _one_of(request.query, "look", "false", _YES_NO.__getitem__, "true or false")
         end = self._clock.monotonic() + _one_of(request.query, "wait", "0s", _wait, "a duration of 30s at the most")
         run = await self._find(request)
-        while is_under_way(run) and (left := end - self._clock.monotonic()) > 0:
+        while is_under_way(run) and not self._stops and (left := end - self._clock.monotonic()) > 0:
             await self._clock.sleep(min(_LOOK_EVERY, timedelta(seconds=left)))
             run = await self._find(request)
         return web.json_response(self._undo_of(run, await self._look(run) if look else None))
@@ -316,28 +326,8 @@ def _outcome(text: str) -> str | None:
     return Outcome(text.replace("_", " ").replace("-", " ")).value if text else None
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What a person says on a plan, before it is known which question that answers."""
-
-    approved: bool
-    digest: Digest
-    by: str
-    reason: str
-
-    def on(self, planned: Planned, at: datetime) -> Decision:
-        return Decision(
-            at=at,
-            approved=self.approved,
-            digest=self.digest,
-            round=planned.round,
-            revision=planned.revision,
-            by=self.by,
-            reason=self.reason,
-        )
-
-
-def _said(given: Any) -> _Said:
+def _said(given: Any) -> tuple[bool, Digest, str, str]:
+    """Whether they approve, the plan's digest, who they are, and why."""
     if type(given) is not dict:
         raise _bad("a decision is a JSON object: approved, digest, by, reason")
     if unknown := sorted(set(given) - {"approved", "digest", "by", "reason"}):
@@ -347,7 +337,7 @@ def _said(given: Any) -> _Said:
     digest, by, reason = (_words(given, name) for name in ("digest", "by", "reason"))
     if not digest or not by:
         raise _bad("digest and by are needed: which plan, and who decides")
-    return _Said(given["approved"], Digest(digest), by, reason)
+    return given["approved"], Digest(digest), by, reason
 
 
 def _cancel(given: Any, at: datetime) -> Cancel:

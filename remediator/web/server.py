@@ -16,6 +16,7 @@ from remediator.errors import Mistaken, Overloaded, StoreUnavailable, Transient
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
+from remediator.pipeline.people import People
 from remediator.settings import Settings
 from remediator.web.api import AlertPages, AlertReader, RunPages, RunReader
 from remediator.web.auth import Callers
@@ -61,7 +62,8 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
     max_bytes = parts.settings.webhook.max_body_mib * 1024 * 1024
     bodies = Bodies(limits, largest=max_bytes)
     receiver = Receiver(parts, callers, bodies, max_bytes=max_bytes)
-    runs = RunPages(parts.runs, parts.clock, bodies, hold_timeout=parts.settings.pipeline.hold_timeout)
+    people = People(parts.settings.people, parts.settings.approval)
+    runs = RunPages(parts.runs, people, parts.clock, bodies, hold_timeout=parts.settings.pipeline.hold_timeout)
     alerts = AlertPages(parts.alerts)
     pages = HealthPages(parts.health, parts.metrics)
     # Bodies are decompressed by `body.py`, within its bounds. A request whose sender has hung up is ended: aiohttp
@@ -99,6 +101,7 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
     app.router.add_get("/healthz", pages.alive)
     app.router.add_get("/readyz", pages.ready)
     app.router.add_get("/metrics", pages.metrics)
+    app.on_shutdown.append(runs.stop)
     app.on_cleanup.append(receiver.finish)
     return app
 

@@ -24,12 +24,15 @@ from remediator.model.facts import (
     Held,
     LateFinished,
     Planned,
+    Prolonged,
+    Reminded,
     Settled,
     Silenced,
     Started,
     StepStatus,
     Unsilenced,
     Verified,
+    Voided,
 )
 from remediator.model.ids import OwnerId
 from remediator.model.occurrence import Occurrence
@@ -225,10 +228,16 @@ def _words_of(fact: Fact) -> tuple[str, dict[str, Any]]:
         case Asked():
             why = f": {fact.why}" if fact.why else ""
             return f"asked for a decision{why}", {"round": fact.round, "until": _say(fact.until), "why": fact.why}
+        case Prolonged():
+            return "nobody has decided in time; there is as much time again", {"until": _say(fact.until)}
+        case Voided():
+            return f"what was asked for is void: {fact.why}", {"round": fact.round, "why": fact.why}
         case Held():
             fields = {"round": fact.round, "reason": fact.reason.value, "detail": fact.detail}
             return f"held: {fact.reason.value}", {**fields, "until": _say(fact.until)}
-        case Captured() | Undoing() | Undone() | Left() | Silenced() | Unsilenced() | Escalated() | Acknowledged():
+        case Reminded() | Captured() | Undoing() | Undone() | Left() | Silenced() | Unsilenced():
+            return _words_of_aside(fact)
+        case Escalated() | Acknowledged():
             return _words_of_aside(fact)
         case done:
             return _words_of_deed(done)
@@ -269,6 +278,8 @@ def _words_of_deed(
 
 def _words_of_aside(fact: Aside) -> tuple[str, dict[str, Any]]:
     match fact:
+        case Reminded():
+            return "reminded people that a plan waits for them", {"round": fact.round}
         case Captured():
             found = "what was there before was noted" if fact.before is not None else f"not noted: {fact.why_not}"
             return f"{fact.step}: {found}", _step(fact)

@@ -1,5 +1,6 @@
 """The sections of the settings, each setting documented under its field: what it does, its unit, why this default."""
 
+from remediator.settings.sections.approval import ApprovalSettings, GroupName, PersonName, PersonSettings
 from remediator.settings.sections.calendar import CalendarSettings
 from remediator.settings.sections.commands import CommandParameter, CommandSettings, PutBackSettings
 from remediator.settings.sections.databases import PostgresSettings, RedisParameter, RedisSettings
@@ -19,18 +20,22 @@ from remediator.settings.sections.store import StoreSettings
 
 __all__ = [
     "AlertmanagerSettings",
+    "ApprovalSettings",
     "CalendarSettings",
     "CommandParameter",
     "CommandSettings",
     "DockerSettings",
     "EscalationSettings",
     "FileSettings",
+    "GroupName",
     "HeartbeatSettings",
     "HttpSettings",
     "LimitsSettings",
     "LogSettings",
     "OccurrenceSettings",
     "PartialLimits",
+    "PersonName",
+    "PersonSettings",
     "PipelineSettings",
     "PostgresSettings",
     "PressureSettings",

@@ -1,13 +1,13 @@
 """The outbox: what chat is to be told. The same key again is a newer version of the same message."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from asyncpg import Record
 
 from remediator.model.ids import RunId
-from remediator.model.message import LEVEL, PARENT, TOLD_IN, Message, QueuedPost
+from remediator.model.message import LEVEL, PARENT, TOLD_IN, Message, Post, QueuedPost
 from remediator.storage import codec
 from remediator.storage.postgres import reading
 from remediator.storage.postgres.keys import bounded
@@ -28,6 +28,11 @@ NEWER_VERSION = f"""
                 AND reply.sent_version < reply.version AND NOT reply.is_minor
         )
     WHERE post.message <> excluded.message OR post.is_minor <> excluded.is_minor
+"""  # noqa: S608 - a constant of ours
+_QUEUE = f"""
+    INSERT INTO post (run, key, channel, message, queued_at, is_minor)
+    SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::boolean[])
+    ON CONFLICT (run, key) {NEWER_VERSION}
 """  # noqa: S608 - a constant of ours
 _NOTIFY = f"""
     INSERT INTO post (key, channel, message, queued_at) VALUES ($1, $2, $3, $4)
@@ -66,6 +71,14 @@ _GATHER = """
 """
 _BEGIN_ANEW = "UPDATE post SET ref = NULL, attempted = false, sent_version = 0 WHERE run = $1 AND key = $2"
 _MOVE_NOTICE = "UPDATE post SET channel = $2, ref = NULL, attempted = false, sent_version = 0 WHERE seq = $1"
+
+
+async def queue(db: "Db", *, run: RunId, channel: str, posts: Sequence[Post], now: datetime) -> None:
+    """Messages of a run whose row is locked."""
+    if posts:
+        at = codec.to_us(now)
+        rows = [(post.key, channel, codec.write_message(post.message), at, post.is_minor) for post in posts]
+        await db.execute(_QUEUE, run, *map(list, zip(*rows, strict=True)))
 
 
 async def notify(db: "Db", *, channel: str, key: str, message: Message, at: datetime) -> None:

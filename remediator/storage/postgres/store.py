@@ -10,6 +10,7 @@ from remediator.errors import BadSettings, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import CutGroup, Delivery
+from remediator.model.audit import AuditEntry
 from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, LateFinished, Started
 from remediator.model.history import Known, Question
@@ -40,6 +41,7 @@ from remediator.storage.store import (
     Retention,
     Roll,
     Wake,
+    Word,
 )
 
 if TYPE_CHECKING:
@@ -217,11 +219,17 @@ class PostgresStore:
         late = partial(runs.settle_late, run=run, fact=fact, posts=posts, endings=endings, now=now)
         await self._write(late, run)
 
-    async def signal(self, run: RunId, signal: Signal) -> bool:
-        stored = await self._make(Tell(self._clock.now(), run, signal))
+    async def signal(self, run: RunId, signal: Signal, audit: Sequence[AuditEntry] = ()) -> bool:
+        stored = await self._make(Tell(self._clock.now(), run, signal, audit))
         if stored:
             self._presence.tell([run])
         return stored
+
+    async def hear(self, run: RunId, judge: Callable[[Run], Word[T]]) -> T | None:
+        now = self._clock.now()
+        answer = await self._open_writer().run(lambda db: runs.hear(db, run=run, judge=judge, now=now), run)
+        self._presence.tell([run])
+        return answer
 
     async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
         return await self._read(partial(reading.open_alerts_of, run=run, limit=limit))

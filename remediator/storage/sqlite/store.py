@@ -14,6 +14,7 @@ from remediator.errors import BadSettings, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import CutGroup, Delivery
+from remediator.model.audit import AuditEntry
 from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, LateFinished, Started
 from remediator.model.history import Known, Question
@@ -37,6 +38,7 @@ from remediator.storage.store import (
     Reservation,
     Retention,
     Wake,
+    Word,
 )
 
 T = TypeVar("T")
@@ -253,8 +255,13 @@ class SqliteStore:
         late = partial(runs.settle_late, run=run, fact=fact, posts=posts, endings=endings, now=now)
         await self._write(late)
 
-    async def signal(self, run: RunId, signal: Signal) -> bool:
-        return await self._write(partial(runs.signal, run=run, signal=signal, now=self._clock.now()))
+    async def signal(self, run: RunId, signal: Signal, audit: Sequence[AuditEntry] = ()) -> bool:
+        now = self._clock.now()
+        return await self._write(partial(runs.signal, run=run, signal=signal, now=now, audited=audit))
+
+    async def hear(self, run: RunId, judge: Callable[[Run], Word[T]]) -> T | None:
+        now = self._clock.now()
+        return await self._write(lambda db: runs.hear(db, run=run, judge=judge, now=now))
 
     async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
         return await self._read(partial(reading.open_alerts_of, run=run, limit=limit))

@@ -37,6 +37,7 @@ from remediator.pipeline.guards.effective import limits_by
 from remediator.pipeline.guards.shipped import shipped
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.lessons import Lessons
+from remediator.pipeline.people import People
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.recovery import resume
 from remediator.pipeline.rulebook import Rulebook
@@ -94,6 +95,7 @@ class World:
     """What `test.set` sets: the way in which it was done last."""
     restores: list[str] = field(default_factory=list)
     """What `test.set` was put back to, once for each time it was really set."""
+    captures: int = 0
     fail_capture: RemediatorError | None = None
     fail_remains: RemediatorError | None = None
     on_remains: Callable[[], Awaitable[None]] | None = None
@@ -134,6 +136,7 @@ def _inverse(world: World) -> Inverse[What, SettingBefore]:
     """Of `test.set`."""
 
     async def capture(ctx: ActionContext, params: What) -> SettingBefore:
+        world.captures += 1
         if world.fail_capture is not None:
             raise world.fail_capture
         return SettingBefore(value=world.setting)
@@ -368,6 +371,7 @@ class Process:
         execution = Execution(calls, guards, self.busy, clock, self.metrics)
         self.younger = Younger(store, lambda run: self.dispatcher.wake(run, clock.now()))
         self.looking = Looking(calls, self.younger, self.rulebook)
+        self.people = People(settings.people, settings.approval)
         self.flow = Flow(
             store=store,
             rulebook=self.rulebook,
@@ -387,6 +391,8 @@ class Process:
             settings=settings.pipeline,
             ceiling=ceiling,
             limits=limits_by(limits),
+            people=self.people,
+            approval=settings.approval,
             levels=levels,
         )
         self.intake = Intake(
