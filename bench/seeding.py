@@ -30,6 +30,7 @@ _TIMES = {
     "post": {"queued_at"},
     "change": {"alert_at", "at", "ended_at"},
 }
+_LOOKS = 3
 _APART = 1_700_000  # microseconds between two runs: a million of them have come over some twenty days
 OPEN, CLOSED = "open", "resolved"
 
@@ -143,8 +144,11 @@ def _write_patterns(world: World, store: str, folder: Path, *, database: str = "
         load.run(Job(service.port, f"{prefix}-{kind}", 1, "Complete", connections=1))
     runs.wait_for_ended([service], 2)
     load.run(Job(service.port, f"{prefix}-{CLOSED}", 1, "Complete", connections=1, resolved=True))
-    end = time.monotonic() + 60
-    while "remediator_outbox_waiting 0.0" not in service.get("/metrics").decode() and time.monotonic() < end:
-        time.sleep(0.5)  # every message of theirs is sent
+    end, quiet = time.monotonic() + 60, 0
+    while quiet < _LOOKS and time.monotonic() < end:  # every message of theirs is sent; it counts them once a second
+        time.sleep(1)
+        quiet = quiet + 1 if "remediator_outbox_waiting 0.0" in service.get("/metrics").decode() else 0
+    if quiet < _LOOKS:
+        raise RuntimeError("the messages of the runs to be copied were not sent")
     service.stop()
     return _Patterns(prefix)

@@ -26,6 +26,7 @@ from tests.crash.rig import KINDS, Rig, Service
 
 MOST_RUNS = 480  # the API lists 500
 _SETTLE_LIMIT = 180.0
+_CALM_LOOKS = 8
 ONLY_SHARED = ("run.claimed",)
 """Failpoints that only a store of several replicas comes to."""
 
@@ -179,13 +180,16 @@ async def traffic(rig: Rig, chance: random.Random, *, every: float) -> AsyncIter
 
 
 async def settle(rig: Rig) -> None:
-    """Wait until no run is under way and everything was told."""
-    api = Api(rig)
+    """Wait until no run is under way and everything was told, for so long that nothing more comes.
+
+    A service that was frozen takes in what lay on its connections, also from senders that have given up.
+    """
+    api, calm = Api(rig), 0
     async with asyncio.timeout(_SETTLE_LIMIT):
-        while True:
+        while calm < _CALM_LOOKS:
             listed = await api.get("/api/v1/runs?active=true&limit=500")
-            if listed is not None and not listed["runs"] and await _all_told(rig):
-                return
+            is_calm = listed is not None and not listed["runs"] and await _all_told(rig)
+            calm = calm + 1 if is_calm else 0
             await asyncio.sleep(0.2)
 
 
