@@ -103,7 +103,7 @@ def fill_postgresql(world: World, *, finished: int, still_open: int) -> str:
 def _copy(table: str, columns: Sequence[str], new_id: str, new_fingerprint: str) -> str:
     """SQL that copies what belongs to one run, or one occurrence, once for each of `numbers`."""
     new = {**dict.fromkeys(_IDS[table], new_id), "fingerprint": new_fingerprint}
-    new |= {column: f"source.{column} - numbers.n * {_APART}" for column in _TIMES.get(table, ())}
+    new |= {column: f"source.{column} - numbers.n * CAST({_APART} AS bigint)" for column in _TIMES.get(table, ())}
     shown = [new.get(column, f"source.{column}") for column in columns]
     return (
         f" INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(shown)} FROM {table} AS source, numbers"
