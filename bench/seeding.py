@@ -30,6 +30,7 @@ _TIMES = {
     "post": {"queued_at"},
     "change": {"alert_at", "at", "ended_at"},
 }
+_TARGETS = 10_000  # that they have changed
 _LOOKS = 3
 _APART = 1_700_000  # microseconds between two runs: a million of them have come over some twenty days
 OPEN, CLOSED = "open", "resolved"
@@ -103,6 +104,8 @@ def fill_postgresql(world: World, *, finished: int, still_open: int) -> str:
 def _copy(table: str, columns: Sequence[str], new_id: str, new_fingerprint: str) -> str:
     """SQL that copies what belongs to one run, or one occurrence, once for each of `numbers`."""
     new = {**dict.fromkeys(_IDS[table], new_id), "fingerprint": new_fingerprint}
+    if table == "change":
+        new["target"] = f"source.target || '-' || numbers.n % {_TARGETS}"
     new |= {column: f"source.{column} - numbers.n * CAST({_APART} AS bigint)" for column in _TIMES.get(table, ())}
     shown = [new.get(column, f"source.{column}") for column in columns]
     return (
