@@ -73,7 +73,7 @@ or give `--url` and the variable `REMEDIATOR_TOKEN`.
 | 1 | findings: mistakes were found, or what was asked for is not there or not possible now |
 | 2 | the command line or the settings are wrong; to `check`, mistakes of the settings are findings (1) |
 | 4 | the service cannot be reached, or could not answer |
-| 5 | not allowed: the token is missing or wrong |
+| 5 | not allowed: the token is missing or not good, or its owner may not do this ([who may do what](access.md)) |
 
 An editor with the YAML language server (VS Code, Neovim and others) completes and checks rule files and settings where
 their first line names a schema. Write the schemas with `remediator schema > rules.schema.json` and
@@ -96,6 +96,10 @@ _LABELS = {
         "`store` (it cannot be written), `fault` (ours; the log has it)"
     ),
     ("remediator_under_pressure", "reason"): "`backlog`, `disk`",
+    ("remediator_api_refused", "reason"): (
+        "`no_token`, `unknown` (there is no such token), `expired`, `revoked`, `scope` (the token's is too small), "
+        "`rate` (`api.rate`), `failures` (too many bad tokens from one address: `api.failures`)"
+    ),
     ("remediator_alerts", "ruling"): (
         "`opened` (a new occurrence), `reopened` (new, and the resolve of the old one was missed), `repeated`, "
         "`doubtful` (may be a late duplicate; decided later), `resolved`, `not_open` (a resolve of what is not open), "
@@ -118,6 +122,14 @@ _LABELS = {
     ("remediator_calls_not_made", "reason"): "`away` (the breaker is open), `busy` (no place in time)",
     ("remediator_plans_held", "reason"): "a [reason](glossary.md#reasons), as the name in code: `needs_approval`, …",
     ("remediator_escalations", "level"): "the level, as rules name it",
+    ("remediator_decisions", "answer"): (
+        "`taken`; `decided` (somebody was first), `said_before`, `expired`, `changed` (the plan or the rule is another "
+        "now), `nobody_asks`, `not_allowed`, `needs_reason`"
+    ),
+    ("remediator_slack_requests", "what"): "`interaction`, `command`",
+    ("remediator_slack_requests", "status"): (
+        "the HTTP status of the answer: 401 is not Slack's, 403 of another workspace or app, 503 to be pressed again"
+    ),
     ("remediator_posts", "result"): (
         "`sent`, `delayed` (the chat could not take it now), `uncertain` (it may have landed), `failed`, "
         "`given_up` (an edit of a message that is gone)"

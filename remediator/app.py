@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Self
 
 import structlog
@@ -15,32 +16,37 @@ from aiohttp import web
 
 from remediator import __version__
 from remediator.chat.chat import WEBHOOK, Chat
-from remediator.chat.routed import RoutedChat
+from remediator.chat.routed import RoutedChat, SparedChat
 from remediator.chat.terminal import TerminalChat
 from remediator.clients import Clients
 from remediator.clients.reach import Reach
-from remediator.errors import BadSettings, RemediatorError
+from remediator.errors import BadSettings, RemediatorError, StoreUnavailable
 from remediator.kit import logs
 from remediator.kit.clock import Clock, SystemClock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor, shorten
 from remediator.kit.tasks import Background
-from remediator.model.alert import Delivery
+from remediator.model.alert import Alert, Delivery
+from remediator.model.audit import AuditEntry
 from remediator.model.duration import say_duration
 from remediator.model.ids import OwnerId, RunId, new_owner_id
 from remediator.model.occurrence import Occurrence
 from remediator.model.priority import Priority
-from remediator.model.run import Cancel, Run, RunSummary, Settle, Signal, Undo
+from remediator.model.run import Cancel, Run, RunSummary, Settle, Undo
+from remediator.pipeline import auditing
 from remediator.pipeline.approvals import Approvals, Said, Verdict
+from remediator.pipeline.audit_key import KEY_NOT_SHARED, key_not_shared, key_of
 from remediator.pipeline.busy import BusyTargets
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.completion import Completion
 from remediator.pipeline.diagnosis import Diagnosis
+from remediator.pipeline.digest import QuestionDigest
 from remediator.pipeline.dispatch import Dispatcher, HeapDispatcher
 from remediator.pipeline.doubts import Doubts
 from remediator.pipeline.escalation.levels import Levels, levels_of, limits_of
 from remediator.pipeline.escalation.listing import Escalations, unknown_levels
 from remediator.pipeline.execution import Execution
+from remediator.pipeline.explaining import Explanation, explain
 from remediator.pipeline.flow import Flow, Stages
 from remediator.pipeline.guards import Guards
 from remediator.pipeline.guards.alert_rules import AlertRules
@@ -51,7 +57,7 @@ from remediator.pipeline.guards.deploys import Deploys
 from remediator.pipeline.guards.effective import limits_by
 from remediator.pipeline.guards.health_floor import HealthFloor
 from remediator.pipeline.guards.names import endless_in_rules, endless_limits
-from remediator.pipeline.guards.pause_file import PauseFile
+from remediator.pipeline.guards.pause_file import PauseFile, say_file
 from remediator.pipeline.guards.protected import ProtectedGroup
 from remediator.pipeline.guards.shipped import shipped
 from remediator.pipeline.guards.still_true import StillTrue
@@ -59,6 +65,7 @@ from remediator.pipeline.heartbeat import Heartbeat
 from remediator.pipeline.housekeeping import Housekeeping
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.lessons import Lessons
+from remediator.pipeline.notifying import Places, channel_of
 from remediator.pipeline.outbox import Outbox
 from remediator.pipeline.people import People
 from remediator.pipeline.planning import Planner
@@ -67,30 +74,39 @@ from remediator.pipeline.recovery import resume
 from remediator.pipeline.reloading import Reloader
 from remediator.pipeline.replicas import Alone, Replicas
 from remediator.pipeline.rerun import Reruns
+from remediator.pipeline.resetting import Resetting
 from remediator.pipeline.rulebook import Rulebook
+from remediator.pipeline.sealing import Sealer
 from remediator.pipeline.silencing.silences import unsilenced_rules
 from remediator.pipeline.silencing.silencing import Silencing
+from remediator.pipeline.starting import Starts
 from remediator.pipeline.stops import Stops
 from remediator.pipeline.store_check import StoreCheck
 from remediator.pipeline.systems import Systems
+from remediator.pipeline.tokens import Tokens
 from remediator.pipeline.undo.looking import Found, Looking
 from remediator.pipeline.undo.putting_back import PuttingBack
 from remediator.pipeline.undo.verdicts import Key
 from remediator.pipeline.undo.younger import Younger
 from remediator.pipeline.unheard import Unheard
+from remediator.pipeline.usage import Usage
 from remediator.pipeline.verification import Watch
 from remediator.pipeline.worker import Worker
 from remediator.plugins import Actions
 from remediator.rules.book import Book
 from remediator.rules.loading import load_book
 from remediator.rules.watching import Look, RuleFiles, look_at
-from remediator.settings import Settings, StoreSettings
+from remediator.settings import NotifySettings, Settings, StoreSettings
 from remediator.storage.sqlite import SqliteStore
 from remediator.storage.store import SharedStore, Store
 from remediator.web.auth import admin_token, refuse_open_door
 from remediator.web.health import Health, HealthCheck
 from remediator.web.listening import Connections, Listener, most_connections
 from remediator.web.server import Parts, build_app
+from remediator.web.slack.commands import Commands
+from remediator.web.slack.inbox import SlackInbox
+from remediator.web.slack.socket import SocketMode
+from remediator.web.slack.workspace import Workspace
 
 log = structlog.get_logger(__name__)
 
@@ -98,7 +114,8 @@ _OUTBOX_LATE = 60.0  # seconds that a chat message may wait before readiness say
 _HEALTH_EVERY = timedelta(seconds=15)
 _CLOCK_WRONG = timedelta(minutes=1)  # a difference to the machine's clock that people should know of
 _HEALTH_PATIENCE = 3.0  # seconds for one look at something of ours
-_TERMINAL = "terminal"
+_MOST_MESSAGES = 500  # of one run that are shown
+_TERMINAL, _SLACK = "terminal", "slack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +129,7 @@ class Runs:
     replicas: Alone | Replicas
     looking: Looking
     approvals: Approvals
+    redactor: Redactor
 
     async def list_runs(
         self, *, limit: int, outcome: str | None, active: bool, unsettled: bool
@@ -142,8 +160,8 @@ class Runs:
         """Store the wish, then wake the run's owner."""
         return await self._say(run, wish)
 
-    async def _say(self, run: RunId, signal: Signal) -> bool:
-        stored = await self.store.signal(run, signal)
+    async def _say(self, run: RunId, word: Cancel | Settle | Undo) -> bool:
+        stored = await self.store.signal(run, word, [auditing.of_word(run, word, self.redactor)])
         if stored:
             self.dispatcher.wake(run, self.clock.now(), Priority.HIGH)  # a person waits to see it done
         return stored
@@ -184,16 +202,17 @@ class App:
             self.redactor,
             self.metrics,
             rule_now=self.rulebook.digest_now,
+            pause_file=partial(say_file, settings.pause_path, is_set=settings.pause_file is not None),
         )
         self._webhooks = _webhooks_of(settings, self.clock)
-        self.chat = chat or _chat_of(settings)
-        if self._webhooks:
-            self.chat = RoutedChat(self.chat, self._webhooks)
+        self._places = Places(settings.notify, settings.public_url)
+        self.chat = RoutedChat(chat or _chat_of(settings), {**self._webhooks, **_places_of(settings, self.clock)})
         self._channel = settings.slack.channel if self.chat.name != _TERMINAL else _TERMINAL
         self.died: str | None = None
         self.port: int | None = None
         self._on_death = on_death
         self._background = Background(self._note_death)
+        self._socket = Background(self._note_death)  # ends before the inbox: what is being decided is decided
         self._presence = Background(self._note_death)  # ends last: who stops slowly is not dead
         self._runner: web.AppRunner | None = None
         self._listener: Listener | None = None
@@ -221,7 +240,11 @@ class App:
             limits=settings.limits,
         )
         self.intake, self.worker, self.outbox, self.doubts = self._wire()
+        self.starts = Starts(self.store, self.intake, self.rulebook, self.clock, self.redactor)
         self.replicas = self._join_others()
+        self.slack_inbox = self._listen_to_slack()
+        self._socket_mode = self._listen_on_socket()
+        self.sealer: Sealer | None = None  # its key is made where the store is
         self.rule_files = RuleFiles(settings.rules, self.clock, seen=seen)
         self.reloader = Reloader(
             paths=settings.rules,
@@ -256,6 +279,58 @@ class App:
             metrics=self.metrics,
             channel=self._channel,
             on_message=self._nudge,  # the outbox is made after it
+        )
+
+    def _listen_to_slack(self) -> SlackInbox | None:
+        """Whoever takes what people press and say in Slack; None where nothing can come from there."""
+        slack = self.settings.slack
+        if slack.token is None or not slack.interactive:
+            return None
+        from remediator.clients.slack import SlackClient
+
+        # Another client than the chat's: nobody's answer waits behind the posts.
+        client = SlackClient(token=slack.token.get_secret_value(), base_url=slack.base_url)
+        commands = Commands(
+            runs=self._runs(),
+            alerts=self.store,
+            stops=self.stops,
+            journal=self.store,
+            health=self.health,
+            explain=self._explain,
+            clock=self.clock,
+            starts=self.starts,
+            deciders=frozenset(self.settings.approval.groups),
+        )
+        return SlackInbox(
+            desk=self.approvals,
+            buttons=self.store,
+            people=self.people,
+            commands=commands,
+            client=client,
+            workspace=Workspace(slack, client),
+            clock=self.clock,
+            redactor=self.redactor,
+        )
+
+    def _listen_on_socket(self) -> SocketMode | None:
+        """Whoever hears Slack over a connection of ours; None where that is not wanted."""
+        slack = self.settings.slack
+        if self.slack_inbox is None or slack.app_token is None:
+            return None
+        from remediator.clients.slack_socket import SlackSocketClient
+
+        client = SlackSocketClient(token=slack.app_token.get_secret_value(), base_url=slack.base_url)
+        return SocketMode(client, self.slack_inbox, self.clock, self.metrics)
+
+    def _explain(self, alert: Alert) -> Explanation:
+        heartbeat = self.settings.heartbeat.alertname
+        return explain(
+            alert, self.rulebook.book, ceiling=self.settings.mode_ceiling, clients=self.clients, heartbeat=heartbeat
+        )
+
+    def _runs(self) -> Runs:
+        return Runs(
+            self.store, self.dispatcher, self.clock, self.replicas, self._looking, self.approvals, self.redactor
         )
 
     def _nudge(self) -> None:
@@ -300,6 +375,8 @@ class App:
             people=self.people,
             approval=self.settings.approval,
             levels=self._levels,
+            hours=self.settings.hours_to_decide,
+            places=self._places,
         )
         intake = Intake(
             store=self.store,
@@ -331,10 +408,25 @@ class App:
             interval=self.settings.slack.post_interval if self.chat.name != _TERMINAL else timedelta(0),
             moved=self._moved,
             leads=self._leads,
-            limits=limits_of(self.settings.escalation, instead=self._one_channel),
+            limits={**limits_of(self.settings.escalation, instead=self._one_channel), **self._places.limits},
+            has_buttons=self._has_buttons,
         )
         doubts = Doubts(self.store, intake, self.clients.alertmanager, self.clock, leads=self._leads)
         return intake, worker, outbox, doubts
+
+    def _question_digest(self) -> QuestionDigest:
+        return QuestionDigest(
+            self.store,
+            self.clock,
+            channel=self._channel,
+            rules=lambda: (rule.id for rule in self.rulebook.book.rules),
+            leads=self._leads,
+            on_message=self.outbox.nudge,
+        )
+
+    def _has_buttons(self, _channel: str) -> bool:
+        """Whether questions are shown with buttons: only where somebody listens to who presses them."""
+        return self.chat.name == _SLACK and self.settings.slack.interactive
 
     @property
     def _one_channel(self) -> str | None:
@@ -410,10 +502,15 @@ class App:
         if self.heartbeat is not None:
             await self.heartbeat.recall()
         await self.pressure.look()
+        if self.slack_inbox is not None:
+            await self.slack_inbox.start()
+        key = await asyncio.to_thread(key_of, self.settings.audit, self.settings.store.directory)
         await self._listen()  # first, so that a service that cannot listen has not begun to act
+        await self._begin_journal(key)
         self._background.start(self.worker.work(), name="worker")
         self._background.start(self.outbox.work(), name="outbox")
         self._background.start(self.doubts.work(), name="doubts")
+        self._background.start(self._question_digest().work(), name="questions")
         completion = Completion(self.store, self.intake, self.clients.alertmanager, self.clock, leads=self._leads)
         self._background.start(completion.work(), name="completion")
         self._background.start(self._unheard().work(), name="unheard")
@@ -421,11 +518,7 @@ class App:
         self._background.start(self._watch_health(), name="health")
         self._background.start(self.reloader.work(), name="rules")
         self._background.start(self._housekeeping().work(), name="housekeeping")
-        if self.heartbeat is not None:
-            self._background.start(self.heartbeat.work(), name="heartbeat")
-        if isinstance(self.replicas, Replicas):
-            self._background.start(self.replicas.claim(), name="claims")
-            self._background.start(self.replicas.look_after(), name="overdue")
+        self._start_what_is_wanted()
         if self.settings.rules_watch:
             self._background.start(self.rule_files.watch(self.reloader.ask), name="rules-watch")
         else:
@@ -445,6 +538,8 @@ class App:
         )
         for what, remedy in not_configured(self.settings):
             log.warning("not_configured", what=what, remedy=remedy)
+        if key_not_shared(self.settings):
+            log.warning("audit_key_not_shared", what=KEY_NOT_SHARED)
         for one in endless_limits(self.settings):
             log.warning("limit_switched_off", where=".".join(map(str, one.path)), what=one.what)
         for rule, what in endless_in_rules(self.rulebook.book):
@@ -454,6 +549,38 @@ class App:
         for rule, level in unknown_levels(self.rulebook.book, self.settings.escalation):
             remedy = f"add it under escalation; until then {rule} tells nobody but its own thread"
             log.warning("escalation_level_unknown", rule=rule, level=level, remedy=remedy)
+
+    async def _begin_journal(self, key: bytes) -> None:
+        """Have the journal say that this process has started, and be sealed from now on."""
+        keep = self.settings.audit.keep
+        self.sealer = Sealer(self.store, key, self.clock, self.metrics, keep=keep, leads=self._leads)
+        await self.store.audit([self._of_service("started")])
+        self._background.start(self.sealer.work(), name="audit")
+
+    async def _end_journal(self) -> None:
+        """Have the journal say that this process has stopped, and its head told."""
+        if self.sealer is None:
+            return
+        try:
+            await self.store.audit([self._of_service("stopped")])
+        except StoreUnavailable as error:
+            log.warning("stop_not_in_audit", error=str(error))
+        await self.sealer.finish()
+
+    def _of_service(self, what: str) -> AuditEntry:
+        process = f"{socket.gethostname()} {self.replicas.owner}"
+        book = self.rulebook.book
+        return auditing.of_service(what, self.clock.now(), version=__version__, process=process, book=book)
+
+    def _start_what_is_wanted(self) -> None:
+        """What works in the background where the settings ask for it."""
+        if self.heartbeat is not None:
+            self._background.start(self.heartbeat.work(), name="heartbeat")
+        if self._socket_mode is not None:
+            self._socket.start(self._socket_mode.work(), name="slack-socket")
+        if isinstance(self.replicas, Replicas):
+            self._background.start(self.replicas.claim(), name="claims")
+            self._background.start(self.replicas.look_after(), name="overdue")
 
     async def _take_up(self) -> int:
         """What was left to do is due again: all of it here, or what is claimed from a store that others share."""
@@ -491,9 +618,10 @@ class App:
         self.metrics.connections.set_function(lambda: connections.count)
         parts = Parts(
             accept=self._accept,
-            runs=Runs(self.store, self.dispatcher, self.clock, self.replicas, self._looking, self.approvals),
+            runs=self._runs(),
             alerts=self.store,
-            breakers=self.systems,
+            audit=self.store,
+            breakers=Resetting(self.systems, self.store, self.clock, self.redactor),
             stops=self.stops,
             escalations=Escalations(
                 self.store,
@@ -503,8 +631,14 @@ class App:
                 levels=self._levels,
                 channel=self._channel,
                 tries=self.outbox.tries,
+                redactor=self.redactor,
             ),
             reruns=Reruns(self.store, self.intake, self.clock, self.redactor),
+            tokens=Tokens(self.store, self.clock, self.redactor, self.settings.people, self.settings.approval),
+            starts=self.starts,
+            told=partial(self.store.posts_of, limit=_MOST_MESSAGES),
+            slack=self.slack_inbox,
+            usage=Usage(self.store.known, self.rulebook, self.settings.limits, self.clock),
             health=self.health,
             metrics=self.metrics,
             settings=self.settings,
@@ -541,6 +675,9 @@ class App:
             await self._listener.close()
         if self._runner is not None:
             await self._runner.cleanup()
+        await self._socket.stop()
+        if self.slack_inbox is not None:
+            await self.slack_inbox.close()
         await self._background.stop()
         if isinstance(self.replicas, Replicas) and self._is_open:
             await self.replicas.retire(await self.worker.rest())
@@ -551,6 +688,7 @@ class App:
         await self._store_check.close()
         if self._is_open:
             await self.reloader.note_stop()
+            await self._end_journal()
             await self._presence.stop()
             if isinstance(self.replicas, Replicas):
                 await self.replicas.leave()
@@ -576,6 +714,7 @@ class App:
         more = (
             *self._check_replicas(),
             *self._check_heartbeat(),
+            *self._check_socket(),
             *degraded,
             *self._check_reach(),
             self._check_systems(),
@@ -595,6 +734,14 @@ class App:
             return ()
         late = self.heartbeat.trouble is not None
         return (HealthCheck("heartbeat", ok=True, degraded=late, detail=self.heartbeat.state),)
+
+    def _check_socket(self) -> tuple[HealthCheck, ...]:
+        """That nobody can decide in Slack for a while keeps no alerts out: the terminal and the API are there."""
+        if self._socket_mode is None:
+            return ()
+        trouble = self._socket_mode.trouble
+        told = "connected" if trouble is None else shorten(self.redactor.text(trouble), 200)
+        return (HealthCheck("slack socket", ok=True, degraded=trouble is not None, detail=told),)
 
     def _check_reach(self) -> tuple[HealthCheck, ...]:
         """What the last look found, so that readiness itself waits for no other service."""
@@ -719,6 +866,26 @@ def _webhooks_of(settings: Settings, clock: Clock) -> dict[str, Chat]:
             client = WebhookClient(name, level.webhook.get_secret_value(), level)
             found[f"{WEBHOOK}{name}"] = WebhookChat(client, clock)
     return found
+
+
+def _places_of(settings: Settings, clock: Clock) -> dict[str, Chat]:
+    """The other places that hear of runs, by their channels. Raises BadSettings where apprise cannot tell one."""
+    return {channel_of(name): SparedChat(_place(name, place, clock), clock) for name, place in settings.notify.items()}
+
+
+def _place(name: str, place: NotifySettings, clock: Clock) -> Chat:
+    if place.url is not None:
+        from remediator.chat.apprise import AppriseChat
+        from remediator.clients.apprise import AppriseClient
+
+        return AppriseChat(AppriseClient(name, place.url, place), clock)
+    from remediator.chat.signed import SignedChat
+    from remediator.clients.webhook import SignedClient
+
+    if place.webhook is None or place.secret is None:
+        raise BadSettings(f"notify.{name}: a place has a `url`, or a `webhook` with a `secret`")
+    url = place.webhook.get_secret_value()
+    return SignedChat(SignedClient(name, url, place.secret, timeout=place.timeout, clock=clock), clock)
 
 
 def _raise_file_limit() -> None:

@@ -8,6 +8,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from remediator.model.digest import digest_of
 
@@ -32,6 +33,8 @@ class AuditEntry:
     """From where it came: an address, a Slack channel."""
     outcome: str = ""
     detail: str = ""
+    shown: str = ""
+    """What the person is called, or calls themselves, where that is not their name: with the admin token any name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,14 @@ class Sealed:
     """Hexadecimal."""
     key: str | None
     """The id of the key that it was sealed with (`key_id`)."""
+
+
+class Part(StrEnum):
+    """Which entries are meant."""
+
+    ALL = "all"
+    SEALED = "sealed"
+    UNSEALED = "unsealed"
 
 
 def key_id(key: bytes) -> str:

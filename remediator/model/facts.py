@@ -4,7 +4,7 @@ The stage of a run is folded from these and from its signals (`stage.py`), so a 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
@@ -56,11 +56,20 @@ class Planned:
     """The round and revision of the plan that people were asked about and that this one equals, made anew since."""
     differs: str = ""
     """What is other than in the plan that a person has approved before: so this one is asked for anew."""
+    stated_by: str = ""
+    """Who has started the run by hand: then their word counts, and nobody is asked whether an alert fires."""
     kind: Literal["planned"] = "planned"
 
     @property
     def key(self) -> tuple[str, int]:
         return f"round.{self.round}", self.revision
+
+    @property
+    def says_alert(self) -> str:
+        """What there is to say of its alert, for people; empty where nothing is."""
+        if self.stated_by:
+            return f"{self.stated_by} has started it by hand: their word counts, nobody is asked whether an alert fires"
+        return f"has to fire still right before each change, by {self.alert_from}" if self.alert_from else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,8 @@ class Asked:
     """What came of the rule's last plans, for people."""
     touches: str = ""
     """How much of the service the plan touches, for people."""
+    before: Mapping[str, str] = field(default_factory=dict)
+    """Of each step that can be put back the digest of what it would change, as that was then."""
     kind: Literal["asked"] = "asked"
 
     @property

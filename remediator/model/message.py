@@ -83,8 +83,12 @@ class Message:
 
 LEVEL = "escalation."
 """How the key of a notice begins that tells a level of an escalation of one run."""
+NEWS = "news."
+"""How the key of a notice begins that tells another place of one run."""
 TOLD_IN = "in:"
 """How it begins where a notice stands that was told together with others: the key of the one that tells of all."""
+CARD = "asked."
+"""How the key of a question's card begins."""
 PARENT = "parent"
 """The key of the message that opens a run's thread and is edited in place."""
 

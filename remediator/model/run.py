@@ -92,6 +92,12 @@ class Cancel:
     at: datetime
     by: str
     reason: str = ""
+    person: str = ""
+    """Who that is (`Person.name`); empty where an older version has stored it."""
+    via: str = ""
+    """The way by which it came (`Via`)."""
+    origin: str = ""
+    """From where it came: an address, a channel."""
     kind: Literal["cancel"] = "cancel"
 
 
@@ -105,6 +111,12 @@ class Settle:
     done: bool
     by: str
     reason: str = ""
+    person: str = ""
+    """Who that is (`Person.name`); empty where an older version has stored it."""
+    via: str = ""
+    """The way by which it came (`Via`)."""
+    origin: str = ""
+    """From where it came: an address, a channel."""
     kind: Literal["settle"] = "settle"
 
     @property
@@ -119,6 +131,12 @@ class Undo:
     at: datetime
     by: str
     reason: str = ""
+    person: str = ""
+    """Who that is (`Person.name`); empty where an older version has stored it."""
+    via: str = ""
+    """The way by which it came (`Via`)."""
+    origin: str = ""
+    """From where it came: an address, a channel."""
     kind: Literal["undo"] = "undo"
 
 
@@ -131,12 +149,21 @@ class Acknowledge:
     reason: str = ""
     takes_over: bool = False
     """From whoever has taken it on before; without it, that one keeps it."""
+    person: str = ""
+    """Who that is (`Person.name`); empty where an older version has stored it."""
+    via: str = ""
+    """The way by which it came (`Via`)."""
+    origin: str = ""
+    """From where it came: an address, a channel."""
     kind: Literal["acknowledge"] = "acknowledge"
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A person has had this run begun: for alerts whose earlier runs are over, or without any. It comes with the run."""
+    """A person has had this run begun: for alerts whose earlier runs are over, or without any.
+
+    It comes with the run.
+    """
 
     at: datetime
     by: str
@@ -145,6 +172,10 @@ class Again:
     """Who that is (`Person.name`): they do not approve what they have begun."""
     by_hand: bool = False
     """Whether there is no alert behind it: a person has started the rule."""
+    via: str = ""
+    """The way by which it came (`Via`)."""
+    origin: str = ""
+    """From where it came: an address, a channel."""
     kind: Literal["again"] = "again"
 
 

@@ -140,7 +140,7 @@ class _Round:
         if not _is_aside(fact):
             self._learn(fact)
 
-    def _learn(self, fact: Fact) -> None:  # noqa: C901 - one line for each kind of fact
+    def _learn(self, fact: Fact) -> None:
         match fact:
             case Examined():
                 if fact.round > self.number and self.planned is not None:
@@ -313,8 +313,26 @@ def wait_before(run: Run) -> timedelta:
     return waited
 
 
+def was_asked(run: Run) -> bool:
+    """Whether people were asked about what was not begun since: they were told that nothing is done without them."""
+    for fact in reversed(run.facts):
+        if isinstance(fact, Asked):
+            return True
+        if isinstance(fact, Started) and undone_by(fact.step) is None:
+            return False
+    return False
+
+
 def waits_since(run: Run, planned: Planned) -> datetime:
-    """Since when there is a plan that could be begun: making it again from newer evidence makes it no younger."""
+    """Since when there is a plan that could be begun: making it again from newer evidence makes it no younger.
+
+    What people decide on could not be begun before they have.
+    """
+    approval = approval_of(run, planned)
+    return max(_drafted_since(run, planned), approval.at) if approval is not None else _drafted_since(run, planned)
+
+
+def _drafted_since(run: Run, planned: Planned) -> datetime:
     since = planned.at
     for fact in reversed(run.facts):
         if isinstance(fact, Planned):
@@ -359,6 +377,12 @@ def taken_in_turn(run: Run) -> tuple[Acknowledge, ...]:
 def again(run: Run) -> Again | None:
     """The word of a person who has had this run begun anew, if one has."""
     return next((s for s in run.signals if isinstance(s, Again)), None)
+
+
+def by_hand(run: Run) -> Again | None:
+    """The word of the person who has started the run by hand; None where an alert has."""
+    word = again(run)
+    return word if word is not None and word.by_hand else None
 
 
 def joined(run: Run) -> tuple[Joined, ...]:

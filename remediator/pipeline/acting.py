@@ -4,6 +4,7 @@ Called by the flow for a plan that has begun, also where nobody saw how its last
 first step of one. How a step is carried out and put on record is `execution`'s.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -14,7 +15,7 @@ from remediator.kit.metrics import Metrics
 from remediator.model.facts import Ended, Planned
 from remediator.model.ids import RuleId
 from remediator.model.outcome import Outcome, Reason
-from remediator.model.plan import Effect, Mode, PlannedStep
+from remediator.model.plan import Effect, Mode, Plan, PlannedStep
 from remediator.model.stage import InDoubt, Underway, approval_of, cancelled, last_at
 from remediator.pipeline import approval, outcome
 from remediator.pipeline.cases import Cases
@@ -62,6 +63,10 @@ class Acting:
     def is_obstructed(self, rule: Rule) -> bool:
         """Whether the rule's last start was refused: what stands in the way is looked at before the next is tried."""
         return rule.id in self._obstructed
+
+    async def before(self, rule: Rule, plan: Plan) -> Mapping[str, str]:
+        """What the steps of a plan would change, as digests of how it is now; see `Execution.before`."""
+        return await self._execution.before(rule, plan)
 
     async def begin_at_once(self, ledger: Ledger, rule: Rule, planned: Planned, turn: Turn) -> bool:
         """Try the first step. Where something stands in the way of it, a review tells what, and nothing was done."""
@@ -123,7 +128,9 @@ class Acting:
             return None
         step, case = planned.plan.steps[index], self._cases.of(ledger, rule, planned)
         if step.effect is not Effect.READ:
-            review = await (self._look(case) if case.begun else self._guards.look(case))  # else it was reviewed just now
+            review = await (
+                self._look(case) if case.begun else self._guards.look(case)
+            )  # else it was reviewed just now
             if isinstance(review, Refuse):
                 return self._holding.refuse(case, review.reason, review.detail)
             if isinstance(review, Hold):

@@ -4,22 +4,25 @@ Called by the API and by Slack, on any replica. A decision is a signal, stored w
 with the card that says so; nothing is started here: the run's owner looks at everything again before it does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
+from remediator.kit import failpoints
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor
 from remediator.model.approval import approved_by, settling
 from remediator.model.audit import AuditEntry
-from remediator.model.facts import Asked, Planned
+from remediator.model.facts import Asked, Planned, Voided
 from remediator.model.ids import Digest, RuleId, RunId
 from remediator.model.person import Person
+from remediator.model.plan import Effect
 from remediator.model.priority import Priority
 from remediator.model.run import Decision, Run
-from remediator.model.stage import Drafted, again, cancelled, decisions_on, resolved, stage_of
+from remediator.model.stage import Drafted, Over, again, cancelled, decisions_on, resolved, stage_of
+from remediator.model.stop import EVERYTHING, StopKind, scopes_of
 from remediator.pipeline import story
 from remediator.pipeline.dispatch import Dispatcher
 from remediator.pipeline.people import People
@@ -50,6 +53,7 @@ class Answer(Enum):
     SAID_BEFORE = "said_before"
     CHANGED = "changed"
     EXPIRED = "expired"
+    VOID = "void"
     NOT_ALLOWED = "not_allowed"
     NEEDS_REASON = "needs_reason"
 
@@ -79,8 +83,12 @@ class Approvals:
         metrics: Metrics,
         *,
         rule_now: Callable[[RuleId], str],
+        pause_file: Callable[[], str] = str,
     ) -> None:
-        """`rule_now`: the digest of a rule as it is in force; empty where there is none of that name any more."""
+        """`rule_now`: the digest of a rule as it is in force; empty where there is none of that name any more.
+
+        `pause_file`: why nothing is changed because of the pause file; empty where it is not there.
+        """
         self._store = store
         self._people = people
         self._dispatcher = dispatcher
@@ -88,19 +96,25 @@ class Approvals:
         self._redactor = redactor
         self._metrics = metrics
         self._rule_now = rule_now
+        self._pause_file = pause_file
 
     async def decide(self, run: RunId, said: Said) -> Verdict | None:
         """Take a person's word; None where there is no such run. Raises StoreUnavailable: then nothing was taken."""
-        verdict = await self._store.hear(run, lambda found: self._judge(found, said, self._clock.now()))
+        stops = await self._store.list_stops(self._clock.now()) if said.approved else ()
+        pauses = {stop.scope: f"{stop.scope}, by {stop.by}" for stop in stops if stop.kind is StopKind.PAUSE}
+        if said.approved and (file := self._pause_file()):
+            pauses[EVERYTHING] = file
+        verdict = await self._store.hear(run, lambda found: self._judge(found, said, self._clock.now(), pauses))
         if verdict is None:
             return None
         self._metrics.decisions.labels(verdict.answer.value).inc()
         if verdict.answer is Answer.TAKEN:
+            failpoints.hit("decision.stored")
             self._dispatcher.wake(run, self._clock.now(), Priority.HIGH)  # a person waits to see it done
         return verdict
 
-    def _judge(self, run: Run, said: Said, at: datetime) -> Word[Verdict]:
-        refused = self._refused(run, said, at)
+    def _judge(self, run: Run, said: Said, at: datetime, pauses: Mapping[str, str]) -> Word[Verdict]:
+        refused = self._refused(run, said, at, pauses)
         if refused is not None:
             return self._refuse(run, said, refused, at)
         stage = stage_of(run)
@@ -119,9 +133,10 @@ class Approvals:
         says = f"{what}: plan {said.digest[:12]} of run {run.id}"
         if missing:
             says += f"; {missing} more {'person has' if missing == 1 else 'people have'} to approve it"
+        failpoints.hit("decision.judged")
         return Word(Verdict(Answer.TAKEN, says, decision, missing), decision, posts, (entry,))
 
-    def _refused(self, run: Run, said: Said, at: datetime) -> Verdict | None:
+    def _refused(self, run: Run, said: Said, at: datetime, pauses: Mapping[str, str]) -> Verdict | None:
         stage = stage_of(run)
         if not isinstance(stage, Drafted) or stage.asked is None or cancelled(run) or resolved(run):
             return self._too_late(run, said)
@@ -137,6 +152,9 @@ class Approvals:
             return Verdict(Answer.EXPIRED, f"the time to decide is over since {asked.until:%H:%M:%S} UTC")
         if asked.rule_now and asked.rule_now != self._rule_now(run.rule):
             return Verdict(Answer.CHANGED, "the rule has changed since this was asked for, so it cannot be approved")
+        if paused := _paused(run, planned, pauses):
+            says = f"changes are paused: {paused}. What was asked for is void; it is asked for anew when they go on"
+            return Verdict(Answer.VOID, says)
         starter = again(run)
         why = self._people.refusal(said.person, asked.approvers, starter=starter.person if starter else "")
         if why:
@@ -153,12 +171,17 @@ class Approvals:
         for planned in (fact for fact in reversed(run.facts) if isinstance(fact, Planned)):
             if planned.plan.digest == said.digest:
                 asked = next((f for f in reversed(run.facts) if isinstance(f, Asked) and f.key == planned.key), None)
+                if asked is not None and (why := _why_void(run, asked)) and not isinstance(stage_of(run), Over):
+                    says = f"what was asked for is void: {why}. It is asked for anew, if it is still to be done"
+                    return Verdict(Answer.VOID, says)
                 first = settling(asked, decisions_on(run, planned)) if asked is not None else None
                 if first is not None:
                     return _decided(first)
         return Verdict(Answer.NOBODY_ASKS, f"no plan of this run waits for a decision: it is {story.say_standing(run)}")
 
     def _refuse(self, run: Run, said: Said, verdict: Verdict, at: datetime) -> Word[Verdict]:
+        if verdict.answer is Answer.NEEDS_REASON:
+            return Word(verdict)  # they may decide on it, and are asked why: Slack finds out so whether to ask
         entry = self._entry(run, said, at, "refused", f"{verdict.answer.value}: {verdict.says}")
         return Word(verdict, audit=(entry,))
 
@@ -174,7 +197,21 @@ class Approvals:
             origin=said.origin,
             outcome=self._redactor.text(outcome),
             detail=self._redactor.text(said.reason),
+            shown=self._redactor.text(said.person.shown) if said.person.shown != said.person.name else "",
         )
+
+
+def _paused(run: Run, planned: Planned, pauses: Mapping[str, str]) -> str:
+    """Which of the pauses holds a plan; empty where none does."""
+    plan = planned.plan
+    actions = tuple(step.action for step in plan.steps if step.effect is not Effect.READ)
+    scopes = scopes_of(run.rule, targets=tuple(target.name for target in plan.targets), actions=actions)
+    return next((pauses[scope] for scope in scopes if scope in pauses), "")
+
+
+def _why_void(run: Run, asked: Asked) -> str:
+    """Why a question cannot be answered any more; empty where that is not on record."""
+    return next((fact.why for fact in reversed(run.facts) if isinstance(fact, Voided) and fact.key == asked.key), "")
 
 
 def _decided(decision: Decision) -> Verdict:

@@ -59,6 +59,35 @@ class People:
             return f"only {' and '.join(wanted)} may decide on this, and you are not in there"
         return ""
 
+    def lack(self, approvers: Iterable[str], quorum: int, *, starter: str = "") -> str:
+        """Why not enough people may decide on what is asked of these groups; empty where enough may.
+
+        As far as the settings tell: a token of the API can put its owner into a group, or be given to anybody.
+        """
+        wanted = tuple(approvers)
+        if not wanted and not self._names_of_subjects:
+            return ""  # whoever has a token may decide
+        named = [self._groups.get(name, frozenset()) for name in wanted]
+        everybody = frozenset(self._names_of_subjects.values()) if not wanted else frozenset[str]()
+        able = len(everybody.union(*named) - {starter}) + (1 if self._admin_decides else 0)
+        if able >= quorum:
+            return ""
+        admin = "with the admin token" if self._admin_decides else "without the admin token"
+        have = "has" if quorum == 1 else "have"
+        few = f"{quorum} {have} to approve, and the settings know {able} who may, {admin} and without other tokens"
+        return "; ".join((*self._misnamed(wanted), few))
+
+    def doubts(self, approvers: Iterable[str], quorum: int) -> tuple[str, ...]:
+        """What is odd about whom a rule asks: groups that are not there or empty, or too few people."""
+        wanted = tuple(approvers)
+        lack = self.lack(wanted, quorum)
+        return (lack,) if lack else self._misnamed(wanted)
+
+    def _misnamed(self, wanted: Iterable[str]) -> tuple[str, ...]:
+        unknown = [f"approval.groups has no group {name}" for name in wanted if name not in self._groups]
+        empty = [f"nobody is in the group {name}" for name in wanted if self._groups.get(name) == frozenset()]
+        return (*unknown, *empty)
+
     def stands(self, decision: Decision, asked: Asked, *, starter: str = "") -> bool:
         """Whether a decision that was let through once would be let through now as well."""
         if decision.via == Via.SERVICE:

@@ -81,7 +81,8 @@ def until_looked_at(ledger: Ledger, round_: int, hold: Hold, now: datetime) -> d
     if hold.is_outdated:
         before = (fact for fact in ledger.run.facts if isinstance(fact, Held) and fact.round != round_)
         in_vain = sum(fact.reason is hold.reason for fact in before)
-        return now + min((hold.until - now) * 2 ** min(in_vain, 10), _ANEW_AT_LEAST)
+        doubled = 1 << min(in_vain, 10)
+        return now + min((hold.until - now) * doubled, _ANEW_AT_LEAST)
     if hold.reason not in _LOOKS:
         return hold.until
     told = next((f for f in reversed(ledger.run.facts) if isinstance(f, Held) and f.round == round_), None)

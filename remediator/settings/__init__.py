@@ -9,7 +9,9 @@ from remediator.settings.addresses import Network
 from remediator.settings.loading import MistakenSettings, load_settings, place_in_settings
 from remediator.settings.sections import (
     AlertmanagerSettings,
+    ApiSettings,
     ApprovalSettings,
+    AuditSettings,
     CalendarSettings,
     CommandParameter,
     CommandSettings,
@@ -20,6 +22,7 @@ from remediator.settings.sections import (
     HttpSettings,
     LimitsSettings,
     LogSettings,
+    NotifySettings,
     OccurrenceSettings,
     PartialLimits,
     PersonSettings,
@@ -43,7 +46,9 @@ from remediator.settings.settings import Settings
 
 __all__ = [
     "AlertmanagerSettings",
+    "ApiSettings",
     "ApprovalSettings",
+    "AuditSettings",
     "CalendarSettings",
     "CommandParameter",
     "CommandSettings",
@@ -56,6 +61,7 @@ __all__ = [
     "LogSettings",
     "MistakenSettings",
     "Network",
+    "NotifySettings",
     "OccurrenceSettings",
     "PartialLimits",
     "PersonSettings",

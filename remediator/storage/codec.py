@@ -10,7 +10,7 @@ from pydantic import Field, TypeAdapter
 from pydantic_core import to_json
 
 from remediator.model.alert import Alert
-from remediator.model.audit import AuditEntry
+from remediator.model.audit import AuditEntry, Sealed
 from remediator.model.change import Change, Ending
 from remediator.model.facts import Fact
 from remediator.model.ids import OwnerId, RuleId, RunId
@@ -18,6 +18,7 @@ from remediator.model.message import Message
 from remediator.model.occurrence import Doubt
 from remediator.model.run import RunSummary, Signal
 from remediator.model.stop import Stop, StopKind
+from remediator.model.token import Scope, Token
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -97,6 +98,15 @@ def read_audit(text: str) -> AuditEntry:
     return _audit().validate_json(text)
 
 
+def read_sealed(row: Any) -> Sealed:
+    """A row of the audit journal. One that says nothing any more is told as such: its seal does not fit, either."""
+    try:
+        entry = read_audit(row["body"])
+    except ValueError:
+        entry = AuditEntry(from_us(row["at"]), "unreadable", "", "")
+    return Sealed(row["seq"], entry, row["place"], row["seal"], row["key"])
+
+
 def write_alert(alert: Alert) -> str:
     return _alerts().dump_json(alert).decode()
 
@@ -133,6 +143,8 @@ BAD = ", ".join(f"'{ending}'" for ending in Ending if ending.is_bad)
 """The endings that are a reason to look closer, as SQL."""
 STOP = "kind, scope, reason, by, at, until"
 """The columns that `read_stop` takes, in this order."""
+TOKEN = "id, subject, scope, groups, digest, made_at, made_by, expires_at, revoked_at, revoked_by"  # noqa: S105 - none
+"""The columns that `write_token` gives and `read_token` takes, in this order."""
 SUMMARY = "id, rule, alertname, created_at, ended_at, outcome, wake_at, owner"
 """The columns that `read_summary` takes, in this order."""
 
@@ -173,6 +185,37 @@ def _change(
 def read_stop(row: Iterable[Any]) -> Stop:
     kind, scope, reason, by, at, until = row
     return Stop(StopKind(kind), scope, reason, by, from_us(at), from_us(until) if until is not None else None)
+
+
+def write_token(token: Token) -> tuple[Any, ...]:
+    return (
+        token.id,
+        token.subject,
+        token.scope.value,
+        _ENCODER.encode(list(token.groups)),
+        token.digest,
+        to_us(token.made_at),
+        token.made_by,
+        None if token.expires_at is None else to_us(token.expires_at),
+        None if token.revoked_at is None else to_us(token.revoked_at),
+        token.revoked_by,
+    )
+
+
+def read_token(row: Iterable[Any]) -> Token:
+    token_id, subject, scope, groups, digest, made_at, made_by, expires_at, revoked_at, revoked_by = row
+    return Token(
+        token_id,
+        subject,
+        Scope(scope),
+        tuple(json.loads(groups)),
+        digest,
+        from_us(made_at),
+        made_by,
+        None if expires_at is None else from_us(expires_at),
+        None if revoked_at is None else from_us(revoked_at),
+        revoked_by,
+    )
 
 
 def read_summary(row: Iterable[Any]) -> RunSummary:

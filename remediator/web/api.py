@@ -1,10 +1,10 @@
-"""The API over runs and alerts, for the command line and scripts: list, show, decide. Every call needs the admin token.
+"""The API over runs and alerts, for the command line and scripts: list, show, decide.
 
-Called by the server, which has checked the token. A decision is stored as a signal and nothing else: the
+Called by the server, which has checked who calls. A decision is stored as a signal and nothing else: the
 run's owner checks everything again before it starts a step. Nothing here writes to a run.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -16,18 +16,22 @@ from remediator.model.duration import parse_duration
 from remediator.model.facts import LateFinished
 from remediator.model.ids import Digest, Fingerprint, OwnerId, RunId
 from remediator.model.occurrence import Occurrence
-from remediator.model.outcome import Outcome
+from remediator.model.outcome import Outcome, Reason
+from remediator.model.person import Person
 from remediator.model.run import Cancel, Run, RunSummary, Settle, Undo
 from remediator.model.stage import Over, stage_of, unsettled
+from remediator.model.stop import EVERYTHING, Stop, StopKind
 from remediator.pipeline.approvals import Answer, Said, Verdict
-from remediator.pipeline.people import People
 from remediator.pipeline.undo.looking import Found
 from remediator.pipeline.undo.verdicts import Key
+from remediator.storage.store import PostState
+from remediator.web.auth import CALLER, Caller
 from remediator.web.body import Bodies
 from remediator.web.cancelling import say_asked, what_comes
 from remediator.web.shown import (
     held_plan,
     show_hold,
+    show_message,
     show_occurrence,
     show_owner,
     show_run,
@@ -131,13 +135,22 @@ class RunPages:
     """Answers `/api/v1/runs` and what is below it."""
 
     def __init__(
-        self, runs: RunReader, people: People, clock: Clock, bodies: Bodies, *, hold_timeout: timedelta
+        self,
+        runs: RunReader,
+        clock: Clock,
+        bodies: Bodies,
+        *,
+        hold_timeout: timedelta,
+        standing: Callable[[], Awaitable[Sequence[Stop]]] | None = None,
+        told: Callable[[RunId], Awaitable[Sequence[PostState]]] | None = None,
     ) -> None:
+        """`standing`: all stops that stand now. `told`: the messages of a run. They raise StoreUnavailable."""
         self._runs = runs
-        self._people = people
         self._clock = clock
         self._bodies = bodies
         self._hold_timeout = hold_timeout
+        self._standing = standing
+        self._told = told
         self._stops = False
 
     async def stop(self, app: web.Application) -> None:
@@ -184,18 +197,28 @@ class RunPages:
         """Everything known of one run."""
         run = await self._find(request)
         held = held_plan(run)
-        shown = None if held is None else show_hold(*held, at=self._clock.now(), timeout=self._hold_timeout)
+        shown = None
+        if held is not None:
+            storms = await self._storms(run) if held[1].reason is Reason.STORM else ()
+            shown = show_hold(*held, at=self._clock.now(), timeout=self._hold_timeout, storms=storms)
         is_over = isinstance(stage_of(run), Over)
         owner = None if is_over else show_owner(run.owner, self._runs.processes())
-        return web.json_response({**show_run(run), "held": shown, "owner": owner})
+        told = await self._told(run.id) if self._told is not None else ()
+        messages = [show_message(post) for post in told]
+        return web.json_response({**show_run(run), "held": shown, "owner": owner, "messages": messages})
+
+    async def _storms(self, run: Run) -> Sequence[Stop]:
+        """Those that a run is in now."""
+        scopes = (EVERYTHING, f"rule:{run.rule}")
+        standing = await self._standing() if self._standing is not None else ()
+        return [one for one in standing if one.kind is StopKind.STORM and one.scope in scopes]
 
     async def decide(self, request: web.Request) -> web.Response:
         """Take a person's word on the plan that waits: 403 where they may not, 409 where it decides nothing."""
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        approved, digest, by, reason = _said(read_json(body))
+        said = _said(read_json(body), request[CALLER])
         run = await self._find(request)
-        said = Said(self._people.of_admin(by), approved, digest, reason, origin=request.remote or "")
         verdict = await self._runs.decide(run.id, said)
         if verdict is None:
             raise web.HTTPNotFound(text="the run is gone")
@@ -211,7 +234,7 @@ class RunPages:
         """
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        wish = _cancel(read_json(body), self._clock.now())
+        wish = _cancel(read_json(body), request[CALLER], self._clock.now())
         run = await self._find(request)
         before = say_asked(run)
         if isinstance(stage_of(run), Over) or not (before or await self._runs.cancel(run.id, wish)):
@@ -224,13 +247,15 @@ class RunPages:
         """Store whether a step that nobody saw the end of was done; 409 where none is unknown, or not any more."""
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        done, by, reason = _settlement(read_json(body))
+        caller = request[CALLER]
+        done, who, reason = _settlement(read_json(body), caller)
         run = await self._find(request)
         unknown = unsettled(run)
         if unknown is None:
             is_settled = any(isinstance(word, LateFinished | Settle) for word in (*run.facts, *run.signals))
             raise _conflict("it was settled already" if is_settled else "nothing of this run is unknown")
-        word = Settle(self._clock.now(), unknown.step, unknown.attempt, done, by, reason)
+        said_by = (who.name, who.via.value, caller.origin)
+        word = Settle(self._clock.now(), unknown.step, unknown.attempt, done, who.shown, reason, *said_by)
         if not await self._runs.settle(run.id, word):
             raise web.HTTPNotFound(text="the run is gone")
         return web.json_response({}, status=202)
@@ -262,7 +287,7 @@ class RunPages:
         """Store a person's wish that a run's changes are put back; 409 where nothing would come of it."""
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        wish = _undo(read_json(body), self._clock.now())
+        wish = _undo(read_json(body), request[CALLER], self._clock.now())
         run = await self._find(request)
         if refusal := refusal_of(run, wish.at):
             raise _conflict(refusal)
@@ -326,8 +351,8 @@ def _outcome(text: str) -> str | None:
     return Outcome(text.replace("_", " ").replace("-", " ")).value if text else None
 
 
-def _said(given: Any) -> tuple[bool, Digest, str, str]:
-    """Whether they approve, the plan's digest, who they are, and why."""
+def _said(given: Any, caller: Caller) -> Said:
+    """What they say to which plan."""
     if type(given) is not dict:
         raise _bad("a decision is a JSON object: approved, digest, by, reason")
     if unknown := sorted(set(given) - {"approved", "digest", "by", "reason"}):
@@ -335,39 +360,34 @@ def _said(given: Any) -> tuple[bool, Digest, str, str]:
     if type(given.get("approved")) is not bool:
         raise _bad("approved is not true or false")
     digest, by, reason = (_words(given, name) for name in ("digest", "by", "reason"))
-    if not digest or not by:
-        raise _bad("digest and by are needed: which plan, and who decides")
-    return given["approved"], Digest(digest), by, reason
+    needed = "digest and by are needed: which plan, and who decides"
+    if not digest:
+        raise _bad(needed)
+    return Said(caller.named(by, needed), given["approved"], Digest(digest), reason, origin=caller.origin)
 
 
-def _cancel(given: Any, at: datetime) -> Cancel:
+def _cancel(given: Any, caller: Caller, at: datetime) -> Cancel:
     if type(given) is not dict or set(given) - {"by", "reason"}:
         raise _bad("a cancellation is a JSON object: by, reason")
-    by, reason = _words(given, "by"), _words(given, "reason")
-    if not by:
-        raise _bad("by is needed: who cancels")
-    return Cancel(at=at, by=by, reason=reason)
+    reason, who = _words(given, "reason"), caller.named(_words(given, "by"), "by is needed: who cancels")
+    return Cancel(at, who.shown, reason, who.name, who.via.value, caller.origin)
 
 
-def _undo(given: Any, at: datetime) -> Undo:
+def _undo(given: Any, caller: Caller, at: datetime) -> Undo:
     if type(given) is not dict or set(given) - {"by", "reason"}:
         raise _bad("an undo is a JSON object: by, reason")
-    by, reason = _words(given, "by"), _words(given, "reason")
-    if not by:
-        raise _bad("by is needed: who has it put back")
-    return Undo(at=at, by=by, reason=reason)
+    reason, who = _words(given, "reason"), caller.named(_words(given, "by"), "by is needed: who has it put back")
+    return Undo(at, who.shown, reason, who.name, who.via.value, caller.origin)
 
 
-def _settlement(given: Any) -> tuple[bool, str, str]:
+def _settlement(given: Any, caller: Caller) -> tuple[bool, Person, str]:
     """Whether it was done, who says so, and why."""
     if type(given) is not dict or set(given) - {"done", "by", "reason"}:
         raise _bad("a settlement is a JSON object: done, by, reason")
     if type(given.get("done")) is not bool:
         raise _bad("done is not true or false")
-    by, reason = _words(given, "by"), _words(given, "reason")
-    if not by:
-        raise _bad("by is needed: who settles it")
-    return given["done"], by, reason
+    reason, who = _words(given, "reason"), caller.named(_words(given, "by"), "by is needed: who settles it")
+    return given["done"], who, reason
 
 
 def _words(given: Mapping[str, Any], name: str) -> str:

@@ -95,7 +95,7 @@ class PuttingBack:
         """That this one step is to be put back, as it is brought before the guards."""
         facts = reversed(ledger.run.facts)
         planned = next(fact for fact in facts if isinstance(fact, Planned) and fact.round == verdict.round)
-        plan = replace(planned.plan, steps=(verdict.step,), pools=(), held=())
+        plan = replace(planned.plan, steps=(verdict.step,), pools=())
         return replace(case_of(planned), plan=plan, approved=True, begun=True, undoes=True)
 
     async def _put_back(self, ledger: Ledger, undoing: Undoing, verdict: PutBack, case: Case) -> Parked | _Over | None:

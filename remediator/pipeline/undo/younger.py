@@ -186,7 +186,7 @@ class _Asked:
         return Latest(Which(action=self.verdict.step.action), MOST_CHANGES, _EVER)
 
     @property
-    def questions(self) -> tuple[Question, ...]:
+    def questions(self) -> tuple[Latest, ...]:
         return (*map(self._of_target, self._targets), self._of_action)
 
     def place(self, known: Known) -> int:

@@ -6,11 +6,19 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from remediator.model.duration import Duration
+from remediator.model.person import ADMIN, SERVICE
 from remediator.settings.sections.section import Section
 
 _NAME = r"^[a-z0-9][a-z0-9._-]{0,62}$"
 
-PersonName = Annotated[str, Field(pattern=_NAME)]
+
+def _is_free(name: str) -> str:
+    if name in (ADMIN, SERVICE.name):
+        raise ValueError(f"nobody can be called {name!r} here: that is whoever holds the admin token, or the service")
+    return name
+
+
+PersonName = Annotated[str, Field(pattern=_NAME), AfterValidator(_is_free)]
 GroupName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from asyncpg import Record
 
+from remediator.model.alert import BY_HAND
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.priority import Priority
@@ -170,9 +171,11 @@ async def due_doubts(db: "Db", *, at: datetime, limit: int, sent_again: bool) ->
 
 async def unheard(db: "Db", *, before: datetime, limit: int) -> tuple[Occurrence, ...]:
     rows = await db.fetch(
-        f"{_OCCURRENCE} FROM occurrence AS o WHERE o.closed_at IS NULL AND o.heard_at < $1 LIMIT $2",
+        f"{_OCCURRENCE} FROM occurrence AS o"
+        " WHERE o.closed_at IS NULL AND o.heard_at < $1 AND o.fingerprint NOT LIKE $3 LIMIT $2",
         codec.to_us(before),
         limit,
+        f"%{BY_HAND}",
     )
     return tuple(map(_occurrence, rows))
 

@@ -18,6 +18,7 @@ from remediator.errors import Fenced
 from remediator.model.audit import AuditEntry
 from remediator.model.facts import Ended, Started
 from remediator.model.ids import RunId
+from remediator.model.occurrence import Closing
 from remediator.model.outcome import Reason
 from remediator.model.run import Signal
 from remediator.storage import codec
@@ -82,6 +83,14 @@ _END = f"""
         UPDATE lock SET until = mine.keep_until FROM mine WHERE lock.run = mine.id AND mine.keep_until IS NOT NULL
     ), {_ADD}
 """  # noqa: S608 - constants of ours
+_CLOSE = """
+    WITH ended AS (SELECT * FROM unnest($1::text[], $2::text[]) AS one (run, occurrence)),
+    closed AS (
+        UPDATE occurrence SET closed_at = $3, closing = $4 FROM ended
+        WHERE occurrence.id = ended.occurrence AND occurrence.closed_at IS NULL RETURNING ended.run
+    )
+    UPDATE run SET open_alerts = open_alerts - 1 FROM closed WHERE run.id = closed.run
+"""
 _NEWS = """
     SELECT claim.run FROM unnest($1::text[], $2::int[]) AS claim (run, signals_read) WHERE EXISTS (
         SELECT 1 FROM (SELECT kind FROM signal WHERE run = claim.run ORDER BY seq OFFSET claim.signals_read) AS unread
@@ -371,10 +380,18 @@ async def _add(
     endings = [(run, one) for write in writes if (run := write.claim.run) in unread for one in write.entry.endings]
     await journal.note_endings(db, endings)
     await audit.enter(db, [entry for write in writes if write.claim.run in unread for entry in write.entry.audit])
+    await _close(db, [write for write in writes if write.claim.run in unread])
     for write in writes:
         for told in write.entry.notices if write.claim.run in unread else ():
             await notify(db, channel=told.channel, key=told.key, message=told.message, at=write.now)
     return unread
+
+
+async def _close(db: "Db", writes: Sequence[_OwnersWrite[Any]]) -> None:
+    """Close what people have stated for runs that end with it: each is of that one run."""
+    closes = [(write.claim.run, write.entry.closes) for write in writes if write.entry.closes is not None]
+    if closes:
+        await db.execute(_CLOSE, *_columns(closes, 2), _latest(writes), Closing.RUN_ENDED)
 
 
 def _claims(writes: Sequence[_OwnersWrite[Any]]) -> list[list[Any]]:

@@ -1,13 +1,10 @@
 """Claiming runs, and the one write to a run that asks for no claim."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from remediator.model.change import Ended
-from remediator.model.facts import LateFinished
 from remediator.model.ids import OwnerId, RuleId, RunId
-from remediator.model.message import Post
 from remediator.model.priority import Priority
 from remediator.model.run import Run
 from remediator.storage import codec
@@ -52,13 +49,11 @@ async def claim_due(
     return tuple(sorted(found, key=lambda wake: (wake.priority, wake.at)))
 
 
-async def settle_late(
-    db: "Db", *, run: RunId, fact: LateFinished, posts: Sequence[Post], endings: Sequence[Ended], now: datetime
-) -> None:
+async def settle_late(db: "Db", *, run: RunId, entry: Entry, now: datetime) -> None:
     row = await db.fetchrow(_OWNER, run)
     if row is not None:
         whoever = Claim(run, OwnerId(row["owner"]), row["epoch"], 0)
-        await run_writes.learn(db, [run_writes.Learn(now, whoever, Entry([fact], posts, endings))])
+        await run_writes.learn(db, [run_writes.Learn(now, whoever, entry)])
 
 
 async def hear(db: "Db", *, run: RunId, judge: Callable[[Run], Word[T]], now: datetime) -> T | None:

@@ -29,6 +29,11 @@ CREATE TABLE button (
 );
 CREATE INDEX button_of_run ON button (run);
 
+-- The cards of questions whose newest version is not sent: their threads go before all others.
+CREATE INDEX post_card ON post (run, seq) WHERE sent_version < version AND starts_with(key, 'asked.');
+-- The cards of questions that are open.
+CREATE INDEX post_open_card ON post (run) WHERE starts_with(key, 'asked.') AND strpos(message, '"choice":{"run":') > 0;
+
 -- What was decided or done, append-only. `place`, `seal` and `key` come later, when an entry is sealed.
 CREATE TABLE audit (
     seq   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

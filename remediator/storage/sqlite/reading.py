@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
 
+from remediator.model.alert import BY_HAND
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.priority import Priority
@@ -150,7 +151,8 @@ def due_doubts(db: sqlite3.Connection, *, at: datetime, limit: int, sent_again: 
 
 def unheard(db: sqlite3.Connection, *, before: datetime, limit: int) -> tuple[Occurrence, ...]:
     rows = db.execute(
-        f"{_OCCURRENCE} WHERE o.closed_at IS NULL AND o.heard_at < ? LIMIT ?", (codec.to_us(before), limit)
+        f"{_OCCURRENCE} WHERE o.closed_at IS NULL AND o.heard_at < ? AND o.fingerprint NOT LIKE ? LIMIT ?",
+        (codec.to_us(before), f"%{BY_HAND}", limit),
     )
     return tuple(map(_occurrence, rows))
 

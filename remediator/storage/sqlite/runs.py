@@ -7,10 +7,9 @@ from typing import TypeVar
 
 from remediator.errors import Fenced
 from remediator.model.audit import AuditEntry
-from remediator.model.change import Ended as ChangeEnded
-from remediator.model.facts import Ended, Fact, LateFinished, Started
-from remediator.model.ids import OwnerId, RunId
-from remediator.model.message import Post
+from remediator.model.facts import Ended, Fact, Started
+from remediator.model.ids import OccurrenceId, OwnerId, RunId
+from remediator.model.occurrence import Closing
 from remediator.model.outcome import Reason
 from remediator.model.run import Run, Signal
 from remediator.storage import codec
@@ -111,18 +110,10 @@ def _free_locks(db: sqlite3.Connection, run: RunId) -> None:
     db.execute("DELETE FROM lock WHERE run = ?", (run,))
 
 
-def settle_late(
-    db: sqlite3.Connection,
-    *,
-    run: RunId,
-    fact: LateFinished,
-    posts: Sequence[Post],
-    endings: Sequence[ChangeEnded],
-    now: datetime,
-) -> None:
+def settle_late(db: sqlite3.Connection, *, run: RunId, entry: Entry, now: datetime) -> None:
     row = db.execute("SELECT channel FROM run WHERE id = ?", (run,)).fetchone()
     if row is not None:
-        _add(db, run, row["channel"], Entry([fact], posts, endings), now)
+        _add(db, run, row["channel"], entry, now)
 
 
 def signal(
@@ -181,8 +172,20 @@ def _add(db: sqlite3.Connection, run: RunId, channel: str, entry: Entry, now: da
     outbox.queue(db, run, channel, entry.posts, codec.to_us(now))
     journal.note_endings(db, run, entry.endings)
     audit.enter(db, entry.audit)
+    if entry.closes is not None:
+        _close(db, entry.closes, now)
     for notice in entry.notices:
         outbox.notify(db, channel=notice.channel, key=notice.key, message=notice.message, at=now)
+
+
+def _close(db: sqlite3.Connection, occurrence: OccurrenceId, now: datetime) -> None:
+    closed = db.execute(
+        "UPDATE occurrence SET closed_at = ?, closing = ? WHERE id = ? AND closed_at IS NULL",
+        (codec.to_us(now), Closing.RUN_ENDED, occurrence),
+    )
+    if closed.rowcount:
+        members = "SELECT run FROM member WHERE occurrence = ?"
+        db.execute(f"UPDATE run SET open_alerts = open_alerts - 1 WHERE id IN ({members})", (occurrence,))  # noqa: S608 - a constant
 
 
 def _add_facts(db: sqlite3.Connection, run: RunId, facts: Iterable[Fact]) -> None:

@@ -111,6 +111,10 @@ CREATE TABLE post (
 ) STRICT;
 CREATE UNIQUE INDEX post_notice ON post (channel, key) WHERE run IS NULL;
 CREATE INDEX post_waiting ON post (is_minor, seq) WHERE sent_version < version;
+-- The cards of questions whose newest version is not sent: their threads go before all others.
+CREATE INDEX post_card ON post (run, seq) WHERE sent_version < version AND substr(key, 1, 6) = 'asked.';
+-- The cards of questions that are open.
+CREATE INDEX post_open_card ON post (run) WHERE substr(key, 1, 6) = 'asked.' AND instr(message, '"choice":{"run":') > 0;
 
 -- The groups of which a delivery left alerts out, until these are fetched.
 CREATE TABLE cut_group (

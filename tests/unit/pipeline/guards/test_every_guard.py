@@ -137,11 +137,6 @@ def row(guard: str, reason: Reason) -> Callable[[Arrange], Arrange]:
 # -- what the journal and the settings tell --
 
 
-@row("Unbuilt", Reason.NOT_BUILT)
-def asks_for_what_cannot_be_done(world: World) -> None:
-    world.case = replace(world.case, plan=replace(world.case.plan, held=("it cannot be put back",)))
-
-
 @row("Targets", Reason.NO_TARGET)
 def changes_nothing_in_particular(world: World) -> None:
     world.case = a_case(steps=[a_step(targets=())])

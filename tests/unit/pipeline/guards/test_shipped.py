@@ -39,7 +39,6 @@ def test_every_guard_is_shipped_and_the_plainest_refusals_come_first() -> None:
 
     assert classes_with("asks", "judge") == set(names)
     assert [
-        "Unbuilt",
         "Targets",
         "Protected",
         "Pauses",
