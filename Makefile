@@ -17,9 +17,9 @@ run: $(VENV)/.runtime  ## run the service on the embedded store with the rules o
 demo: $(VENV)/.runtime  ## play the whole story in this terminal (ARGS=--yes without one)
 	$(BIN)/remediator demo $(ARGS)
 
-test: $(VENV)/.development  ## run every test, against the real services
+test: $(VENV)/.development  ## run every test, against the real services (WORKERS=N: how many at once; 0 for one after the other)
 	tests/install-services
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(or $(WORKERS),3) --dist loadfile $(ARGS)
 
 soak: $(VENV)/.development  ## kill it 500 times on each store (SOAK_DIR=FOLDER goes on where it was, SOAK_KILLS=N: fewer)
 	tests/install-services

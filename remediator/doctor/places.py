@@ -8,7 +8,6 @@ import asyncio
 
 from remediator.clients import Clients
 from remediator.clients.apprise import AppriseClient
-from remediator.clients.slack_socket import SlackSocketClient
 from remediator.doctor.escalation import connects
 from remediator.doctor.finding import Finding, ok, problem
 from remediator.doctor.needs import Needs
@@ -41,6 +40,8 @@ async def socket(clients: Clients, needs: Needs) -> list[Finding]:
     slack = clients.settings.slack
     if slack.app_token is None:
         return []
+    from remediator.clients.slack_socket import SlackSocketClient
+
     client = SlackSocketClient(token=slack.app_token.get_secret_value(), base_url=slack.base_url)
     try:
         await client.address()

@@ -48,7 +48,7 @@ class Change:
     ending: Ending | None = None
     ended_at: datetime | None = None
     seq: int = field(default=0, compare=False)
-    """Its place in the journal, which tells what was begun later whatever the hosts' clocks say; 0 before it has one."""
+    """Its place in the journal, which tells what was begun later, whatever hosts' clocks say; 0 before it has one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ class Person:
     """The name for people to read. With the admin token it is whatever its owner states."""
     groups: frozenset[str] = frozenset()
     """The groups of approvers that they are in."""
+    given: frozenset[str] = frozenset()
+    """Those of them that the person's token gives; the settings may say otherwise later of all others."""
     is_known: bool = False
     """Whether the settings, or a token of ours, say who this is."""
 

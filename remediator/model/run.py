@@ -76,7 +76,7 @@ class Decision:
     via: str = ""
     """The way by which it came (`Via`)."""
     groups: tuple[str, ...] = ()
-    """The groups of approvers that the person was in then."""
+    """The groups of approvers that the person's token gave them then."""
     kind: Literal["decision"] = "decision"
 
     @property

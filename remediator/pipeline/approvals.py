@@ -122,7 +122,7 @@ class Approvals:
         asked, planned = stage.asked, stage.planned
         place = planned.renews or (planned.round, planned.revision)
         by, reason = self._redactor.text(said.person.shown), self._redactor.text(said.reason)
-        groups = tuple(sorted(said.person.groups))
+        groups = tuple(sorted(said.person.given))
         name, via = said.person.name, said.person.via.value
         decision = Decision(at, said.approved, said.digest, *place, by, reason, name, via, groups)
         decisions = (*decisions_on(run, planned), decision)

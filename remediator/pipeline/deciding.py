@@ -162,7 +162,8 @@ class Deciding:
         now = self._clock.now()
         if isinstance(answer := approval.answered(stage.asked, stage.decision), approval.Denied):
             return outcome.denied(now, answer)
-        if hold.is_outdated and now - stage.planned.at > LOOK_AGAIN:
+        is_due = stage.held is None or now >= stage.held.until
+        if hold.is_outdated and is_due and now - stage.planned.at > LOOK_AGAIN:
             if _is_open(stage):
                 ledger.note(_voided(stage, now, f"{hold.reason}: {hold.detail}"))
             await self._examine_again(ledger, rule, stage)

@@ -291,12 +291,16 @@ class Intake:
             return Verdict(Ruling.OPENED, open=Opening(stated.occurrence, (new,)), again=stated.again)
 
         owner = self._owner()
-        accepted = await self._store.accept(Delivery((sent, stated.alert), received_at=at), judge, owner)
-        failpoints.hit("accept.stored")
+        accepted = await self._accept(Delivery((sent, stated.alert), received_at=at), judge, owner)
         self._metrics.runs_started.labels(stated.rule.id).inc()
         log.warning("run_begun_by_hand", run_id=stated.run, rule=stated.rule.id, by=stated.again.by)
         if owner != FREE:
             self._dispatcher.wake(stated.run, at, Priority.HIGH, stated.rule.id)
+        return accepted
+
+    async def _accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
+        accepted = await self._store.accept(delivery, judge, owner)
+        failpoints.hit("accept.stored")
         return accepted
 
     async def _store_and_wake(self, delivery: Delivery, judge: Judge) -> Accepted:
@@ -315,8 +319,7 @@ class Intake:
             return verdict
 
         owner = self._owner()
-        accepted = await self._store.accept(delivery, noting, owner)
-        failpoints.hit("accept.stored")
+        accepted = await self._accept(delivery, noting, owner)
         self._count(delivery, accepted)
         self.unmatched.note(unmatched.values())
         for run, rule in accepted.new_runs if owner != FREE else ():

@@ -31,8 +31,9 @@ class People:
     def of_token(self, subject: str, groups: Iterable[str] = ()) -> Person:
         """Whoever a token of the API belongs to, with the groups that it gives its owner."""
         name = self._names_of_subjects.get(subject)
-        own = frozenset(groups) | (self._groups_of(name) if name is not None else frozenset())
-        return Person(name or f"token:{subject}", Via.TOKEN, name or subject, own, is_known=True)
+        given = frozenset(groups)
+        own = given | (self._groups_of(name) if name is not None else frozenset())
+        return Person(name or f"token:{subject}", Via.TOKEN, name or subject, own, given, is_known=True)
 
     def of_admin(self, stated: str) -> Person:
         """Whoever holds the admin token; `stated` is the name that they give."""

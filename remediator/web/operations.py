@@ -106,9 +106,8 @@ _DURATION: Shape = {"type": "string", "pattern": PATTERN}
 _LASTS = "How long: `30m`, `2h`, `90d`."
 _DELIVERY: Shape = {
     "type": "object",
-    "description": "A webhook of Alertmanager, version 4. What is not named here is passed over.",
+    "description": "A webhook of Alertmanager, version 4. What is named here has to be right; the rest may be missing.",
     "properties": {
-        **dict.fromkeys(("receiver", "groupKey", "groupLabels", "externalURL"), {}),
         "truncatedAlerts": maybe({**COUNT, "maximum": 2**53}),
         "alerts": maybe(
             many(
@@ -120,8 +119,6 @@ _DELIVERY: Shape = {
                         "annotations": maybe(TEXTS),
                         "startsAt": maybe(TEXT),
                         "endsAt": maybe(TEXT),
-                        "fingerprint": {},
-                        "generatorURL": {},
                     },
                     "required": ["labels"],
                 }
@@ -136,6 +133,11 @@ _READ, _DECIDE, _ADMIN = Scope.READ, Scope.DECIDE, Scope.ADMIN
 
 def _takes(*required: str, **fields: Shape) -> Body:
     return Body({"type": "object", "properties": fields, "required": list(required), "additionalProperties": False})
+
+
+def _maybe_empty(pattern: str) -> Shape:
+    """Texts of that pattern; an empty one is as good as none."""
+    return {"type": "string", "pattern": f"^$|{pattern}"}
 
 
 def _switch(name: str, says: str) -> Parameter:
@@ -348,8 +350,7 @@ _PEOPLE = (
             groups={**many(TEXT), "maxItems": 100},
             **{
                 "for": {
-                    "type": "string",
-                    "pattern": f"{PATTERN}|^never$",
+                    **_maybe_empty(f"{PATTERN}|^never$"),
                     "default": "90d",
                     "description": "Or `never`.",
                 }
@@ -414,7 +415,7 @@ _STOPS = (
             },
             reason=_NAME,
             by={**_BY["by"], **_NAME},
-            **{"for": {**_DURATION, "description": _LASTS}},
+            **{"for": {**_maybe_empty(PATTERN), "description": _LASTS}},
         ),
         name="pause",
     ),

@@ -115,3 +115,18 @@ def test_an_approval_stands_as_long_as_its_giver_may_decide(
     decision = Decision(AT, True, Digest("d"), 1, 1, person, "", person, via.value, groups)
 
     assert stands is KNOWN.stands(decision, asked)
+
+
+def test_whoever_is_taken_out_of_a_group_does_not_stand_for_it_any_more() -> None:
+    """A decision keeps the groups that the token gave alone: those of the settings are looked up anew."""
+    ben, bot = KNOWN.of_token("ben"), KNOWN.of_token("bot", ["sre"])
+    asked = Asked(AT, 1, 1, AT, approvers=("sre",))
+    without = people(groups={"sre": ["ana"]})
+
+    def stands(person: Person, known: People) -> bool:
+        given = tuple(sorted(person.given))
+        said = Decision(AT, True, Digest("d"), 1, 1, person.shown, "", person.name, person.via.value, given)
+        return known.stands(said, asked)
+
+    assert (True, True) == (stands(ben, KNOWN), stands(bot, KNOWN))
+    assert (False, True) == (stands(ben, without), stands(bot, without))
