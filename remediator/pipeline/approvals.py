@@ -58,6 +58,10 @@ class Answer(Enum):
     NEEDS_REASON = "needs_reason"
 
 
+_NEWS = (Answer.TAKEN, Answer.CHANGED, Answer.VOID)
+"""After these the run is looked at now: it goes on, or it is asked for anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of a person's word, and what they are told."""
@@ -110,6 +114,7 @@ class Approvals:
         self._metrics.decisions.labels(verdict.answer.value).inc()
         if verdict.answer is Answer.TAKEN:
             failpoints.hit("decision.stored")
+        if verdict.answer in _NEWS:
             self._dispatcher.wake(run, self._clock.now(), Priority.HIGH)  # a person waits to see it done
         return verdict
 

@@ -29,12 +29,12 @@ from remediator.web.shapes import (
 
 
 class Door(StrEnum):
-    """By what callers are known."""
+    """Who may call at all. The text is a heading."""
 
-    TOKEN = "a token of the API"  # noqa: S105 - words for people
-    SENDER = "what the settings have for senders of alerts"
-    SLACK = "Slack's signature"
-    OPEN = "nothing"
+    TOKEN = "With a token of the API"  # noqa: S105 - words for people
+    SENDER = "From senders of alerts"
+    SLACK = "Signed by Slack"
+    OPEN = "By anybody"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The API is what its OpenAPI document says: schemathesis makes requests of all kinds from it, and looks at each answer.
+"""The API is what its OpenAPI document says: schemathesis makes requests of all kinds from it, and judges each answer.
 
 It is let loose on the service as a process, with a run that has healed and one that waits, whose ids it is told.
 """

@@ -1,0 +1,173 @@
+"""The OpenAPI document tells of every call that is answered and of no other: what each takes, and who may make it."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp import web
+from jsonschema import Draft202012Validator
+
+from remediator.kit.clock import SystemClock
+from remediator.kit.metrics import Metrics
+from remediator.model.token import Scope, Token
+from remediator.settings import Settings
+from remediator.web.openapi import document, statuses_of
+from remediator.web.operations import OPERATIONS, Door, Operation
+from remediator.web.routes import Routes
+from remediator.web.server import Parts, build_app
+from tests.unit.web.serving import ADMIN, Nothing, api, ignore, is_ready, token
+
+ANYTHING: Any = SimpleNamespace(standing=None)
+EVERYTHING = dict.fromkeys(
+    ("breakers", "stops", "escalations", "reruns", "audit", "starts", "told", "slack", "tokens", "usage"), ANYTHING
+)
+BARE = Parts(
+    accept=ignore,
+    runs=Nothing(),
+    alerts=Nothing(),
+    health=is_ready,
+    metrics=Metrics(),
+    settings=Settings(slack={"token": "xoxb-1", "channel": "#ops", "signing_secret": "s" * 32}),
+    clock=SystemClock(),
+    admin_token=ADMIN,
+)
+WHOLE = document(OPERATIONS.values())
+
+
+class Tokens:
+    """Has one good token of each scope, written as the scope."""
+
+    async def find(self, text: str, /) -> Token | None:
+        made_at = datetime(2026, 1, 1, tzinfo=UTC)
+        return Token(text, "ann", Scope(text), (), b"", made_at, "ops") if text in list(Scope) else None
+
+
+def routes_of(app: web.Application) -> list[str]:
+    """What the router answers, but for HEAD, which comes along with each GET."""
+    answered = [(route.method, route.resource) for route in app.router.routes()]
+    return sorted(f"{method} {resource.canonical}" for method, resource in answered if method != "HEAD" and resource)
+
+
+def calls_of(described: Mapping[str, Any]) -> list[str]:
+    return sorted(f"{method.upper()} {path}" for path, one in described["paths"].items() for method in one)
+
+
+def shapes_in(described: Any) -> Iterator[Mapping[str, Any]]:
+    """Every schema of the document."""
+    if isinstance(described, dict):
+        if "schema" in described:
+            yield described["schema"]
+        for part in described.values():
+            yield from shapes_in(part)
+    if isinstance(described, list):
+        for part in described:
+            yield from shapes_in(part)
+
+
+def test_what_is_answered_and_what_is_described_are_the_same() -> None:
+    """A call that nobody has described could need no token, for all that anybody knows."""
+    app = build_app(replace(BARE, **EVERYTHING))
+
+    assert sorted(OPERATIONS) == routes_of(app)
+    assert sorted(OPERATIONS) == calls_of(WHOLE)
+
+
+async def test_the_service_tells_of_what_it_answers_itself_and_nobody_needs_a_token_for_that() -> None:
+    """A service without Slack has no calls of Slack; the document says so."""
+    app = build_app(replace(BARE, settings=Settings(), tokens=ANYTHING))
+    async with api(tokens=ANYTHING) as client:
+        answer = await client.get("/api/v1/openapi.json")
+        told = await answer.json()
+
+    assert 200 == answer.status
+    assert routes_of(app) == calls_of(told)
+    assert "/api/v1/tokens" in told["paths"]
+    assert "/slack/commands" not in told["paths"]
+
+
+def test_a_call_that_is_not_described_cannot_be_added() -> None:
+    """So that nothing is answered behind the document's back."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.Response()
+
+    routes = Routes(web.Application(), ANYTHING)
+    with pytest.raises(KeyError):
+        routes.add("GET /api/v1/secrets", answer)
+
+
+@pytest.mark.parametrize(("scope", "door"), [(None, Door.TOKEN), (Scope.READ, Door.OPEN)])
+def test_a_call_behind_the_door_of_tokens_has_a_scope_and_no_other_has(scope: Scope | None, door: Door) -> None:
+    """A scope that was forgotten would let anybody in."""
+    with pytest.raises(ValueError, match="has to need a scope"):
+        Operation("GET /api/v1/x", "x", {}, scope, door)
+
+
+@pytest.mark.parametrize("call", [call for call, one in OPERATIONS.items() if one.scope is not None])
+async def test_the_scope_that_is_told_is_the_one_that_is_needed(call: str) -> None:
+    """With less the answer is 403, without any token 401; with enough it is neither."""
+    operation = OPERATIONS[call]
+    path = re.sub(r"\{\w+\}", "x", operation.path)
+    assert operation.scope is not None
+    (needed,) = WHOLE["paths"][operation.path][operation.method.lower()]["security"][0]["token"]
+    async with api(**{**EVERYTHING, "slack": None, "tokens": Tokens()}) as client:
+        answered = [
+            (await client.request(operation.method, path, headers=token(scope) if scope else {}, data=b"[")).status
+            for scope in ("", *Scope)
+        ]
+
+    assert operation.scope.value == needed
+    assert 401 == answered[0]
+    assert [not scope.covers(operation.scope) for scope in Scope] == [status == 403 for status in answered[1:]]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
+def test_what_a_call_may_answer_fits_what_it_is(operation: Operation) -> None:
+    """Whoever writes a client by the document has to be ready for these."""
+    errors = statuses_of(operation)
+
+    assert (operation.body is not None) is ({400, 408, 413} <= set(errors))
+    assert (operation.door is Door.TOKEN) is ({401, 429} <= set(errors))
+    assert ("{" in operation.path) is (404 in errors) or operation.method == "POST" or "limits" in operation.path
+
+
+def test_the_document_is_sound() -> None:
+    """Programs that make clients from it stop at the first thing that is not."""
+    names = [one["operationId"] for path in WHOLE["paths"].values() for one in path.values()]
+    used = set(re.findall(r"#/components/schemas/(\w+)", str(WHOLE)))
+    for shape in (*shapes_in(WHOLE["paths"]), *WHOLE["components"]["schemas"].values()):
+        Draft202012Validator.check_schema(shape)
+
+    assert sorted(set(names)) == sorted(names)
+    assert used == set(WHOLE["components"]["schemas"])
+
+
+async def test_as_long_a_request_as_the_document_allows_is_read() -> None:
+    """aiohttp would answer for us, in its own words, that the first line is too long."""
+    query = {"rule": "\N{SNOWMAN}" * 200, "target": "\N{SNOWMAN}" * 1000}
+
+    async def of_rule(name: str, target: str) -> None:
+        del name, target
+
+    async with api(token(), usage=SimpleNamespace(of_rule=of_rule)) as client:
+        answer = await client.get("/api/v1/limits", params=query)
+        assert (404, "application/json") == (answer.status, answer.content_type)
+
+
+async def test_what_is_too_large_for_the_api_is_not_blamed_on_a_setting_of_the_webhook() -> None:
+    """Raising it would change nothing."""
+    async with api(token()) as client:
+        answer = await client.post("/api/v1/runs/abc/cancel", data=b" " * 65_537)
+        assert (413, {"error": "the body is larger than 65536 bytes"}) == (answer.status, await answer.json())
+
+
+async def test_approvals_of_a_rule_without_a_name_are_not_asked_for() -> None:
+    """An empty name is no name, and one that no rule can have is a mistake."""
+    async with api(token()) as client:
+        for name in ("", "x" * 201):
+            answer = await client.get("/api/v1/approvals", params={"rule": name})
+            assert (400, {"error": "rule is a text of at most 200 characters"}) == (answer.status, await answer.json())
