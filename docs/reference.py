@@ -103,9 +103,9 @@ and is held against it with requests of all kinds.
   along, and that `read`: [who may do what](access.md). With a token of the API you need not say who you are; with the
   admin token, `by` has to.
 - **Errors** are JSON: `{"error": "…"}`, in words, and `reason` where alerts are not taken now. 400: what was sent
-  cannot be used. 401: no token, or not a good one. 403: it may not do this. 404: there is none. 405: not by this method.
-  409: too late, or something stands in its way. 413: too large. 429 and 503: again later, after `Retry-After` seconds
-  where that is given.
+  cannot be used. 401: no token, or not a good one. 403: it may not do this. 404: there is none. 405: not by this
+  method. 409: too late, or something stands in its way. 413: too large. 429 and 503: again later, after
+  `Retry-After` seconds where that is given.
 - **Names are exact.** A parameter of a list that is not known is refused, and so is a field of a body, but in what
   Alertmanager sends. Answers may get more fields in later versions: pass over what you do not know.
 - **Times** are RFC 3339; durations are written `30s`, `5m`, `2h`.

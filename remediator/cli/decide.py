@@ -114,6 +114,15 @@ def _plans(service: Service, which: _Which) -> list[dict[str, Any]]:
     return [plans[run] for run in named]
 
 
+def _is_meant(question: str) -> bool:
+    """Ends the program where nobody answers: a script has nobody to ask."""
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        click.echo()
+        fail("nothing was decided: nobody has answered; in a script, give --yes", FINDINGS)
+
+
 def _decide_together(
     service: Service, plans: Sequence[Mapping[str, Any]], *, approved: bool, reason: str, yes: bool
 ) -> None:
@@ -122,7 +131,7 @@ def _decide_together(
 
     verb = "approve" if approved else "deny"
     click.echo("\n".join(radius(plans)))
-    if not yes and not click.confirm(f"{verb} {'all of them' if len(plans) > 1 else 'it'}?"):
+    if not yes and not _is_meant(f"{verb} {'all of them' if len(plans) > 1 else 'it'}?"):
         fail("nothing was decided", FINDINGS)
     said = {"approved": approved, "reason": reason, "by": who()}
     runs = [{"id": one["id"], "digest": one["digest"]} for one in plans]

@@ -8,10 +8,14 @@ import hmac
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from remediator.model.audit import AuditEntry, Sealed, seal_of
+from remediator.model.audit import AuditEntry, Sealed, seal_of, voucher_of
 
 DROPPED = "journal shortened"
-"""What an entry is called that vouches for the place before which older ones were dropped: `digest` is its seal."""
+"""What an entry is called that vouches for the place up to which older ones were dropped.
+
+`digest` is the seal there, and `detail` the proof that a process with the key has dropped them (`voucher_of`): the
+sealer seals whatever it finds, also what somebody else has put into the store.
+"""
 
 Head = tuple[int, str]
 """A place, and the seal of the entry there."""
@@ -95,15 +99,15 @@ class _Checked:
     def take(self, one: Sealed) -> None:
         self.last = (_place(one), one.seal or "")
         self.seals[self.last[0]] = self.last[1]
-        self._vouched = self._vouched or _vouches(one.entry, self.begins)
+        self._vouched = self._vouched or _vouches(one.entry, self.begins, self._keys.values())
 
     def wrong_begin(self) -> str:
         """That the journal begins late, and nothing that was sealed says that it may."""
         if self._vouched:
             return ""
         return (
-            f"the journal begins after place {self.begins[0]}, and no sealed entry says that it was shortened so far; "
-            "where that was done just now, look again in a few seconds"
+            f"the journal begins after place {self.begins[0]}, and no sealed entry proves that it was cut there; "
+            "if that was done just now, look again in a few seconds"
         )
 
     def wrong_head(self, head: Head) -> str:
@@ -121,8 +125,10 @@ class _Checked:
         )
 
 
-def _vouches(entry: AuditEntry, begins: Head) -> bool:
-    return entry.what == DROPPED and entry.subject == subject_of_drop(begins[0]) and entry.digest == begins[1]
+def _vouches(entry: AuditEntry, begins: Head, keys: Iterable[bytes]) -> bool:
+    if entry.what != DROPPED or entry.subject != subject_of_drop(begins[0]) or entry.digest != begins[1]:
+        return False
+    return any(hmac.compare_digest(voucher_of(key, *begins).encode(), entry.detail.encode()) for key in keys)
 
 
 def _place(one: Sealed) -> int:

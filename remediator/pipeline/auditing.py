@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from remediator.kit.redaction import Redactor, shorten
 from remediator.kit.wording import say_time
-from remediator.model.audit import AuditEntry
+from remediator.model.audit import AuditEntry, voucher_of
 from remediator.model.chain import DROPPED, subject_of_drop
 from remediator.model.digest import digest_of
 from remediator.model.facts import (
@@ -223,9 +223,10 @@ def of_reload(at: datetime, before: Book, after: Book) -> AuditEntry:
     return _entry(at, "rules reloaded", Redactor(), digest=digest_of_book(after), detail=said)
 
 
-def of_drop(at: datetime, place: int, seal: str) -> AuditEntry:
+def of_drop(at: datetime, key: bytes, place: int, seal: str) -> AuditEntry:
     """That what is old was dropped from the journal; it vouches for the seal with which the rest begins."""
-    return _entry(at, DROPPED, Redactor(), subject=subject_of_drop(place), digest=seal)
+    proof = voucher_of(key, place, seal)
+    return _entry(at, DROPPED, Redactor(), subject=subject_of_drop(place), digest=seal, detail=proof)
 
 
 def digest_of_book(book: Book) -> Digest:

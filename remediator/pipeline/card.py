@@ -98,7 +98,7 @@ def reminder(run: Run, fact: Reminded) -> Iterator[Message]:
     if approvals := approved_by(question.asked, question.decisions):
         said = f"“{plan.name}”, plan {plan.digest[:12]}. Only {_names(approvals)} so far."
     pairs = fields(("Who may approve", _who(run, question.asked)), ("Until", _until(question.asked)))
-    yield Message(Tone.WAITING, "A plan waits for a person", (*texts(said), *pairs, _how(run)))
+    yield Message(Tone.WAITING, "A plan waits for a person", (*texts(said), *pairs, how_to_decide(run)))
 
 
 def _question(run: Run, asked: Asked) -> _Question:
@@ -131,7 +131,7 @@ def _open(run: Run, question: _Question) -> Message:
             ("Until", _until(asked)),
         ),
         _steps(planned.plan),
-        _how(run),
+        how_to_decide(run),
     )
     choice = Choice(run.id, *question.place, planned.plan.digest, _confirm(planned.plan))
     return Message(Tone.WAITING, title, parts, choice=choice)
@@ -293,7 +293,8 @@ _THEN = {
 }
 
 
-def _how(run: Run) -> Excerpt:
+def how_to_decide(run: Run) -> Excerpt:
+    """The commands that decide on what a run asks for."""
     return Excerpt("To decide", f"remediator approve {run.id}\nremediator deny {run.id} --reason '…'")
 
 

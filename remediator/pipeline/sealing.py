@@ -91,7 +91,7 @@ class Sealer:
         """Drop what is older than it is to be kept; how much that was. Raises StoreUnavailable."""
         now, dropped = self._clock.now(), 0
         before = _earlier(now, self._keep)
-        while count := await self._store.drop_audit(before, _AT_ONCE, partial(auditing.of_drop, now)):
+        while count := await self._store.drop_audit(before, _AT_ONCE, partial(auditing.of_drop, now, self._key)):
             dropped += count
             await self._clock.sleep(_PAUSE)
         if dropped:

@@ -51,6 +51,7 @@ from remediator.model.stage import (
     Proven,
     Underway,
     again,
+    by_hand,
     is_repeat,
     joined,
     resolved,
@@ -449,7 +450,7 @@ def _ended(run: Run, fact: Ended) -> Message:
         _OUTCOME_TONES.get(fact.outcome, Tone.BAD),
         title,
         (
-            *texts(fact.brief, _wish(run, fact), _what_now(fact), f"{took} after the alert came in."),
+            *texts(fact.brief, _wish(run, fact), _what_now(run, fact), f"{took} after the alert came in."),
             *_left_changed(run, fact),
         ),
     )
@@ -464,11 +465,16 @@ def _wish(run: Run, ended: Ended) -> str:
     return f"{wish.by} wanted it to stop{why}. What had begun was let to its end."
 
 
-def _what_now(ended: Ended) -> str:
+def _what_now(run: Run, ended: Ended) -> str:
     """What follows from an end that people may take for a wait."""
     if ended.outcome not in (Outcome.REFUSED, Outcome.EXPIRED):
         return ""
-    return "This run is over, whatever is lifted now. When its alert comes anew, a new run looks at it."
+    if by_hand(run) is not None:
+        return "This run is over, whatever is lifted now."
+    return (
+        "This run is over, whatever is lifted now. When its alert comes anew, a new run looks at it; "
+        f"while it goes on firing, that takes: remediator rerun {run.id}"
+    )
 
 
 def _left_changed(run: Run, ended: Ended) -> Iterator[Part]:

@@ -168,9 +168,12 @@ class RunPages:
         limit = _one_of(request.query, "limit", "50", _limit, _LIMIT)
         waiting = _one_of(request.query, "waiting", "false", _YES_NO.__getitem__, "true or false")
         active = _one_of(request.query, "active", "false", _YES_NO.__getitem__, "true or false")
+        outcome = None
+        if "outcome" in request.query:
+            outcome = _one_of(request.query, "outcome", "", _outcome, "one of " + ", ".join(Outcome))
         found = await self._runs.list_runs(
             limit=_MAX_LISTED if waiting else limit,
-            outcome=_one_of(request.query, "outcome", "", _outcome, "one of " + ", ".join(Outcome)),
+            outcome=outcome,
             active=active or waiting,
             unsettled=_one_of(request.query, "unsettled", "false", _YES_NO.__getitem__, "true or false"),
         )
@@ -346,9 +349,9 @@ def _wait(text: str) -> float:
     return wait.total_seconds()
 
 
-def _outcome(text: str) -> str | None:
-    """An outcome as it is told, or with `_` or `-` for the blanks; None for none."""
-    return Outcome(text.replace("_", " ").replace("-", " ")).value if text else None
+def _outcome(text: str) -> str:
+    """An outcome as it is told, or with `_` or `-` for the blanks."""
+    return Outcome(text.replace("_", " ").replace("-", " ")).value
 
 
 def _said(given: Any, caller: Caller) -> Said:

@@ -186,7 +186,7 @@ _ALERTS_AND_RUNS = (
         _READ,
         parameters=(
             _LIMIT,
-            Parameter("outcome", "Only those that ended so.", OUTCOMES),
+            Parameter("outcome", "Only those that ended so; `_` or `-` may stand for a blank.", OUTCOMES),
             _switch("active", "Only those that have not ended."),
             _switch("waiting", "Only those that wait for a person, among the newest 500 that have not ended."),
             _switch("unsettled", "Only those with a step that nobody knows the end of."),

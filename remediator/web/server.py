@@ -4,12 +4,14 @@ Built by the composition root. The webhook's promise is kept here: 202 only afte
 for whatever another try may mend, and never a word about our insides. Nothing here knows store or pipeline.
 """
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from remediator.errors import Mistaken, Overloaded, StoreUnavailable, Transient
@@ -100,6 +102,7 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
         "handler_cancellation": True,
         "keepalive_timeout": _KEEP_ALIVE,
         "max_line_size": _MAX_LINE,
+        "logger": _logger(),
     }
     noting = [parts.connections.note] if parts.connections is not None else []
     app = web.Application(middlewares=[*noting, answer_errors], handler_args=server)
@@ -123,6 +126,19 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
     app.on_shutdown.append(runs.stop)
     app.on_cleanup.append(receiver.finish)
     return app
+
+
+def _logger() -> logging.Logger:
+    """aiohttp's, for what it answers by itself."""
+    logger = logging.getLogger("aiohttp.server")
+    logger.addFilter(_without_malformed)  # the same one is added once
+    return logger
+
+
+def _without_malformed(record: logging.LogRecord) -> bool:
+    """What is no HTTP is answered 400 and not logged: anybody can send it, and each would be an error with a trace."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
 
 
 def _add_api(routes: Routes, parts: Parts, people: People, bodies: Bodies) -> None:

@@ -9,8 +9,6 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Awaitable
-from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,64 +19,24 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from remediator.errors import Fenced
 from remediator.model.alert import Alert, AlertStatus, Delivery, fingerprint_of
 from remediator.model.facts import Asked, Planned, Started, Voided
-from remediator.model.ids import Digest, RunId
-from remediator.model.person import Person
+from remediator.model.ids import RunId
 from remediator.model.plan import Mode
 from remediator.model.run import Cancel, Run
 from remediator.model.stage import Over, stage_of
 from remediator.model.stop import Stop, StopKind
-from remediator.pipeline.approvals import Answer, Said
+from remediator.pipeline.approvals import Answer
 from remediator.pipeline.escalation.levels import NO_LEVELS
 from remediator.rules.loading import load_book
 from remediator.settings import Settings
 from remediator.storage.store import Store
 from remediator.testing.clock import VirtualClock
+from tests.contract.words import NAMES, SETTINGS, WAYS, AtOnce, Question, Words
 from tests.unit.pipeline import harness
 from tests.unit.pipeline.harness import MINUTE, SECOND, Process, World, actions_of, wide
 
 T = TypeVar("T")
 PICK = st.integers(0, 999)
-SETTINGS = {
-    "people": {"ana": {"slack": "UANA"}, "ben": {"slack": "UBEN"}, "eve": {"slack": "UEVE"}},
-    "approval": {"groups": {"dba": ["ana", "ben"]}, "admin_decides": False},
-}
-WAYS = ("slack", "token")
-NAMES = ("ana", "ben", "eve", "mallory")
 _PLACES = (0, 1)
-
-
-@dataclass(frozen=True)
-class Vote:
-    """A word that was taken."""
-
-    name: str
-    approved: bool
-    digest: Digest
-    place: tuple[int, int]
-    run: RunId
-
-
-class AtOnce:
-    """A turn that never waits for others."""
-
-    has_news = False
-    may_change = True
-
-    def __init__(self, clock: VirtualClock) -> None:
-        self._clock = clock
-
-    async def wait_to_change(self) -> None:
-        """Nobody is before it."""
-
-    def end_change(self) -> None:
-        """Nobody waits for it."""
-
-    def leave(self) -> None:
-        """Nobody waits for it."""
-
-    async def rest(self, duration: timedelta) -> None:
-        """No news comes but by what is stored."""
-        await self._clock.sleep(duration)
 
 
 class Questions(RuleBasedStateMachine):
@@ -96,9 +54,8 @@ class Questions(RuleBasedStateMachine):
         self.world.on_act = self.acted
         self.stores: list[Store] = []
         self.replicas: list[Process] = []
-        self.votes: list[Vote] = []
-        self.shown: list[tuple[RunId, Planned]] = []
-        self.used: set[tuple[RunId, tuple[int, int]]] = set()
+        self.words = Words()
+        self.shown: list[Question] = []
         self.is_paused = self.is_over = False
         self.version = 0
         self.alerts = 0
@@ -335,31 +292,23 @@ class Questions(RuleBasedStateMachine):
         assert run is not None
         await self.judge(run)
         self.is_over = self.is_over or isinstance(stage_of(run), Over)
-        asked = {fact.key for fact in run.facts if isinstance(fact, Asked)}
+        asked = {fact.key: fact.until for fact in run.facts if isinstance(fact, Asked)}
         for fact in run.facts:
             if isinstance(fact, Voided):
                 self.seen["voided"] += 1
-            if isinstance(fact, Planned) and fact.key in asked and (run.id, fact) not in self.shown:
-                self.shown.append((run.id, fact))
-
-    def person(self, by: Process, name: str, way: str) -> Person:
-        return by.people.of_slack(f"U{name.upper()}") if way == "slack" else by.people.of_token(name)
+            if isinstance(fact, Planned) and fact.key in asked:
+                question = Question(run.id, fact, asked[fact.key])
+                if question not in self.shown:
+                    self.shown.append(question)
 
     async def vote(self, who: int, name: str, way: str, *, approved: bool, pick: int) -> None:
         if not self.shown:
             return
-        by = self.replicas[who % 2]
-        run, planned = self.shown[-1 - pick % len(self.shown)]
-        place = (planned.round, planned.revision)
-        said = Said(self.person(by, name, way), approved, planned.plan.digest, "because", place)
-        verdict = await by.approvals.decide(run, said)
-        assert verdict is not None
+        question = self.shown[-1 - pick % len(self.shown)]
+        verdict = await self.words.say(self.replicas[who % 2], question, name, way, approved=approved)
         self.seen[verdict.answer.value] += 1
         if verdict.answer is Answer.TAKEN:
-            assert name in ("ana", "ben"), f"{name} may not decide"
             assert not (approved and self.is_paused), "approved while all was paused"
-            assert not [v for v in self.votes if (v.name, v.place, v.run, v.approved) == (name, place, run, approved)]
-            self.votes.append(Vote(name, approved, planned.plan.digest, place, run))
 
     # -- what must hold --
 
@@ -379,18 +328,4 @@ class Questions(RuleBasedStateMachine):
         assert len({fact.round for fact in begun}) == len(begun), "one step was started twice"
         assert len(self.world.effects) <= self.alerts, "more was done than there were problems"
         for started in begun:
-            before = run.facts[: run.facts.index(started)]
-            plan = next(f.plan for f in reversed(before) if isinstance(f, Planned) and f.round == started.round)
-            asked = next((f for f in reversed(before) if isinstance(f, Asked)), None)
-            assert asked is not None, "nobody was asked"
-            place = (asked.round, asked.revision)
-            about = next(f for f in before if isinstance(f, Planned) and f.key == asked.key)
-            assert about.plan.digest == plan.digest, "another plan was asked about"
-            assert not [f for f in before if isinstance(f, Voided) and f.key == asked.key], "the question was void"
-            votes = [v for v in self.votes if (v.run, v.place, v.digest) == (run.id, place, plan.digest)]
-            ayes, noes = {v.name for v in votes if v.approved}, [v for v in votes if not v.approved]
-            by_itself = self.gate.get("on_timeout") == "auto" and started.at >= asked.until and not noes
-            assert by_itself or len(ayes) >= self.gate.get("quorum", 1), f"not enough have approved: {votes}"
-            assert (run.id, place) not in self.used or len(begun) == 1, "an approval was used twice"
-            self.used.add((run.id, place))
-            self.seen["by itself" if len(ayes) < self.gate.get("quorum", 1) else "approved"] += 1
+            self.seen[self.words.judge(run, started, self.gate)] += 1

@@ -148,8 +148,8 @@ async def test_pages_of_the_chain_follow_each_other(store: Store) -> None:
 
 
 async def test_what_is_old_is_dropped_and_the_rest_can_be_checked(store: Store) -> None:
-    """The journal does not grow without end, and nobody can pass a cut for that: a sealed entry vouches for it."""
-    told_of = partial(auditing.of_drop, T0 + 5 * DAY)
+    """The journal does not grow without end, and nobody can pass a cut for that: a sealed entry proves it."""
+    told_of = partial(auditing.of_drop, T0 + 5 * DAY, KEY)
     await store.audit([entry(str(day), at=T0 + day * DAY) for day in range(5)])
     unsealed = await store.drop_audit(T0 + 2 * DAY, 100, told_of)
     await seal(store)
@@ -159,7 +159,7 @@ async def test_what_is_old_is_dropped_and_the_rest_can_be_checked(store: Store) 
 
     assert (0, [2, 0]) == (unsealed, gone)
     assert 2 == (await store.audit_begin())[0]
-    assert "no sealed entry says" in before
+    assert "no sealed entry proves" in before
     assert "" == await check(store)
     assert ["2", "3", "4", "journal shortened"] == await told(store)
 
@@ -168,7 +168,7 @@ async def test_what_is_dropped_is_dropped_in_portions_but_for_the_newest(store: 
     """The head of the chain has to stay, however old it is: the next entry goes on from it."""
     await store.audit([entry(str(number)) for number in range(5)])
     await seal(store)
-    gone = [await store.drop_audit(T0 + DAY, 2, partial(auditing.of_drop, T0 + DAY)) for _ in range(5)]
+    gone = [await store.drop_audit(T0 + DAY, 2, partial(auditing.of_drop, T0 + DAY, KEY)) for _ in range(5)]
     await seal(store)
 
     assert 4 == sum(gone)
@@ -210,7 +210,7 @@ async def test_two_that_drop_at_once_leave_a_chain(two: tuple[PostgresStore, Pos
     """The same holds of what is dropped."""
     await two[0].audit([entry(str(number)) for number in range(40)])
     await seal(two[0])
-    made = partial(auditing.of_drop, datetime(2026, 2, 1, tzinfo=UTC))
+    made = partial(auditing.of_drop, datetime(2026, 2, 1, tzinfo=UTC), KEY)
     await asyncio.gather(*(one.drop_audit(T0 + DAY, 3, made) for one in two for _ in range(5)))
     await seal(two[0])
 

@@ -119,5 +119,5 @@ def test_whoever_changes_the_store_is_found_out(served: Served, tmp_path: Path) 
     assert "is not what was sealed there" in found[change][1]
     assert "place 3 (unreadable, " in found[destroy][1]
     assert "place 3 is missing" in found[remove][1]
-    assert "no sealed entry says that it was shortened so far" in found[behead][1]
+    assert "no sealed entry proves that it was cut there" in found[behead][1]
     assert "the newest are missing" in after(cut, "--head", head)[1]

@@ -93,7 +93,6 @@ def test_what_is_there_and_what_a_rule_lacks(tmp_path: Path, prometheus: str) ->
         "rules": Verdict.OK,
         "store": Verdict.OK,
         "webhook": Verdict.WARNING,
-        "rule doctored/down": Verdict.WARNING,
         "prometheus": Verdict.OK,
         "alerts": Verdict.WARNING,
         "redis cache": Verdict.OK,

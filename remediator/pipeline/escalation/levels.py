@@ -8,7 +8,7 @@ over a restart.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from remediator.chat.chat import WEBHOOK
@@ -84,7 +84,12 @@ def due_levels(run: Run, rule: Rule, levels: Levels, now: datetime) -> Iterator[
     for due in levels_left(run, rule):
         if due.at <= now:
             there = levels.get(due.level.to, Level(()))
-            yield Escalated(now, due.number, due.level.to, due.level.after, there.channels, there.mention)
+            after = min(due.level.after, _whole_seconds(due.at - run.created_at))  # it may be told before its time
+            yield Escalated(now, due.number, due.level.to, after, there.channels, there.mention)
+
+
+def _whole_seconds(duration: timedelta) -> timedelta:
+    return timedelta(seconds=round(duration.total_seconds()))
 
 
 def taken_on(run: Run, now: datetime) -> Acknowledged | None:

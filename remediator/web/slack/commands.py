@@ -5,6 +5,7 @@ settings know; pausing and starting is for those in a group of approvers, where 
 the approvals.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
@@ -13,6 +14,7 @@ import structlog
 
 from remediator.errors import Mistaken
 from remediator.kit.clock import Clock
+from remediator.kit.redaction import shorten
 from remediator.kit.wording import counted, say_time
 from remediator.model.alert import Alert, AlertStatus
 from remediator.model.audit import AuditEntry
@@ -21,6 +23,7 @@ from remediator.model.ids import Digest, Fingerprint, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.person import Person
 from remediator.model.run import Run, RunSummary
+from remediator.model.stage import Drafted
 from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.approvals import Said
 from remediator.pipeline.explaining import Explanation, RuleView
@@ -40,12 +43,15 @@ HELP = """\
 /remediator pause SCOPE [for 2h] [reason]: change nothing within everything, pack:…, rule:…, action:… or target:…
 /remediator resume SCOPE: lift that pause
 /remediator start PACK/RULE label=value … [reason]: begin a run by hand, for an alert that you state
-/remediator approve RUN: approve the plan that a run waits with; the end of its id is enough
+/remediator approve RUN: show the plan that a run waits with; the end of its id is enough
+/remediator approve RUN PLAN: approve it, by the first 12 digits of its digest at the least
 /remediator deny RUN reason: say no to it"""
 _NEWEST = 500
 _SHOWN = 15
 _SHORTEST_END, _WHOLE_ID = 4, 16  # of a run's id
 _NEAR, _STEPS = 3, 10
+_LONGEST_WORD = 40
+_PLAN = re.compile(r"[0-9a-f]{12,64}", re.ASCII)
 
 log = structlog.get_logger(__name__)
 
@@ -122,8 +128,10 @@ class Commands:
                     return await self._start(person, rest, origin, key)
                 case "approve" | "deny":
                     return await self._decide(person, rest, approved=word.lower() == "approve", origin=origin)
-                case _:
+                case "help":
                     return HELP
+                case _:
+                    return f"there is no /remediator {shorten(word, _LONGEST_WORD)}. There is:\n{HELP}"
         except (Mistaken, NotStarted, OtherStart) as error:
             return str(error)
 
@@ -236,8 +244,12 @@ class Commands:
         if waiting is None:
             return f"no plan of run {run.id} waits for a decision: it is {_standing(run)}"
         place = waiting.planned.renews or (waiting.planned.round, waiting.planned.revision)
-        digest = Digest(waiting.planned.plan.digest)
-        verdict = await self._runs.decide(run.id, Said(person, approved, digest, " ".join(words[1:]), place, origin))
+        digest, reason = Digest(waiting.planned.plan.digest), words[1:]
+        if approved:
+            if not reason or _PLAN.fullmatch(named := reason[0].lower()) is None:
+                return _say_waiting(run, waiting)
+            digest, reason = digest if digest.startswith(named) else Digest(named), reason[1:]
+        verdict = await self._runs.decide(run.id, Said(person, approved, digest, " ".join(reason), place, origin))
         return verdict.says if verdict is not None else f"there is no run {words[0]} any more"
 
     async def _note_refused(self, person: Person, word: str, origin: str) -> None:
@@ -260,6 +272,16 @@ def _standing(run: Run | None) -> str:
     if (held := held_plan(run)) is not None:
         return f"held: {held[1].reason}"
     return stage_name(run).replace("_", " ")
+
+
+def _say_waiting(run: Run, waiting: Drafted) -> str:
+    """What would be done, and how to approve just that: what nobody has looked at is not approved by its run's name."""
+    plan = waiting.planned.plan
+    steps = [f"- {step.sentence} ({step.effect})" for step in plan.steps[:_STEPS]]
+    if len(plan.steps) > _STEPS:
+        steps.append(f"- … and {counted(len(plan.steps) - _STEPS, 'more step', 'more steps')}")
+    head = f"run {run.id} of {run.rule} waits with the plan {plan.name}, {plan.digest[:12]}:"
+    return "\n".join((head, *steps, f"to approve it: /remediator approve {run.id} {plan.digest[:12]}"))
 
 
 def _say_stop(stop: Stop) -> str:

@@ -119,6 +119,16 @@ def test_nothing_is_decided_where_it_is_not_meant(typed: str) -> None:
 
     assert 1 == result.exit_code
     assert [LIST] == [what for what, _, _ in asked]
+    assert "nothing was decided" in result.output
+    assert ("in a script, give --yes" in result.output) is (typed == "")
+
+
+def test_one_plan_is_not_called_several() -> None:
+    """Of a rule whose only plan waits, nothing is done together."""
+    with scripted({f"{LIST}?rule=web%2Fdown": [{**WAITING, "approvals": PLANS[:1]}]}) as (url, _):
+        result = answer("n\n", "approve", "--rule", "web/down", "--url", url)
+
+    assert "1 plan of 1 rule:" == result.output.splitlines()[0]
 
 
 def test_one_that_was_not_taken_ends_it_with_one() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from remediator.model.audit import AuditEntry, Sealed, key_id, seal_of
+from remediator.model.audit import AuditEntry, Sealed, key_id, seal_of, voucher_of
 from remediator.model.chain import DROPPED, Head, check_chain, subject_of_drop
 
 KEY, OTHER = b"one key", b"another key"
@@ -122,12 +122,13 @@ def test_the_beginning_of_a_seal_is_enough_to_compare_with() -> None:
     assert "" == check_chain(whole, keys=KEYS, head=(place, seal[:12])).finding
 
 
-def _shortened(vouching: bool) -> tuple[Head, list[Sealed]]:
-    """A chain of which the first two entries were dropped."""
+def _shortened(proof: Callable[[Head], str] | None) -> tuple[Head, list[Sealed]]:
+    """A chain of which the first two entries were dropped, with an entry that says so where there is a proof."""
     begins, rest = chain(2), []
     head = before = head_of(begins)
-    said = replace(ENTRY, what=DROPPED, subject=subject_of_drop(2), digest=head[1])
-    for place, entry in enumerate((ENTRY, said if vouching else ENTRY), 3):
+    detail = proof(head) if proof is not None else ""
+    said = replace(ENTRY, what=DROPPED, subject=subject_of_drop(2), digest=head[1], detail=detail)
+    for place, entry in enumerate((ENTRY, said if proof is not None else ENTRY), 3):
         seal = seal_of(KEY, before[1], place, entry)
         rest.append(Sealed(place, entry, place, seal, key_id(KEY)))
         before = place, seal
@@ -136,10 +137,27 @@ def _shortened(vouching: bool) -> tuple[Head, list[Sealed]]:
 
 def test_a_chain_begins_later_where_a_sealed_entry_says_so() -> None:
     """What was dropped as it was old is not missing; what somebody else has cut off is."""
-    begins, rest = _shortened(vouching=True)
-    cut, unvouched = _shortened(vouching=False)
+    begins, rest = _shortened(lambda head: voucher_of(KEY, *head))
+    cut, unvouched = _shortened(None)
 
     assert "" == check_chain(rest, keys=KEYS, begins=begins, head=begins).finding
     assert "place 1 was dropped" in check_chain(rest, keys=KEYS, begins=begins, head=(1, "0" * 12)).finding
-    assert "no sealed entry says that" in check_chain(unvouched, keys=KEYS, begins=cut).finding
+    assert "no sealed entry proves that" in check_chain(unvouched, keys=KEYS, begins=cut).finding
     assert "is not what was sealed" in check_chain(rest, keys=KEYS, begins=(2, "0" * 64)).finding
+
+
+@pytest.mark.parametrize(
+    "proof",
+    [
+        lambda _head: "",
+        lambda head: voucher_of(OTHER, *head),
+        lambda head: voucher_of(KEY, head[0] - 1, head[1]),
+        lambda head: seal_of(KEY, head[1], 3, ENTRY),
+        lambda _head: "\u00e9",
+    ],
+)
+def test_who_writes_to_the_store_cannot_have_the_sealer_vouch_for_a_cut(proof: Callable[[Head], str]) -> None:
+    """The sealer seals whatever entry it finds: that the journal was shortened takes a proof made with the key."""
+    begins, rest = _shortened(proof)
+
+    assert "no sealed entry proves that" in check_chain(rest, keys=KEYS, begins=begins).finding

@@ -236,6 +236,6 @@ async def test_the_service_shows_buttons_only_where_it_hears_who_presses_them(
     settings = Settings.model_validate({"store": {"directory": tmp_path}, "slack": slack})
     app = App(settings, actions=Actions({}), book=Book(()))
 
-    assert has_buttons == app._has_buttons("#c")
+    assert has_buttons == app.parts.chats.has_buttons("#c")
 
-    await app.chat.close()
+    await app.parts.chats.chat.close()

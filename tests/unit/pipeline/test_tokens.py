@@ -112,9 +112,14 @@ async def test_making_and_revoking_are_in_the_journal(desk: Desk) -> None:
         ("c\u202ei", [], None, "the subject"),
         ("c\ni", [], None, "the subject"),
         ("anna", [], None, "anna of `people` is known by tokens of the subject anna@example.org"),
-        ("ci", ["ops"], None, "there is no group 'ops' in approval.groups of the settings; there is dba, sre"),
-        ("ci", [], timedelta(0), "a token lasts longer than nothing, and 3650d at the most"),
-        ("ci", [], timedelta(days=3651), "a token lasts longer than nothing, and 3650d at the most"),
+        ("ci", ["ops"], None, "there is no group 'ops' in approval.groups of the settings, which has: dba, sre"),
+        ("ci", [], timedelta(0), "a token lasts longer than nothing, and for 3650d at the most; without an end: never"),
+        (
+            "ci",
+            [],
+            timedelta(days=3651),
+            "a token lasts longer than nothing, and for 3650d at the most; without an end: never",
+        ),
     ],
 )
 async def test_a_token_of_no_use_is_not_made(

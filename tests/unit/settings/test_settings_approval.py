@@ -33,6 +33,25 @@ def test_hours_are_those_of_the_calendar() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("approval:\n  groups:\n    sre: [ana]\n    dba: [ben]\npeople: {ana: {}}\n", ":4:10: approval.groups.dba: "),
+        ("approval:\n  quorum: 1\n  approvers: [dba]\n", ":3:14: approvers: "),
+        (CALENDAR + "approval:\n  hours: [ofice]\n", "approval.hours: "),
+        ("people:\n  ana: {slack: U1}\n  ben: {slack: U1}\n", ":3:16: people.ben.slack: "),
+        ("people:\n  ana: {}\n  ben: {token: ana}\n", ":3:16: people.ben.token: "),
+    ],
+)
+def test_what_does_not_fit_together_is_told_where_it_stands(text: str, place: str) -> None:
+    """An editor goes to the line; the beginning of the file helps nobody."""
+    with pytest.raises(BadSettings) as refused:
+        load(text)
+
+    assert place in str(refused.value)
+    assert ":1:1: " not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("text", "why"),
     [
         (

@@ -62,7 +62,7 @@ async def running(folder: Path, **settings: Any) -> AsyncIterator[tuple[App, Sla
         await app.start()
         slack.people_call = f"http://127.0.0.1:{app.port}"
         try:
-            await app.intake.accept(_delivery(app))
+            await app.parts.intake.accept(_delivery(app))
             yield app, slack
         finally:
             await app.stop()
@@ -70,14 +70,19 @@ async def running(folder: Path, **settings: Any) -> AsyncIterator[tuple[App, Sla
 
 def _delivery(app: App) -> Delivery:
     labels = {"alertname": "Down", "service": "web"}
-    alert = Alert(Fingerprint("f1"), AlertStatus.FIRING, labels, {}, app.clock.now())
-    return Delivery((alert,), received_at=app.clock.now())
+    alert = Alert(Fingerprint("f1"), AlertStatus.FIRING, labels, {}, app.parts.clock.now())
+    return Delivery((alert,), received_at=app.parts.clock.now())
 
 
 async def say(slack: SlackStandIn, text: str, user: User = ANA) -> str:
     answer = await slack.command(text, user=user)
     assert (200, "ephemeral") == (answer.status, answer.json["response_type"])
     return str(answer.json["text"])
+
+
+async def plan_of(slack: SlackStandIn, run: str, user: User = ANA) -> str:
+    """The plan's name, as the command that approves it has it."""
+    return (await say(slack, f"approve {run}", user)).split()[-1]
 
 
 async def waiting(slack: SlackStandIn) -> str:
@@ -102,9 +107,27 @@ async def test_people_look_and_decide_in_slack(tmp_path: Path) -> None:
             assert "- remedy 1, mend: run command mend" in told
             assert "a person is asked" in told
         assert "No rule matches it." in await say(slack, "explain Up")
-        assert (await say(slack, f"approve {run[-6:]}")).startswith("approved: plan ")
+        plan = await plan_of(slack, run)
+        assert (await say(slack, f"approve {run[-6:]} {plan}")).startswith("approved: plan ")
         await until((tmp_path / "mended").exists)
         assert f"no plan of run {run} waits for a decision" in await say(slack, f"approve {run}")
+
+
+async def test_a_plan_is_approved_by_its_own_name(tmp_path: Path) -> None:
+    """A run may have another plan by now than the one that somebody has read; the run's name approves none."""
+    async with running(tmp_path) as (app, slack):
+        run = await waiting(slack)
+
+        for words in ("", " please", " abc"):
+            shown = (await say(slack, f"approve {run}{words}")).splitlines()
+            assert shown[0].startswith(f"run {run} of web/down waits with the plan mend, "), words
+            assert "- run command mend (change)" == shown[1]
+            assert shown[2].startswith(f"to approve it: /remediator approve {run} ")
+        assert "the plan has changed since it was shown" in await say(slack, f"approve {run} {'0' * 12}")
+        found = await app.parts.store.read_run(next(iter(await app.parts.store.list_runs(limit=1))).id)
+        assert found is not None
+        assert () == tuple(found.signals)
+        assert not (tmp_path / "mended").exists()
 
 
 async def test_a_denial_says_why(tmp_path: Path) -> None:
@@ -114,7 +137,7 @@ async def test_a_denial_says_why(tmp_path: Path) -> None:
 
         assert "say why not: a denial needs a reason" == await say(slack, f"deny {run}")
         assert (await say(slack, f"deny {run} we are at it")).startswith("denied: plan ")
-        found = await app.store.read_run(next(iter(await app.store.list_runs(limit=1))).id)
+        found = await app.parts.store.read_run(next(iter(await app.parts.store.list_runs(limit=1))).id)
         assert found is not None
         assert ["we are at it"] == [s.reason for s in found.signals if s.kind == "decision"]
         assert not (tmp_path / "mended").exists()
@@ -124,14 +147,14 @@ async def test_a_pause_is_put_and_lifted(tmp_path: Path) -> None:
     """It stands in every process at once, as one of the terminal does; who has put it is known."""
     async with running(tmp_path) as (app, slack):
         assert (await say(slack, "pause rule:web/down for 2h release")).startswith("paused until ")
-        (stop,) = await app.stops.standing()
+        (stop,) = await app.parts.stops.standing()
         assert ("rule:web/down", "ana", "release") == (stop.scope, stop.by, stop.reason)
         assert "pause of rule:web/down, by ana" in await say(slack, "status")
         assert "there is no pause of everything; there is one of rule:web/down" == await say(slack, "resume")
         assert "there is no rule:web/other" == await say(slack, "pause rule:web/other")
         assert "resumed: rule:web/down" == await say(slack, "resume rule:web/down", BEN)
-        assert () == tuple(await app.stops.standing())
-        who = [(one.entry.who, one.entry.via) for one in await app.store.audit_page(after=0, limit=100)]
+        assert () == tuple(await app.parts.stops.standing())
+        who = [(one.entry.who, one.entry.via) for one in await app.parts.store.audit_page(after=0, limit=100)]
         assert {("ana", "slack"), ("ben", "slack")} <= set(who)
 
 
@@ -140,8 +163,8 @@ async def test_a_rule_is_started_by_hand_and_not_approved_by_who_has_started_it(
     async with running(tmp_path) as (app, slack):
         await waiting(slack)
         form = slack.command_form("start web/down alertname=Down service=db it hangs")
-        assert app.slack_inbox is not None
-        begun, again = [await app.slack_inbox.command(form) for _ in range(2)]
+        assert app.parts.slack_inbox is not None
+        begun, again = [await app.parts.slack_inbox.command(form) for _ in range(2)]
         assert begun is not None
         assert begun == again
         run = str(begun["text"]).split()[2]
@@ -150,8 +173,9 @@ async def test_a_rule_is_started_by_hand_and_not_approved_by_who_has_started_it(
         async with asyncio.timeout(30):
             while f"{run}  web/down  waits for a person" not in await say(slack, "runs"):
                 await asyncio.sleep(0.02)
-        assert "you have started this run" in await say(slack, f"approve {run}")
-        assert (await say(slack, f"approve {run}", BEN)).startswith("approved: plan ")
+        plan = await plan_of(slack, run)
+        assert "you have started this run" in await say(slack, f"approve {run} {plan}")
+        assert (await say(slack, f"approve {run} {plan}", BEN)).startswith("approved: plan ")
         assert "there is no rule web/up" in await say(slack, "start web/up service=web")
         assert "alertname" in await say(slack, "start web/down alertname=Up service=web")
 
@@ -251,7 +275,7 @@ async def test_a_pause_is_read_as_people_write_it(words: str, asked: tuple[Any, 
         ("approve ../../x", "there is no run ../../x under way"),
         ("", HELP),
         ("help", HELP),
-        ("make me a sandwich", HELP),
+        ("make me a sandwich", f"there is no /remediator make. There is:\n{HELP}"),
     ],
 )
 async def test_what_is_not_understood_is_said(words: str, told: str) -> None:

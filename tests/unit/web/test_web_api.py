@@ -69,6 +69,7 @@ BAD_LISTS = {
     "?waiting=1": "waiting is not true or false",
     "?unsettled=1": "unsettled is not true or false",
     "?outcome=great": "outcome is not one of healed, not healed",
+    "?outcome=": "outcome is not one of healed, not healed",
     "?outcom=healed": "there is no parameter 'outcom'",
 }
 

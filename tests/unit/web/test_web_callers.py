@@ -81,6 +81,7 @@ async def door() -> AsyncIterator[Door]:
 
 READ, DECIDE, ADMINS = Scope.READ, Scope.DECIDE, Scope.ADMIN
 NEEDED = {
+    "GET /api/v1/openapi.json": None,
     "GET /api/v1/alerts": READ,
     "GET /api/v1/alerts/{fingerprint}": READ,
     "GET /api/v1/runs": READ,
@@ -207,10 +208,20 @@ async def test_a_scope_that_is_too_small_says_which_is_needed(door: Door) -> Non
 @pytest.mark.parametrize(
     ("subject", "by", "status", "person"),
     [
-        ("anna@example.org", None, 202, Person("anna", Via.TOKEN, "anna", frozenset({"sre", "dba"}), is_known=True)),
-        ("anna@example.org", "anna", 202, Person("anna", Via.TOKEN, "anna", frozenset({"sre", "dba"}), is_known=True)),
+        (
+            "anna@example.org",
+            None,
+            202,
+            Person("anna", Via.TOKEN, "anna", frozenset({"sre", "dba"}), frozenset({"dba"}), is_known=True),
+        ),
+        (
+            "anna@example.org",
+            "anna",
+            202,
+            Person("anna", Via.TOKEN, "anna", frozenset({"sre", "dba"}), frozenset({"dba"}), is_known=True),
+        ),
         ("anna@example.org", "ben", 400, None),
-        ("ci", None, 202, Person("token:ci", Via.TOKEN, "ci", frozenset({"dba"}), is_known=True)),
+        ("ci", None, 202, Person("token:ci", Via.TOKEN, "ci", frozenset({"dba"}), frozenset({"dba"}), is_known=True)),
         ("ci", "ben", 400, None),
     ],
 )

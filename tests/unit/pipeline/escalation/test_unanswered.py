@@ -39,6 +39,20 @@ async def test_a_gate_that_nobody_answers_tells_each_level_and_gives_as_much_tim
         escalated = [fact for fact in facts if isinstance(fact, Escalated)]
         assert [2 * MINUTE, 2 * MINUTE] == [one.until - one.at for one in prolonged]
         assert all(told.at - one.at < SECOND for told, one in zip(escalated, prolonged, strict=True))
+        assert [2 * MINUTE, 4 * MINUTE] == [one.after for one in escalated]
+
+
+async def test_whoever_is_told_as_nobody_has_decided_is_told_how_long_it_has_lasted_and_how_to_decide(
+    tmp_path: Path,
+) -> None:
+    """They are called for that; and that it has lasted as long as the level's own time would not be true."""
+    async with Harness(tmp_path, asks_for_two_minutes("escalate"), levels=LEVELS) as it:
+        await it.deliver(alert())
+        await it.pass_time(3 * MINUTE)
+
+        [post] = await told_in(it, "webhook:pager")
+        assert f"remediator approve {(await it.run()).id}" in str(post.message)
+        assert ("after", "2m") in post.message.data
 
 
 async def test_a_prolonged_question_can_be_approved(tmp_path: Path) -> None:
