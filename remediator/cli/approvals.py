@@ -95,7 +95,8 @@ def radius(plans: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     steps = [step for one in plans for step in one["steps"]]
     changing = [step for step in steps if step["effect"] != "read"]
     pools = sorted({pool for one in plans for pool in one.get("pools", ())})
-    yield f"{counted(len(plans), 'plan')} of {counted(len({one['rule'] for one in plans}), 'rule')}{', together' if len(plans) > 1 else ''}:"
+    together = ", together" if len(plans) > 1 else ""
+    yield f"{counted(len(plans), 'plan')} of {counted(len({one['rule'] for one in plans}), 'rule')}{together}:"
     where = f"{counted(len(targets), 'target')}: {_names(targets)}" if targets else "no target"
     yield f"  {counted(len(changing), 'changing step')} on {where}"
     destroying = sum(step["effect"] == "destroy" for step in steps)

@@ -125,7 +125,7 @@ class Deciding:
     async def _let_through(self, ledger: Ledger, rule: Rule, stage: Drafted, turn: Turn) -> Parked | Ended | None:
         """Guards, then the gate, then the first step."""
         now, plan = self._clock.now(), stage.planned.plan
-        if why := self._why_void(ledger.run, stage):
+        if why := self._why_void(ledger.run, rule, stage):
             ledger.note(_voided(stage, now, why))
             return None
         case = self._cases.of(ledger, rule, stage.planned)
@@ -227,13 +227,16 @@ class Deciding:
         ledger.note(anew)
         return await self._ask(ledger, rule, anew, review)
 
-    def _why_void(self, run: Run, stage: Drafted) -> str:
+    def _why_void(self, run: Run, rule: Rule, stage: Drafted) -> str:
         """Why what was asked for cannot be approved any more, or its approval does not hold; empty where it does."""
         asked = stage.asked
         if asked is None:
             return ""
         if asked.rule_now and asked.rule_now != self._rule_now(run.rule):
             return "the rule has changed since it was asked for; this run goes by the rule that it began with"
+        policy = self._terms.policy(rule, stage.planned.plan)
+        if (frozenset(policy.approvers), policy.quorum) != (frozenset(asked.approvers), asked.quorum):
+            return "the settings have changed who has to approve it"
         starter = stages.again(run)
         for decision in stage.approvals:
             if not self._people.stands(decision, asked, starter=starter.person if starter else ""):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Protocol
 
-from remediator.errors import Failed
+from remediator.errors import Failed, RemediatorError
 from remediator.kit.clock import Clock
 from remediator.kit.redaction import Redactor
 from remediator.model.alert import Alert, AlertStatus, by_hand_fingerprint
@@ -91,7 +91,7 @@ class Starts:
         labels = labels_for(rule, wish.labels)
         refuse_unfitting(rule, labels)
         run, occurrence = self._ids(wish)
-        if wish.key and (before := await self._begun_before(run, rule, labels)) is not None:
+        if wish.key and (before := await self._begun_before(run, rule, labels, wish)) is not None:
             return before
         at = self._clock.now()
         by, reason = self._redactor.text(wish.person.shown), self._redactor.text(wish.reason)
@@ -108,9 +108,17 @@ class Starts:
         try:
             await self._opener.run_by_hand(Stated(rule, alert, again, occurrence, run))
         except OpenAlready as error:
-            if error.occurrence == occurrence:
-                return Begun(run, rule.id, repeated=True)  # the same request, just now
+            before = await self._begun_before(run, rule, labels, wish) if error.occurrence == occurrence else None
+            if before is not None:
+                return before  # the same request, just now
             raise NotStarted(await self._say_open(error.occurrence)) from error
+        except RemediatorError:
+            raise
+        except Exception:
+            # Of two starts with one key for other labels the store takes just one, and says so in words of its own.
+            if wish.key and (before := await self._begun_before(run, rule, labels, wish)) is not None:
+                return before
+            raise
         return Begun(run, rule.id)
 
     def _find(self, name: str) -> Rule:
@@ -128,12 +136,13 @@ class Starts:
         at = self._clock.now()
         return new_run_id(at), new_occurrence_id(at)
 
-    async def _begun_before(self, run_id: RunId, rule: Rule, labels: Mapping[str, str]) -> Begun | None:
+    async def _begun_before(self, run_id: RunId, rule: Rule, labels: Mapping[str, str], wish: Wish) -> Begun | None:
         """The run that the same request has started already, whatever has become of it."""
         run = await self._store.read_run(run_id)
         if run is None:
             return None
-        if run.rule != rule.id or dict(run.alert.labels) != dict(labels):
+        said = (run.rule, dict(run.alert.labels), dict(run.alert.annotations))
+        if said != (rule.id, dict(labels), dict(wish.annotations)):
             raise OtherStart(f"this key was used for another start already, of {run.rule}: run {run_id}")
         return Begun(run_id, rule.id, repeated=True)
 

@@ -76,7 +76,9 @@ class Tokens:
                 f"there is no group {unknown[0][:60]!a} in approval.groups of the settings, which has: {there}"
             )
         if lasts is not None and not timedelta(0) < lasts <= _LONGEST:
-            raise Mistaken(f"a token lasts longer than nothing, and for {_LONGEST.days}d at the most; without an end: never")
+            raise Mistaken(
+                f"a token lasts longer than nothing, and for {_LONGEST.days}d at the most; without an end: never"
+            )
 
     async def revoke(self, token_id: str, by: Person, origin: str) -> bool:
         """Have a token be of no use any more; whether there was one that had not been revoked."""

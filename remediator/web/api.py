@@ -363,10 +363,9 @@ def _said(given: Any, caller: Caller) -> Said:
     if type(given.get("approved")) is not bool:
         raise _bad("approved is not true or false")
     digest, by, reason = (_words(given, name) for name in ("digest", "by", "reason"))
-    needed = "digest and by are needed: which plan, and who decides"
     if not digest:
-        raise _bad(needed)
-    return Said(caller.named(by, needed), given["approved"], Digest(digest), reason, origin=caller.origin)
+        raise _bad("digest is needed: which plan; the run, and the list of approvals, have it")
+    return Said(caller.named(by, "by is needed: who decides"), given["approved"], Digest(digest), reason, origin=caller.origin)
 
 
 def _cancel(given: Any, caller: Caller, at: datetime) -> Cancel:

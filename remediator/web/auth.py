@@ -157,16 +157,20 @@ class Callers:
         is_seen = digest in self._seen
         if not is_seen and (wait := self._failures.take(place)):
             raise self._too_many("failures", "too many bad tokens have come from this address (api.failures)", wait)
-        token = await self._tokens.find(credentials) if self._tokens is not None else None
+        is_bad = False
+        try:
+            token = await self._tokens.find(credentials) if self._tokens is not None else None
+            is_bad = token is None or not token.is_good(self._clock.now())
+        finally:  # where the store could not say it, nobody has guessed
+            if not is_seen and not is_bad:
+                self._failures.give_back(place)
         if token is None:
             log.warning("api_refused", why="no such token", origin=origin)
             raise self._unknown("unknown")
-        if not token.is_good(self._clock.now()):
+        if is_bad:
             self._seen.pop(digest, None)
             log.warning("api_refused", why="the token is over", origin=origin, id=token.id, subject=token.subject)
             raise self._over(token)
-        if not is_seen:
-            self._failures.give_back(place)
         self._remember(digest)
         return Caller(self._people.of_token(token.subject, token.groups), token.scope, token.id, origin)
 

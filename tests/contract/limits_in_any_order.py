@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from remediator.model.facts import StepStatus
+from tests.contract.asking import GATES
 from tests.contract.counted_again import EVERYTHING
 from tests.contract.limits_machine import PLACES, SKEWS
 from tests.contract.limits_profiles import POOLS, RULES, SCOPES
@@ -17,7 +18,12 @@ MINUTES = st.sampled_from([0, 0, 0, 1, 2, 5, 9, 11, 31, 59])
 SELDOM = st.integers(0, 7).map(lambda number: number == 7)
 OFTEN = st.integers(0, 7).map(lambda number: number != 7)
 BETWEEN = st.sampled_from([*[None] * 9, "file", EVERYTHING, "pack:web", "rule:db/down"])
+PAIRS = (("ana", "ben"), ("ben", "ana"), ("eve", "mallory"), ("ana", "eve"))
 SAID = st.tuples(st.sampled_from([*NAMES, "ana", "ben"]), st.sampled_from(WAYS), st.booleans())
+YES: list[list[Word]] = [
+    [(name, way, True) for name, way in zip(names, (*WAYS, *WAYS), strict=False)] for names in PAIRS
+]
+ANSWERS = [*YES, *YES[:2], [("ana", "slack", True), ("ana", "token", True)], [("ben", "token", True)]]
 FAULTS = st.sampled_from([*[None] * 14, "before", "after"])
 
 
@@ -93,6 +99,42 @@ class AnyOrder(ReplicasAndPeople):
             self.see_through(one, how)
         if wakes:
             self.wake_up_late(0, 0, status)
+
+    @rule(
+        minutes=MINUTES,
+        of=st.sampled_from(list(GATES)),
+        on=PLACES,
+        who=st.integers(0, 1),
+        how=PLACES,
+        between=st.sampled_from([None, "file", EVERYTHING, "storm", "storm", "demotion"]),
+        is_first=st.booleans(),
+        words=st.sampled_from(ANSWERS),
+    )
+    def gated_incident(
+        self,
+        minutes: int,
+        of: str,
+        on: int,
+        who: int,
+        how: int,
+        between: str | None,
+        is_first: bool,
+        words: list[Word],
+    ) -> None:
+        """People are asked; something comes before they have answered or after that, and then it is tried."""
+        self.pass_time(minutes)
+        job = self.come(of, on, (KICK,), who)
+        self.make_way(job, how)
+        self.let_through(job, approved=True)
+        if is_first:
+            self.answer(job, how, words)
+        self.come_between(job, on, between)
+        if not is_first:
+            self.answer(job, how, words)
+        if job in self.jobs:
+            self.try_together([job], [True], None, None)
+        if job.is_begun:
+            self.see_through(job, how)
 
     @rule(
         minutes=MINUTES,

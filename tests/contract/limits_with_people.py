@@ -12,13 +12,13 @@ from remediator.model.facts import Asked, Ended, Planned, Started, Voided
 from remediator.model.ids import RunId
 from remediator.model.outcome import Reason
 from remediator.model.run import Cancel
-from remediator.model.stop import StopKind
+from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.approvals import Answer
 from remediator.pipeline.guards import Case
 from tests.contract.asking import GATES
 from tests.contract.counted_again import scopes_of
 from tests.contract.limits_machine import ReplicasOnStores
-from tests.contract.replicas_at_work import Job
+from tests.contract.replicas_at_work import KICK, Job
 from tests.contract.words import MAY_DECIDE, WAYS, Question, Words
 
 Word = tuple[str, str, bool]
@@ -34,6 +34,9 @@ class ReplicasAndPeople(ReplicasOnStores):
         self.shown: list[tuple[Question, set[str]]] = []
         """What people were asked, the newest last, each with the scopes that it is in."""
         self.called_off: set[RunId] = set()
+        self.resting: set[RunId] = set()
+        """What waits for people, or for a guard: it is nobody's, and any replica goes on with it."""
+        self.turns = 0
         self.calls_off = False
         """Whether the next gated plan that may be begun is called off right before its start."""
 
@@ -44,18 +47,29 @@ class ReplicasAndPeople(ReplicasOnStores):
 
     async def _leave(self, job: Job) -> Case | None:
         """Have the gate looked at: people may be asked, and the run may end."""
-        held = sum(isinstance(fact, Voided) for fact in job.run.facts)
+        if job.run.id in self.resting:
+            await self._take_up(job)
+        voided = _count_voided(job)
         left = await job.replica.leave(job)
         self._show(job)
         await self._hear_of_storms(job)
-        self.seen["voided"] += sum(isinstance(fact, Voided) for fact in job.run.facts) - held
+        if _count_voided(job) > voided:
+            self.seen["voided"] += 1
         if isinstance(left, Case):
             if self.calls_off:
                 await self._call_off(job)
             return left
-        if left is not None:
+        if left is None:
+            self.resting.add(job.run.id)
+        else:
             await self._end_unbegun(job, left)
         return None
+
+    async def _take_up(self, job: Job) -> None:
+        self.turns += 1
+        taken = await self.replicas[self.turns % 2].take(job.run.id)
+        job.replica, job.ledger = taken.replica, taken.ledger
+        self.resting.discard(job.run.id)
 
     def _show(self, job: Job) -> None:
         """What people see now."""
@@ -86,11 +100,27 @@ class ReplicasAndPeople(ReplicasOnStores):
         """People are asked about what is gated, and mostly those who are needed approve it."""
         for place, job in enumerate(jobs):
             if job.is_gated and job in self.jobs and not job.is_begun and self.let_through(job, approved=True) is None:
-                names = MAY_DECIDE[: (how + place) % 5]
-                mine = [place for place, (question, _) in enumerate(self.shown) if question.run == job.run.id]
-                if names and mine and job in self.jobs:
-                    way = WAYS[how % 2]
-                    self.decide(len(self.shown) - 1 - mine[-1], how, [(name, way, True) for name in names])
+                self.answer(job, how, [(name, WAYS[how % 2], True) for name in MAY_DECIDE[: (how + place) % 5]])
+
+    def answer(self, job: Job, who: int, words: Sequence[Word]) -> None:
+        """People decide on what they were asked last of a run, if they were."""
+        mine = [place for place, (question, _) in enumerate(self.shown) if question.run == job.run.id]
+        if mine:
+            self.decide(len(self.shown) - 1 - mine[-1], who, words)
+
+    def come_between(self, job: Job, on: int, what: str | None) -> None:
+        """What people did not know of who were asked."""
+        match what:
+            case "storm":
+                for place in range(3):
+                    self.come(job.run.rule, on + place, (KICK,), place)
+            case "demotion":
+                scope = f"rule:{job.run.rule}"
+                at = job.replica.reads_the_clock()
+                self.do(job.replica.stops.put([Stop(StopKind.DEMOTION, scope, "", "remediator", at)]))
+                self.model.demoted.add(job.run.rule)
+            case _:
+                self.stop_by_hand(job.replica, what)
 
     def decide(self, pick: int, who: int, words: Sequence[Word]) -> None:
         """Several people decide on a question at the same time, each on another replica than the one before."""
@@ -133,3 +163,7 @@ class ReplicasAndPeople(ReplicasOnStores):
         told = {reason for fact in job.run.facts if isinstance(fact, Asked) for reason in fact.reasons}
         if not case.begun and job.run.rule in self.model.demoted:
             assert Reason.DEMOTED in told, f"{started} was approved by who did not know that its rule is demoted"
+
+
+def _count_voided(job: Job) -> int:
+    return sum(isinstance(fact, Voided) for fact in job.run.facts)

@@ -128,7 +128,7 @@ class People:
             async with self._rig.http.post(
                 service.url + path, json=body, headers=headers, timeout=aiohttp.ClientTimeout(5)
             ) as answer:
-                return None if answer.status in (500, 503) else (answer.status, await answer.text())
+                return None if answer.status in (429, 500, 503) else (answer.status, await answer.text())
         return None
 
     async def _has_token(self, who: str) -> bool:

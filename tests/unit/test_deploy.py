@@ -31,7 +31,7 @@ SECRET: dict[str, Any] = yaml.safe_load((DEPLOY / "kubernetes" / "secret.example
 SETTINGS = sorted(DEPLOY.rglob("remediator.yaml"))
 RULES = sorted([*(DEPLOY / "compose" / "rules").iterdir(), *(DEPLOY / "kubernetes" / "rules").iterdir()])
 ALERTMANAGERS = [ROOT / "alertmanager-example.yml", *sorted(DEPLOY.rglob("alertmanager*.yml"))]
-PAGES = {operation.call.partition(" ")[2] for operation in OPERATIONS}
+PAGES = {call.partition(" ")[2] for call in OPERATIONS}
 WEBHOOK = "/api/v1/alerts"
 
 

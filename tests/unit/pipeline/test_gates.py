@@ -251,6 +251,25 @@ async def test_an_approval_is_void_once_its_giver_may_not_decide_any_more(tmp_pa
         assert [] == it.world.effects
 
 
+@pytest.mark.parametrize("changed", [{"approvers": ("dba",)}, {"quorum": 2}], ids=["approvers", "quorum"])
+async def test_a_question_is_void_once_others_or_more_have_to_approve_it(tmp_path: Path, changed: Any) -> None:
+    """What the settings ask for holds from their next start on, also for what waits, and what older versions asked."""
+    async with asking(tmp_path) as it:
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        it.settings = it.settings.model_copy(update={"approval": it.settings.approval.model_copy(update=changed)})
+        await it.crash()
+        eve = it.process.people.of_token("eve")
+        said = await say(it, eve)
+        await it.pass_time(MINUTE)
+
+        assert Answer.TAKEN is said.answer
+        assert "the settings have changed who has to approve it" == last(await it.run(), Voided).why
+        asked = last(await it.run(), Asked)
+        assert (changed.get("approvers", ()), changed.get("quorum", 1)) == (asked.approvers, asked.quorum)
+        assert [] == it.world.effects
+
+
 async def test_a_question_about_what_is_gone_is_void(tmp_path: Path) -> None:
     """The container was replaced while people thought about it: they are told, and shown the plan for the new one."""
     probe = Says()

@@ -195,7 +195,8 @@ async def test_a_request_made_again_starts_nothing_twice(tmp_path: Path) -> None
         assert (first.run, first.run) == (at_once.run, later.run)
         assert (False, True, True) == (first.repeated, at_once.repeated, later.repeated)
         assert 1 == len(await it.runs())
-        assert "this key was used for another start already, of p/sick" in await refusal(it, {"service": "db"}, key="k")
+        for other in ({"labels": {"service": "db"}}, {"annotations": {"from": "the phone"}}):
+            assert "this key was used for another start already, of p/sick" in await refusal(it, key="k", **other)
         bob = await start(it, key="k", person=Person("bob", Via.TOKEN, "bob", is_known=True))
         assert bob.run != first.run
 
@@ -305,4 +306,14 @@ async def test_a_request_that_is_made_at_the_same_time_finds_the_first_one(tmp_p
 
         assert {run} == {one.run for one in begun}
         assert 1 == sum(not one.repeated for one in begun)
+        assert 1 == len(await it.runs())
+
+
+async def test_of_several_starts_with_one_key_at_once_one_is_begun(tmp_path: Path) -> None:
+    """Whoever has used a key twice is told so, and not that something went wrong here."""
+    async with Harness(tmp_path, rule(mode="gated")) as it:
+        wishes = [start(it, {"service": f"web{number % 2}"}, key="k") for number in range(6)]
+        begun = await asyncio.gather(*wishes, return_exceptions=True)
+
+        assert {Begun, OtherStart} == {type(one) for one in begun}
         assert 1 == len(await it.runs())

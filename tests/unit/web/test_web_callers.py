@@ -12,6 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 from multidict import CIMultiDict
 
+from remediator.errors import StoreUnavailable
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor
 from remediator.model.ids import RunId
@@ -19,7 +20,7 @@ from remediator.model.person import Person, Via
 from remediator.model.run import Acknowledge
 from remediator.model.stop import Bar, Listed, Stop, StopKind
 from remediator.model.system import SystemState
-from remediator.model.token import Scope
+from remediator.model.token import Scope, Token
 from remediator.pipeline.escalation.listing import OpenProblem
 from remediator.pipeline.people import People
 from remediator.pipeline.rerun import Begun
@@ -43,7 +44,7 @@ class Door:
     """The API, and what makes its tokens."""
 
     client: Client
-    tokens: Tokens
+    tokens: "TokensAway"
     clock: VirtualClock
     metrics: Metrics
 
@@ -62,12 +63,23 @@ class Door:
         return found or 0.0
 
 
+class TokensAway(Tokens):
+    """With a store that can be away."""
+
+    away = False
+
+    async def find(self, text: str, /) -> Token | None:
+        if self.away:
+            raise StoreUnavailable("the store does not answer")
+        return await super().find(text)
+
+
 @asynccontextmanager
 async def opened(settings: Mapping[str, Any] = PEOPLE, **parts: Any) -> AsyncIterator[Door]:
     clock, metrics = VirtualClock(), Metrics()
     store, made = SqliteStore(None, clock=clock, metrics=metrics), Settings(**settings)
     await store.open()
-    tokens = Tokens(store, clock, Redactor(), made.people, made.approval)
+    tokens = TokensAway(store, clock, Redactor(), made.people, made.approval)
     async with api(tokens=tokens, clock=clock, metrics=metrics, settings=made, **parts) as client:
         yield Door(client, tokens, clock, metrics)
     await store.close()
@@ -380,6 +392,18 @@ async def test_an_address_of_bad_tokens_is_sent_away_but_not_those_who_were_good
     assert [200, 200, 401, 429] == during
     assert 200 == after
     assert [401, 401, 429] == revoked
+
+
+async def test_a_good_token_is_no_guess_when_the_store_cannot_be_asked() -> None:
+    """Whoever has tried while it was away is let in when it is back."""
+    async with opened(LITTLE) as door:
+        good = await door.token()
+        door.tokens.away = True
+        meanwhile = [(await door.ask("GET", "runs", good))[0] for _ in range(4)]
+        door.tokens.away = False
+        after = (await door.ask("GET", "runs", good))[0]
+
+    assert ([503] * 4, 200) == (meanwhile, after)
 
 
 async def test_tokens_are_made_shown_once_listed_and_revoked_over_the_api(door: Door) -> None:
