@@ -86,6 +86,7 @@ def _open(setting: str, url: str) -> "Apprise":
         raise BadSettings(f"{setting}.url needs the package apprise, {remedy}")
     library = logging.getLogger(_LIBRARY)
     library.propagate = False  # it logs addresses
+    library.setLevel(logging.WARNING)  # why it could not tell somebody is known from that, whatever is logged here
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a hundred services, whose modules are loaded now
         import apprise

@@ -1,4 +1,5 @@
-"""What is odd about whom rules ask, as far as the settings tell: groups that are not there, and too few people.
+"""What is odd about whom rules ask, as far as the settings tell: groups that are not there, and too few people,
+or nobody who could answer in Slack.
 
 Called by the commands that check and examine. Pure.
 """
@@ -13,7 +14,7 @@ from remediator.settings import Settings
 
 
 def doubtful_approvers(settings: Settings, book: Book) -> Iterator[tuple[RuleId, str]]:
-    """Each rule with a sentence on a remedy whose groups are not there, or that not enough people may decide on."""
+    """Each rule with a sentence on a remedy whose groups are not there, or on which too few people may decide."""
     people = People(settings.people, settings.approval)
     for rule in book:
         mode = rule.mode.capped(settings.mode_ceiling)
@@ -21,5 +22,8 @@ def doubtful_approvers(settings: Settings, book: Book) -> Iterator[tuple[RuleId,
             if not needs_person_of(rung, mode):
                 continue
             policy = policy_of(rung.gate, settings.approval)
-            for doubt in people.doubts(policy.approvers, policy.quorum):
+            doubts = people.doubts(policy.approvers, policy.quorum)
+            if settings.slack.interactive and (unheard := people.without_slack(policy.approvers)):
+                doubts = (*doubts, unheard)
+            for doubt in doubts:
                 yield rule.id, f"who approves the remedy “{rung.name}”: {doubt}"

@@ -89,6 +89,14 @@ class People:
         empty = [f"nobody is in the group {name}" for name in wanted if self._groups.get(name) == frozenset()]
         return (*unknown, *empty)
 
+    def without_slack(self, approvers: Iterable[str]) -> str:
+        """That nobody in these groups is known in Slack, where it is so, though there is somebody in them."""
+        wanted = tuple(approvers)
+        members = frozenset[str]().union(*(self._groups.get(name, frozenset()) for name in wanted))
+        if not members or members & set(self._names_in_slack.values()):
+            return ""
+        return f"nobody in {' and '.join(wanted)} has a member id in Slack (people.<name>.slack), or could answer there"
+
     def stands(self, decision: Decision, asked: Asked, *, starter: str = "") -> bool:
         """Whether a decision that was let through once would be let through now as well."""
         if decision.via == Via.SERVICE:

@@ -365,7 +365,9 @@ def _said(given: Any, caller: Caller) -> Said:
     digest, by, reason = (_words(given, name) for name in ("digest", "by", "reason"))
     if not digest:
         raise _bad("digest is needed: which plan; the run, and the list of approvals, have it")
-    return Said(caller.named(by, "by is needed: who decides"), given["approved"], Digest(digest), reason, origin=caller.origin)
+    return Said(
+        caller.named(by, "by is needed: who decides"), given["approved"], Digest(digest), reason, origin=caller.origin
+    )
 
 
 def _cancel(given: Any, caller: Caller, at: datetime) -> Cancel:

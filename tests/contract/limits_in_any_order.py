@@ -106,7 +106,7 @@ class AnyOrder(ReplicasAndPeople):
         on=PLACES,
         who=st.integers(0, 1),
         how=PLACES,
-        between=st.sampled_from([None, "file", EVERYTHING, "storm", "storm", "demotion"]),
+        between=st.sampled_from([None, "file", EVERYTHING, "storm", "storm", "demotion", "illness"]),
         is_first=st.booleans(),
         words=st.sampled_from(ANSWERS),
     )

@@ -18,6 +18,7 @@ from remediator.pipeline.guards import Case
 from tests.contract.asking import GATES
 from tests.contract.counted_again import scopes_of
 from tests.contract.limits_machine import ReplicasOnStores
+from tests.contract.limits_profiles import POOLS
 from tests.contract.replicas_at_work import KICK, Job
 from tests.contract.words import MAY_DECIDE, WAYS, Question, Words
 
@@ -115,12 +116,20 @@ class ReplicasAndPeople(ReplicasOnStores):
                 for place in range(3):
                     self.come(job.run.rule, on + place, (KICK,), place)
             case "demotion":
-                scope = f"rule:{job.run.rule}"
-                at = job.replica.reads_the_clock()
-                self.do(job.replica.stops.put([Stop(StopKind.DEMOTION, scope, "", "remediator", at)]))
-                self.model.demoted.add(job.run.rule)
+                self.pass_time(0)
+                self.do(self._demote(job))
+            case "illness":
+                pools = [members for members in POOLS.values() if job.targets[0] in members]
+                self.world.sick ^= {name for members in pools for name in members} - {*job.targets}
             case _:
                 self.stop_by_hand(job.replica, what)
+
+    async def _demote(self, job: Job) -> None:
+        """As if another run of its rule had gone badly."""
+        now, stops = job.replica.reads_the_clock(), job.replica.stops
+        await stops.put([Stop(StopKind.DEMOTION, f"rule:{job.run.rule}", "", "remediator", now)])
+        if any((one.kind, one.scope) == (StopKind.DEMOTION, f"rule:{job.run.rule}") for one in await stops.standing()):
+            self.model.demoted.add(job.run.rule)
 
     def decide(self, pick: int, who: int, words: Sequence[Word]) -> None:
         """Several people decide on a question at the same time, each on another replica than the one before."""

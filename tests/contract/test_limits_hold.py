@@ -30,7 +30,7 @@ from tests.contract.limits_in_any_order import AnyOrder
 from tests.contract.limits_profiles import PROFILES
 from tests.contract.replicas_at_work import ClockOfWhoAsks
 
-EXAMPLES, STEPS = 10, 40
+EXAMPLES, STEPS = 9, 40
 SCALE = int(os.environ.get("CHAOS_SCALE", "1"))
 OFTEN_SEEN = ("started", "TARGET_BUSY", "taken over", "taken", "approved by 1")
 

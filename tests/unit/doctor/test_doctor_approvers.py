@@ -24,6 +24,34 @@ def book(folder: Path, mode: str, **gate: object) -> Book:
 
 
 @pytest.mark.parametrize(
+    ("group", "secret", "said"),
+    [
+        ("dba", "s", ["nobody in dba has a member id in Slack"]),
+        ("sre", "s", []),
+        ("night", "s", ["nobody is in the group night"]),
+        ("dba", None, []),
+    ],
+)
+def test_a_group_of_which_nobody_could_answer_in_slack_is_a_warning(
+    tmp_path: Path, group: str, secret: str | None, said: list[str]
+) -> None:
+    """The card has buttons then, and none of those who are asked can press them."""
+    settings = Settings.model_validate(
+        {
+            "mode_ceiling": "auto",
+            "people": {"ana": {}, "ben": {"slack": "U1"}},
+            "approval": {"groups": {"dba": ["ana"], "sre": ["ana", "ben"], "night": []}},
+            "slack": {"token": "xoxb-1", "channel": "C1", "signing_secret": secret},
+        }
+    )
+    found = list(local.approvers(settings, book(tmp_path, "auto", approvers=[group])))
+
+    assert len(said) == len(found)
+    for finding, text in zip(found, said, strict=True):
+        assert finding.detail.startswith(f"who approves the remedy “cure”: {text}")
+
+
+@pytest.mark.parametrize(
     ("mode", "gate", "said"),
     [
         ("auto", {"approvers": ["dba"]}, []),

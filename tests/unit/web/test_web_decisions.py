@@ -98,6 +98,14 @@ async def test_a_decision_that_is_not_clear_is_refused(client: Client, runs: Run
     assert (400, []) == (status, runs.said)
 
 
+@pytest.mark.parametrize(("missing", "told"), [("digest", "digest is needed: which plan"), ("by", "by is needed: who")])
+async def test_what_a_decision_lacks_is_named(client: Client, missing: str, told: str) -> None:
+    """Of the two that are needed, a token of the API has to give just one."""
+    _, body = await decide(client, {name: value for name, value in APPROVAL.items() if name != missing})
+
+    assert body["error"].startswith(told)
+
+
 async def test_a_decision_is_a_small_body(client: Client) -> None:
     """The bound of the webhook is not needed here."""
     assert 413 == (await decide(client, b" " * 65_537))[0]
