@@ -111,7 +111,7 @@ and is held against it with requests of all kinds.
 - **Times** are RFC 3339; durations are written `30s`, `5m`, `2h`.
 
 What waits for people, and deciding on it. The digest is that of the plan as it was shown to you: one that has changed
-since is not approved.
+since is not approved. With `asked_at` as well, as it was shown, neither is one that was asked for anew since.
 
 ```bash
 curl -sS -H "Authorization: Bearer $REMEDIATOR_TOKEN" http://127.0.0.1:9099/api/v1/approvals

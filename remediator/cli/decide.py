@@ -62,7 +62,7 @@ def _decide(service: Service, run: str, digest: str | None, *, approved: bool, r
     if digest and not plan["digest"].startswith(digest):
         given = plain(digest[:12]) + ("…" if len(digest) > 12 else "")  # noqa: PLR2004 - as digests are shown
         fail(f"the plan is {plan['digest'][:12]}, not {given}; look at it first: remediator runs show {run}", 1)
-    body = {"approved": approved, "digest": plan["digest"], "by": who(), "reason": reason}
+    body = {"approved": approved, **_shown(plan), "by": who(), "reason": reason}
     answer: Any = service.post(f"{path}/decision", body)
     says = answer.get("says") if isinstance(answer, dict) else None
     click.echo(plain(says or f"{'approved' if approved else 'denied'}: plan {plan['digest'][:12]} of run {run}"))
@@ -134,7 +134,7 @@ def _decide_together(
     if not yes and not _is_meant(f"{verb} {'all of them' if len(plans) > 1 else 'it'}?"):
         fail("nothing was decided", FINDINGS)
     said = {"approved": approved, "reason": reason, "by": who()}
-    runs = [{"id": one["id"], "digest": one["digest"]} for one in plans]
+    runs = [{"id": one["id"], **_shown(one)} for one in plans]
     results: list[Mapping[str, Any]] = []
     for start in range(0, len(runs), _TOGETHER):
         answer: Any = service.post("/api/v1/approvals/decision", {"runs": runs[start : start + _TOGETHER], **said})
@@ -143,6 +143,11 @@ def _decide_together(
         click.echo(plain(one["says"]) if one["taken"] else f"not taken: run {plain(one['id'])}: {plain(one['says'])}")
     if not all(one["taken"] for one in results):
         raise SystemExit(FINDINGS)
+
+
+def _shown(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Which plan and which question it was that somebody has been shown."""
+    return {name: plan[name] for name in ("digest", "asked_at") if name in plan}
 
 
 def _how_it_went(run: Mapping[str, Any]) -> str:

@@ -42,6 +42,8 @@ class Said:
     """Round and revision of the very question, where it is known; a digest can be asked about twice."""
     origin: str = ""
     """From where it came, for the audit journal: an address, a channel."""
+    asked_at: datetime | None = None
+    """When the question that they were shown was asked, where it is known: in the place of `question`."""
 
 
 class Answer(Enum):
@@ -151,6 +153,9 @@ class Approvals:
             return Verdict(
                 Answer.CHANGED, "the plan has changed since it was shown; look at it again, then decide on the new one"
             )
+        if said.asked_at is not None and said.asked_at != asked.at:
+            says = "people were asked about this plan anew since it was shown; look at why, then decide on that"
+            return Verdict(Answer.CHANGED, says)
         if stage.decision is not None:
             return _decided(stage.decision)
         if at > asked.until:

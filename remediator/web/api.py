@@ -25,6 +25,7 @@ from remediator.pipeline.approvals import Answer, Said, Verdict
 from remediator.pipeline.undo.looking import Found
 from remediator.pipeline.undo.verdicts import Key
 from remediator.storage.store import PostState
+from remediator.web.approvals import asked_at_of
 from remediator.web.auth import CALLER, Caller
 from remediator.web.body import Bodies
 from remediator.web.cancelling import say_asked, what_comes
@@ -51,6 +52,7 @@ _MAX_ID = 64
 _MAX_FINGERPRINT = 2 * 64 + 1  # a sender's own and ours
 _MAX_BODY = 64 * 1024
 _MAX_WORDS = 2000  # of a person's name or reason
+_DECISION = ("approved", "digest", "asked_at", "by", "reason")
 
 
 class RunReader(Protocol):
@@ -357,16 +359,21 @@ def _outcome(text: str) -> str:
 def _said(given: Any, caller: Caller) -> Said:
     """What they say to which plan."""
     if type(given) is not dict:
-        raise _bad("a decision is a JSON object: approved, digest, by, reason")
-    if unknown := sorted(set(given) - {"approved", "digest", "by", "reason"}):
-        raise _bad(f"there is no field {unknown[0][:40]!a}; there are approved, digest, by and reason")
+        raise _bad(f"a decision is a JSON object: {', '.join(_DECISION)}")
+    if unknown := sorted(set(given) - set(_DECISION)):
+        raise _bad(f"there is no field {unknown[0][:40]!a}; there are {', '.join(_DECISION)}")
     if type(given.get("approved")) is not bool:
         raise _bad("approved is not true or false")
     digest, by, reason = (_words(given, name) for name in ("digest", "by", "reason"))
     if not digest:
         raise _bad("digest is needed: which plan; the run, and the list of approvals, have it")
     return Said(
-        caller.named(by, "by is needed: who decides"), given["approved"], Digest(digest), reason, origin=caller.origin
+        caller.named(by, "by is needed: who decides"),
+        given["approved"],
+        Digest(digest),
+        reason,
+        origin=caller.origin,
+        asked_at=asked_at_of(given),
     )
 
 

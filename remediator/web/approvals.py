@@ -1,10 +1,11 @@
 """The API over what waits for people: list it, and decide on several runs in one call.
 
-Called by the server, which has checked the token. Each run is decided by itself, on the digest that the caller was
-shown: one that has changed meanwhile, or that somebody was faster with, keeps no other from being decided.
+Called by the server, which has checked the token. Each run is decided by itself, on the digest and the question that
+the caller was shown: one that has changed, or that somebody was faster with, keeps no other from being decided.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -25,6 +26,8 @@ _MAX_ID = 64
 _MAX_RULE = 200
 _MAX_WORDS = 2000  # of a person's name or reason
 _FIELDS = ("runs", "approved", "reason", "by")
+
+_One = tuple[RunId, Digest, datetime | None]
 
 
 class RunsThatWait(Protocol):
@@ -87,8 +90,9 @@ class ApprovalPages:
         runs, approved, reason, by = _read(given)
         person = caller.named(by, "by is needed: who decides")
         shown: list[dict[str, Any]] = []
-        for run, digest in runs:
-            verdict = await self._runs.decide(run, Said(person, approved, digest, reason, origin=caller.origin))
+        for run, digest, asked_at in runs:
+            said = Said(person, approved, digest, reason, origin=caller.origin, asked_at=asked_at)
+            verdict = await self._runs.decide(run, said)
             shown.append({"id": run, **_show(verdict)})
         return web.json_response({"runs": shown})
 
@@ -100,8 +104,8 @@ def _show(verdict: Verdict | None) -> dict[str, Any]:
     return {"taken": taken, "answer": verdict.answer.value, "says": verdict.says, "missing": verdict.missing}
 
 
-def _read(given: Any) -> tuple[list[tuple[RunId, Digest]], bool, str, str]:
-    """The runs with the digests of their plans, whether they are approved, why, and who says so."""
+def _read(given: Any) -> tuple[list[_One], bool, str, str]:
+    """The runs with their plans and questions, whether they are approved, why, and who says so."""
     if type(given) is not dict:
         raise _bad(f"decisions are a JSON object: {', '.join(_FIELDS)}")
     if unknown := sorted(set(given) - set(_FIELDS)):
@@ -112,19 +116,35 @@ def _read(given: Any) -> tuple[list[tuple[RunId, Digest]], bool, str, str]:
     if type(runs) is not list or not 1 <= len(runs) <= _MOST:
         raise _bad(f"runs is not a list of 1 to {_MOST} objects with id and digest")
     named = [_one(item) for item in runs]
-    if len({run for run, _ in named}) < len(named):
+    if len({run for run, *_ in named}) < len(named):
         raise _bad("a run stands in runs twice")
     return named, given["approved"], _words(given, "reason"), _words(given, "by")
 
 
-def _one(item: Any) -> tuple[RunId, Digest]:
-    is_right = type(item) is dict and set(item) == {"id", "digest"} and all(type(one) is str for one in item.values())
-    if not is_right or not item["digest"] or len(item["digest"]) > _MAX_ID:
+def _one(item: Any) -> _One:
+    is_right = type(item) is dict and {"id", "digest"} <= set(item) <= {"id", "digest", "asked_at"}
+    if not is_right or any(type(one) is not str for one in item.values()):
+        raise _bad("each of runs is an object with id and digest, whole as the list shows them, and may have asked_at")
+    if not 0 < len(item["digest"]) <= _MAX_ID:
         raise _bad("each of runs is an object with id and digest, whole as the list shows them")
     name: str = item["id"]
     if not (0 < len(name) <= _MAX_ID and name.isascii() and name.isalnum()):
         raise _bad("an id in runs is none")
-    return RunId(name), Digest(item["digest"])
+    return RunId(name), Digest(item["digest"]), asked_at_of(item)
+
+
+def asked_at_of(given: Mapping[str, Any]) -> datetime | None:
+    """When the question was asked that is decided on, as it was shown; None where it is not said."""
+    if "asked_at" not in given:
+        return None
+    text = given["asked_at"]
+    try:
+        found = datetime.fromisoformat(text) if type(text) is str and text.isascii() else None
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise _bad("asked_at is a time, as the run and the list of approvals show it")
+    return found
 
 
 def _words(given: Mapping[str, Any], name: str) -> str:

@@ -17,6 +17,7 @@ from remediator.web.shapes import (
     PARTS,
     TEXT,
     TEXTS,
+    TIME,
     VALUES,
     YES_NO,
     Shape,
@@ -101,6 +102,7 @@ _PAIRS: Shape = {
 }
 _BY = {"by": {**_WORDS, "description": "In whose name; needed with the admin token, and with no other."}}
 _WHO = {**_BY, "reason": _WORDS}
+_ASKED_AT: Shape = {**TIME, "description": "As the run shows it: refused where people were asked anew since."}
 _LIMIT = Parameter("limit", "How many at the most.", {"type": "integer", "minimum": 1, "maximum": 500, "default": 50})
 _DURATION: Shape = {"type": "string", "pattern": PATTERN}
 _LASTS = "How long: `30m`, `2h`, `90d`."
@@ -232,7 +234,9 @@ _ALERTS_AND_RUNS = (
         "more or has changed. `missing` says how many more people have to approve.",
         {202: thing(says={**TEXT, "description": _SAYS}, missing=COUNT)},
         _DECIDE,
-        body=_takes("approved", "digest", approved=YES_NO, digest={**_WORDS, "minLength": 1}, **_WHO),
+        body=_takes(
+            "approved", "digest", approved=YES_NO, digest={**_WORDS, "minLength": 1}, asked_at=_ASKED_AT, **_WHO
+        ),
         errors=(404, 409),
         name="decide",
     ),
@@ -315,7 +319,11 @@ _PEOPLE = (
         body=_takes(
             "runs",
             "approved",
-            runs={**many(_takes("id", "digest", id=_ID, digest=_DIGEST).shape), "minItems": 1, "maxItems": 500},
+            runs={
+                **many(_takes("id", "digest", id=_ID, digest=_DIGEST, asked_at=_ASKED_AT).shape),
+                "minItems": 1,
+                "maxItems": 500,
+            },
             approved=YES_NO,
             **_WHO,
         ),

@@ -181,6 +181,29 @@ async def test_a_rule_that_goes_by_itself_asks_after_a_void_question(tmp_path: P
         assert 2 == len(await of_kind(it, Asked))
 
 
+async def test_who_was_shown_a_question_does_not_answer_the_next_one(tmp_path: Path) -> None:
+    """The plan is the same, and a guard has doubts meanwhile that they were not told of."""
+    probe = Says()
+    async with asking(tmp_path, probes=[probe]) as it:
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        shown = last(await it.run(), Asked).at
+        probe.review = Ask(Reason.LAST_OF_POOL, "it is the only one", subject="shop")
+        await it.pass_time(2 * MINUTE)
+        digest, run = (await planned(it)).plan.digest, (await it.run()).id
+        told = last(await it.run(), Asked).at
+        answers = []
+        for asked_at in (shown, told):
+            said = Said(ana(it), True, digest, asked_at=asked_at)
+            verdict = await it.process.approvals.decide(run, said)
+            await it.settle()
+            assert verdict is not None
+            answers.append((verdict.answer, list(it.world.effects)))
+
+        assert [Answer.CHANGED, Answer.TAKEN] == [answer for answer, _ in answers]
+        assert [] == answers[0][1]
+
+
 async def test_a_void_question_is_not_forgotten_in_a_hurry(tmp_path: Path) -> None:
     """A plan that is only seconds old begins without a review where nothing is known against it; this one asks."""
     probe = Says(Ask(Reason.LAST_OF_POOL, "it is the only one", subject="shop"))

@@ -113,6 +113,21 @@ async def test_each_run_has_an_answer_of_its_own(client: Client, runs: Runs) -> 
 ONE = {"id": "r1", "digest": PLAN.digest}
 
 
+async def test_the_question_that_was_shown_goes_along(client: Client, runs: Runs) -> None:
+    """The same plan can be asked about twice, for other reasons: whoever names one decides on that alone."""
+    (shown, *_) = (await listed(client))["approvals"]
+    asked_at = shown["asked_at"]
+    together = await decide(client, {"runs": [{**ONE, "asked_at": asked_at}], "approved": True, "by": "ann"})
+    said = {"approved": True, "digest": PLAN.digest, "by": "ann"}
+    async with client.post("/api/v1/runs/r1/decision", json={**said, "asked_at": asked_at}) as alone:
+        assert (200, 202) == (together[0], alone.status)
+    async with client.post("/api/v1/runs/r1/decision", json={**said, "asked_at": "12:00"}) as wrong:
+        assert 400 == wrong.status
+
+    asked = next(fact for fact in WAITING.facts if isinstance(fact, Asked))
+    assert [asked.at, asked.at] == [one.asked_at for _, one in runs.said]
+
+
 @pytest.mark.parametrize(
     ("said", "why"),
     [
@@ -125,6 +140,10 @@ ONE = {"id": "r1", "digest": PLAN.digest}
         ({"runs": ["r1"], "approved": True, "by": "ann"}, "each of runs is an object"),
         ({"runs": [{**ONE, "digest": ""}], "approved": True, "by": "ann"}, "each of runs is an object"),
         ({"runs": [{**ONE, "id": "../x"}], "approved": True, "by": "ann"}, "an id in runs is none"),
+        ({"runs": [{**ONE, "asked": "now"}], "approved": True, "by": "ann"}, "each of runs is an object"),
+        ({"runs": [{**ONE, "asked_at": 1}], "approved": True, "by": "ann"}, "each of runs is an object"),
+        ({"runs": [{**ONE, "asked_at": "now"}], "approved": True, "by": "ann"}, "asked_at is a time"),
+        ({"runs": [{**ONE, "asked_at": "2026-01-31T12:00:00"}], "approved": True, "by": "ann"}, "asked_at is a time"),
         ({"runs": [ONE], "approved": True}, "by is needed"),
         ({"runs": [ONE], "approved": False, "by": "ann", "reason": 1}, "reason is not a text"),
     ],
