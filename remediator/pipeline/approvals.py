@@ -60,7 +60,7 @@ class Answer(Enum):
     NEEDS_REASON = "needs_reason"
 
 
-_NEWS = (Answer.TAKEN, Answer.CHANGED, Answer.VOID)
+_NEWS = (Answer.TAKEN, Answer.CHANGED)
 """After these the run is looked at now: it goes on, or it is asked for anew."""
 
 
