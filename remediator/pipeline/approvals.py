@@ -21,7 +21,7 @@ from remediator.model.person import Person
 from remediator.model.plan import Effect
 from remediator.model.priority import Priority
 from remediator.model.run import Decision, Run
-from remediator.model.stage import Drafted, Over, again, cancelled, decisions_on, resolved, stage_of
+from remediator.model.stage import Drafted, Over, by_hand, cancelled, decisions_on, resolved, stage_of
 from remediator.model.stop import EVERYTHING, StopKind, scopes_of
 from remediator.pipeline import story
 from remediator.pipeline.dispatch import Dispatcher
@@ -60,10 +60,6 @@ class Answer(Enum):
     NEEDS_REASON = "needs_reason"
 
 
-_NEWS = (Answer.TAKEN, Answer.CHANGED)
-"""After these the run is looked at now: it goes on, or it is asked for anew."""
-
-
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of a person's word, and what they are told."""
@@ -74,6 +70,8 @@ class Verdict:
     """Theirs where it was taken; the one that came before where it was not needed any more."""
     missing: int = 0
     """How many approvals are still needed."""
+    is_news: bool = False
+    """Whether the run has to look at it now: it goes on, or is asked for anew."""
 
 
 class Approvals:
@@ -116,7 +114,7 @@ class Approvals:
         self._metrics.decisions.labels(verdict.answer.value).inc()
         if verdict.answer is Answer.TAKEN:
             failpoints.hit("decision.stored")
-        if verdict.answer in _NEWS:
+        if verdict.is_news:
             self._dispatcher.wake(run, self._clock.now(), Priority.HIGH)  # a person waits to see it done
         return verdict
 
@@ -141,7 +139,7 @@ class Approvals:
         if missing:
             says += f"; {missing} more {'person has' if missing == 1 else 'people have'} to approve it"
         failpoints.hit("decision.judged")
-        return Word(Verdict(Answer.TAKEN, says, decision, missing), decision, posts, (entry,))
+        return Word(Verdict(Answer.TAKEN, says, decision, missing, is_news=True), decision, posts, (entry,))
 
     def _refused(self, run: Run, said: Said, at: datetime, pauses: Mapping[str, str]) -> Verdict | None:
         stage = stage_of(run)
@@ -161,11 +159,12 @@ class Approvals:
         if at > asked.until:
             return Verdict(Answer.EXPIRED, f"the time to decide is over since {asked.until:%H:%M:%S} UTC")
         if asked.rule_now and asked.rule_now != self._rule_now(run.rule):
-            return Verdict(Answer.CHANGED, "the rule has changed since this was asked for, so it cannot be approved")
+            says = "the rule has changed since this was asked for, so it cannot be approved"
+            return Verdict(Answer.CHANGED, says, is_news=True)
         if paused := _paused(run, planned, pauses):
             says = f"changes are paused: {paused}. What was asked for is void; it is asked for anew when they go on"
             return Verdict(Answer.VOID, says)
-        starter = again(run)
+        starter = by_hand(run)
         why = self._people.refusal(said.person, asked.approvers, starter=starter.person if starter else "")
         if why:
             return Verdict(Answer.NOT_ALLOWED, why)

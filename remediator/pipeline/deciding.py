@@ -196,7 +196,7 @@ class Deciding:
             why = f"{review.reason}: {review.detail}" if review.detail else str(review.reason)
         if planned.differs:
             why = "; ".join(filter(None, (f"this is not what was approved: {planned.differs}", why)))
-        starter = stages.again(ledger.run)
+        starter = stages.by_hand(ledger.run)
         nobody = self._people.lack(policy.approvers, policy.quorum, starter=starter.person if starter else "")
         why = "; ".join(filter(None, (why, f"nobody can approve it as things are: {nobody}" if nobody else "")))
         concerns = review.concerns if isinstance(review, Ask) else ()
@@ -237,7 +237,7 @@ class Deciding:
         policy = self._terms.policy(rule, stage.planned.plan)
         if (frozenset(policy.approvers), policy.quorum) != (frozenset(asked.approvers), asked.quorum):
             return "the settings have changed who has to approve it"
-        starter = stages.again(run)
+        starter = stages.by_hand(run)
         for decision in stage.approvals:
             if not self._people.stands(decision, asked, starter=starter.person if starter else ""):
                 return f"{decision.by}, who has approved it, may not decide on it any more"

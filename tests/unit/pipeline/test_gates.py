@@ -8,6 +8,7 @@ import pytest
 from remediator.model.facts import Asked, Voided
 from remediator.model.ids import Digest
 from remediator.model.outcome import Reason
+from remediator.model.run import Again
 from remediator.pipeline.approvals import Answer, Said
 from remediator.pipeline.guards import Allow, Ask, Hold
 from remediator.pipeline.guards.pause_file import PauseFile
@@ -47,6 +48,23 @@ async def test_the_admin_token_is_one_person_whatever_name_is_given(tmp_path: Pa
 
         assert [Answer.TAKEN, Answer.SAID_BEFORE] == answers
         assert [] == it.world.effects
+
+
+@pytest.mark.parametrize(("started", "answer"), [(True, Answer.NOT_ALLOWED), (False, Answer.TAKEN)])
+async def test_who_has_stated_the_alert_does_not_decide_but_who_has_asked_for_another_run_does(
+    tmp_path: Path, started: bool, answer: Answer
+) -> None:
+    """An alert that fires is reason enough; at night nobody else may be there to approve what was begun anew for it."""
+    async with asking(tmp_path) as it:
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        await it.say((await it.run()).id, Again(it.clock.now(), "ana", person="ana", by_hand=started))
+        await it.settle()
+        verdict = await say(it, ana(it))
+        await it.pass_time(MINUTE)
+
+        assert answer is verdict.answer
+        assert ([] if started else ["web"]) == it.world.effects
 
 
 @pytest.mark.parametrize(

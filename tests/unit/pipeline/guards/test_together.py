@@ -34,7 +34,16 @@ BOTH = Ask(
         ([CHAT, together([POOL, FREEZE])], BOTH),
         ([CHAT, CHAT], CHAT),
     ],
-    ids=["nothing", "one asks", "holds", "a pause", "a refusal", "all questions", "questions of questions", "the same twice"],
+    ids=[
+        "nothing",
+        "one asks",
+        "holds",
+        "a pause",
+        "a refusal",
+        "all questions",
+        "questions of questions",
+        "the same twice",
+    ],
 )
 def test_the_strictest_word_counts_and_no_question_is_lost(said: list[Review], expected: Review) -> None:
     """A person decides on all of it at once."""
