@@ -89,10 +89,11 @@ class Deciding:
         if self._approval_took_long(ledger, stage):
             await self._examine_again(ledger, rule, stage)
             return None
-        # Where it would have to wait for a place, a review tells before whether there is any use in that.
-        may_begin = self._goes_at_once(ledger.run, rule, stage) and turn.may_change
-        if may_begin and await self._acting.begin_at_once(ledger, rule, stage.planned, turn):
-            return None
+        if self._goes_at_once(ledger.run, rule, stage):
+            if not await self._has_place(ledger, rule, stage, turn):
+                return None
+            if await self._acting.begin_at_once(ledger, rule, stage.planned, turn):
+                return None
         return await self._let_through(ledger, rule, stage, turn)
 
     def _has_no_reason(self, ledger: Ledger, rule: Rule, stage: Drafted) -> Ended | None:

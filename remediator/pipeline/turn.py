@@ -51,8 +51,8 @@ class Turn(Resting, Protocol):
         """Whether the run holds one of the places to change something; where it does not, it waits for one."""
         ...
 
-    async def wait_to_change(self) -> None:
-        """Return when it may change something, or when there is news of the run."""
+    async def wait_to_change(self, at_most: timedelta | None = None) -> None:
+        """Return when it may change something, when there is news of the run, or after that time."""
         ...
 
     def end_change(self) -> None:
@@ -69,10 +69,13 @@ async def hear_news(ledger: Ledger, turn: Turn) -> None:
 async def wait_to_change(ledger: Ledger, turn: Turn) -> None:
     """Wait for one of the places to change something; whether there is still reason to is looked at after it.
 
-    It may take minutes: evidence and plan are told before.
+    It may take minutes: after a moment evidence and plan are told. Not before: where a storm is about to be known, all
+    of its runs wait here, and none of them is to be told by itself.
     """
-    await ledger.save()
-    await turn.wait_to_change()
+    await turn.wait_to_change(A_MOMENT)
+    if not turn.may_change and not turn.has_news:
+        await ledger.save()
+        await turn.wait_to_change()
     await ledger.read_signals()
 
 

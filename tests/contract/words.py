@@ -48,7 +48,7 @@ class AtOnce:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    async def wait_to_change(self) -> None:
+    async def wait_to_change(self, at_most: timedelta | None = None) -> None:
         """Nobody is before it."""
 
     def end_change(self) -> None:
