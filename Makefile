@@ -17,9 +17,9 @@ run: $(VENV)/.runtime  ## run the service on the embedded store with the rules o
 demo: $(VENV)/.runtime  ## play the whole story in this terminal (ARGS=--yes without one)
 	$(BIN)/remediator demo $(ARGS)
 
-test: $(VENV)/.development  ## run every test, against the real services
+test: $(VENV)/.development  ## run every test, against the real services (WORKERS=N: how many at once; 0 for one after the other)
 	tests/install-services
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n $(or $(WORKERS),3) --dist loadfile $(ARGS)
 
 soak: $(VENV)/.development  ## kill it 500 times on each store (SOAK_DIR=FOLDER goes on where it was, SOAK_KILLS=N: fewer)
 	tests/install-services
@@ -65,10 +65,10 @@ lock: $(VENV)/.development  ## resolve the requirements anew
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		pyproject.toml --group build -o requirements.lock
+		pyproject.toml --extra apprise --group build -o requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		pyproject.toml --group build --group dev -c requirements.lock -o requirements-dev.lock
+		pyproject.toml --extra apprise --group build --group dev -c requirements.lock -o requirements-dev.lock
 
 clean:  ## forget the environment and caches
 	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

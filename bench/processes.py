@@ -322,6 +322,7 @@ class World:
             "http": {"allow": ["127.0.0.0/8"]},
             "systems": {"calls_at_once": 100},
             "pressure": {"most_waiting": 10_000_000},
+            "api": {"rate": "999999/1m"},  # thousands of plans are approved with one token
             **settings,
         }
         (folder / "remediator.yaml").write_text(yaml.safe_dump(given))

@@ -14,15 +14,25 @@ from bench import load, packs, runs
 from bench.load import Job
 from bench.processes import World
 
-_TABLES = ("occurrence", "run", "member", "fact", "post")
+_TABLES = ("occurrence", "run", "member", "fact", "post", "change")
 _IDS = {
     "occurrence": {"id"},
     "run": {"id", "occurrence"},
     "member": {"occurrence", "run"},
     "fact": {"run"},
     "post": {"run"},
+    "change": {"run"},
 }
-_KEYS = {"occurrence": "id", "run": "occurrence", "member": "occurrence", "fact": "run", "post": "run"}
+_KEYS = {"occurrence": "id", "run": "occurrence", "member": "occurrence", "fact": "run", "post": "run", "change": "run"}
+_TIMES = {
+    "occurrence": {"opened_at", "closed_at"},
+    "run": {"created_at", "ended_at"},
+    "post": {"queued_at"},
+    "change": {"alert_at", "at", "ended_at"},
+}
+_TARGETS = 10_000  # that they have changed
+_LOOKS = 3
+_APART = 1_700_000  # microseconds between two runs: a million of them have come over some twenty days
 OPEN, CLOSED = "open", "resolved"
 
 
@@ -94,6 +104,9 @@ def fill_postgresql(world: World, *, finished: int, still_open: int) -> str:
 def _copy(table: str, columns: Sequence[str], new_id: str, new_fingerprint: str) -> str:
     """SQL that copies what belongs to one run, or one occurrence, once for each of `numbers`."""
     new = {**dict.fromkeys(_IDS[table], new_id), "fingerprint": new_fingerprint}
+    if table == "change":
+        new["target"] = f"source.target || '-' || numbers.n % {_TARGETS}"
+    new |= {column: f"source.{column} - numbers.n * CAST({_APART} AS bigint)" for column in _TIMES.get(table, ())}
     shown = [new.get(column, f"source.{column}") for column in columns]
     return (
         f" INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(shown)} FROM {table} AS source, numbers"
@@ -134,8 +147,11 @@ def _write_patterns(world: World, store: str, folder: Path, *, database: str = "
         load.run(Job(service.port, f"{prefix}-{kind}", 1, "Complete", connections=1))
     runs.wait_for_ended([service], 2)
     load.run(Job(service.port, f"{prefix}-{CLOSED}", 1, "Complete", connections=1, resolved=True))
-    end = time.monotonic() + 60
-    while "remediator_outbox_waiting 0.0" not in service.get("/metrics").decode() and time.monotonic() < end:
-        time.sleep(0.5)  # every message of theirs is sent
+    end, quiet = time.monotonic() + 60, 0
+    while quiet < _LOOKS and time.monotonic() < end:  # every message of theirs is sent; it counts them once a second
+        time.sleep(1)
+        quiet = quiet + 1 if "remediator_outbox_waiting 0.0" in service.get("/metrics").decode() else 0
+    if quiet < _LOOKS:
+        raise RuntimeError("the messages of the runs to be copied were not sent")
     service.stop()
     return _Patterns(prefix)

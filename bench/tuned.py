@@ -3,7 +3,7 @@
 import sqlite3
 import sys
 
-from remediator import app
+from remediator.app import wiring
 from remediator.cli import main
 from remediator.storage.sqlite import SqliteStore
 
@@ -21,5 +21,5 @@ def tuned(pages: int) -> type[SqliteStore]:
 
 
 if __name__ == "__main__":
-    vars(app)["SqliteStore"] = tuned(int(sys.argv.pop(1)))
+    vars(wiring)["SqliteStore"] = tuned(int(sys.argv.pop(1)))
     main()

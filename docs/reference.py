@@ -1,4 +1,4 @@
-"""Writes the reference pages from the code: settings, actions, metrics, commands.
+"""Writes the reference pages from the code: settings, actions, metrics, commands, the API.
 
 Called by `make docs`, and by the test that compares the pages with the code. It reads declarations and nothing else:
 no file of settings, no environment, no service.
@@ -20,6 +20,7 @@ from remediator.kit.metrics import Metrics
 from remediator.model.duration import say_duration
 from remediator.plugins import Action, Actions, Permission
 from remediator.settings import Secret, Section, Settings
+from remediator.web.operations import OPERATIONS, Door
 
 HERE = Path(__file__).parent
 
@@ -73,7 +74,7 @@ or give `--url` and the variable `REMEDIATOR_TOKEN`.
 | 1 | findings: mistakes were found, or what was asked for is not there or not possible now |
 | 2 | the command line or the settings are wrong; to `check`, mistakes of the settings are findings (1) |
 | 4 | the service cannot be reached, or could not answer |
-| 5 | not allowed: the token is missing or wrong |
+| 5 | not allowed: the token is missing or not good, or its owner may not do this ([who may do what](access.md)) |
 
 An editor with the YAML language server (VS Code, Neovim and others) completes and checks rule files and settings where
 their first line names a schema. Write the schemas with `remediator schema > rules.schema.json` and
@@ -87,6 +88,55 @@ A schema tells mistakes of form only; `remediator check` tells all of them, in a
 (`remediator check -o github`). For completion in a shell, see [`remediator completion`](#remediator-completion).
 """
 
+_API_INTRO = """
+Whatever the command line does with the running service it does over HTTP, and so may your own programs. What each call
+takes and answers, to the field, stands in an OpenAPI document (version 3.1), which the service itself gives:
+
+```bash
+curl -sS http://127.0.0.1:9099/api/v1/openapi.json
+```
+
+It needs no token, for it holds no data. The service adds its routes from the table that the document is written from,
+and is held against it with requests of all kinds.
+
+- **Tokens.** A call that says so takes `Authorization: Bearer …` with a token of that scope; `admin` takes `decide`
+  along, and that `read`: [who may do what](access.md). With a token of the API you need not say who you are; with the
+  admin token, `by` has to.
+- **Errors** are JSON: `{"error": "…"}`, in words, and `reason` where alerts are not taken now. 400: what was sent
+  cannot be used. 401: no token, or not a good one. 403: it may not do this. 404: there is none. 405: not by this
+  method. 409: too late, or something stands in its way. 413: too large. 429 and 503: again later, after
+  `Retry-After` seconds where that is given.
+- **Names are exact.** A parameter of a list that is not known is refused, and so is a field of a body, but in what
+  Alertmanager sends. Answers may get more fields in later versions: pass over what you do not know.
+- **Times** are RFC 3339; durations are written `30s`, `5m`, `2h`.
+
+What waits for people, and deciding on it. The digest is that of the plan as it was shown to you: one that has changed
+since is not approved. With `asked_at` as well, as it was shown, neither is one that was asked for anew since.
+
+```bash
+curl -sS -H "Authorization: Bearer $REMEDIATOR_TOKEN" http://127.0.0.1:9099/api/v1/approvals
+curl -sS -H "Authorization: Bearer $REMEDIATOR_TOKEN" -d '{"approved": true, "digest": "5b0c…"}' \\
+  http://127.0.0.1:9099/api/v1/runs/dc1q0nvbrnpq01kq/decision
+```
+
+Starting a rule by hand. With the header the request can be repeated and starts nothing twice.
+
+```bash
+curl -sS -H "Authorization: Bearer $REMEDIATOR_TOKEN" -H "Idempotency-Key: deploy-42" \\
+  -d '{"rule": "web/down", "labels": {"alertname": "Down", "service": "web"}, "reason": "after the deploy"}' \\
+  http://127.0.0.1:9099/api/v1/runs
+```
+
+Pausing everything for the time of a deploy, and going on:
+
+```bash
+curl -sS -H "Authorization: Bearer $REMEDIATOR_TOKEN" -d '{"scope": "everything", "for": "30m", "reason": "v42"}' \\
+  http://127.0.0.1:9099/api/v1/stops/pause
+curl -sS -H "Authorization: Bearer $REMEDIATOR_TOKEN" -d '{"kind": "pause", "scope": "everything"}' \\
+  http://127.0.0.1:9099/api/v1/stops/lift
+```
+"""
+
 _FAMILY = "the kind of system, as in the names of actions: `docker`, `http`, …"
 _LABELS = {
     ("remediator_deliveries", "status"): "the HTTP status of the answer",
@@ -96,6 +146,10 @@ _LABELS = {
         "`store` (it cannot be written), `fault` (ours; the log has it)"
     ),
     ("remediator_under_pressure", "reason"): "`backlog`, `disk`",
+    ("remediator_api_refused", "reason"): (
+        "`no_token`, `unknown` (there is no such token), `expired`, `revoked`, `scope` (the token's is too small), "
+        "`rate` (`api.rate`), `failures` (too many bad tokens from one address: `api.failures`)"
+    ),
     ("remediator_alerts", "ruling"): (
         "`opened` (a new occurrence), `reopened` (new, and the resolve of the old one was missed), `repeated`, "
         "`doubtful` (may be a late duplicate; decided later), `resolved`, `not_open` (a resolve of what is not open), "
@@ -118,6 +172,14 @@ _LABELS = {
     ("remediator_calls_not_made", "reason"): "`away` (the breaker is open), `busy` (no place in time)",
     ("remediator_plans_held", "reason"): "a [reason](glossary.md#reasons), as the name in code: `needs_approval`, …",
     ("remediator_escalations", "level"): "the level, as rules name it",
+    ("remediator_decisions", "answer"): (
+        "`taken`; `decided` (somebody was first), `said_before`, `expired`, `changed` (the plan or the rule is another "
+        "now), `nobody_asks`, `not_allowed`, `needs_reason`"
+    ),
+    ("remediator_slack_requests", "what"): "`interaction`, `command`",
+    ("remediator_slack_requests", "status"): (
+        "the HTTP status of the answer: 401 is not Slack's, 403 of another workspace or app, 503 to be pressed again"
+    ),
     ("remediator_posts", "result"): (
         "`sent`, `delayed` (the chat could not take it now), `uncertain` (it may have landed), `failed`, "
         "`given_up` (an edit of a message that is gone)"
@@ -136,6 +198,7 @@ def pages() -> dict[str, str]:
             _COMMANDS_INTRO,
             _commands(command_line, click.Context(command_line), "remediator"),
         ),
+        "api.md": ("API", _API_INTRO, _api()),
     }
     return {
         name: f"# {title}\n\n{_MADE}\n{intro}\n" + "\n\n".join(blocks) + "\n"
@@ -279,6 +342,22 @@ def _option(option: click.Option) -> str:
     if isinstance(option.default, str | int) and not option.is_flag:
         extra.append(f"`{option.default}` if not given")
     return f"- {names}: {flat(option.help)}" + (f" ({'; '.join(extra)})" if extra else "")
+
+
+# The API
+
+
+def _api() -> Iterator[str]:
+    """The calls in tables, by who may make them at all."""
+    for door in Door:
+        calls = [one for one in OPERATIONS.values() if one.door is door]
+        head = (
+            "| call | scope | what it does |\n|---|---|---|"
+            if door is Door.TOKEN
+            else "| call | what it does |\n|---|---|"
+        )
+        rows = [f"| `{one.call}` |{f' `{one.scope}` |' if one.scope is not None else ''} {one.says} |" for one in calls]
+        yield "\n".join([f"## {door}\n", head, *rows])
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ touches a service that runs on the machine already.
 import io
 import json
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -19,6 +20,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +41,22 @@ def requires(*binaries: str) -> None:
     pytest.skip(reason)
 
 
+_FIRST_PORT, _PORTS, _MOST_WORKERS = 12_000, 2_000, 10
+_PORT = count(secrets.randbelow(_PORTS))
+
+
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of 127.0.0.1 that nobody listens on now.
+
+    It is below those that the system gives to connections, and of this process alone: what is started there a moment
+    later finds it free.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    while True:
+        port = _FIRST_PORT + worker % _MOST_WORKERS * _PORTS + next(_PORT) % _PORTS
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(is_so: Callable[[], bool], what: str, *, limit: float = _START_LIMIT) -> None:

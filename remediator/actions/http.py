@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import Field, model_validator
 
 from remediator.clients import Clients
-from remediator.clients.addresses import bare_url, host_of, plain_url, told_url
+from remediator.clients.addresses import bare_url, host_of, is_outside, parse_url, plain_url, told_url
 from remediator.errors import Failed, OutcomeUnknown
 from remediator.kit.redaction import Redactor, shorten
 from remediator.model.duration import Duration
-from remediator.plugins import ActionContext, Effect, Nature, Params, Result, System, Target, action
+from remediator.plugins import ActionContext, Effect, Forbidden, Known, Nature, Params, Result, System, Target, action
+from remediator.settings import Settings
 
 if TYPE_CHECKING:
     from remediator.clients.http import HttpAnswer
@@ -109,6 +110,18 @@ def _where(clients: Clients, params: GetParams) -> str:
     return bare_url(params.url)
 
 
+def _forbids(settings: Settings, known: Known) -> Forbidden | None:
+    """Where the URL has an address that the client would refuse. That nothing may be reached is told elsewhere."""
+    try:
+        host = parse_url(str(known.get("url", ""))).host or ""
+    except Failed:
+        return None
+    if not settings.http.allow or not is_outside(host, settings.http.allow):
+        return None
+    what = f"may not connect to {host}, which is in none of the networks of http.allow"
+    return Forbidden(what, "if it may, add its network to http.allow, else leave the step out")
+
+
 def _say_get(params: GetParams) -> str:
     return _say("GET", params)
 
@@ -143,7 +156,15 @@ def _answered(answer: "HttpAnswer") -> Answered:
     )
 
 
-@action("http.get", effect=Effect.READ, system=_server, nature=_get_nature, say=_say_get, where=_where)
+@action(
+    "http.get",
+    effect=Effect.READ,
+    system=_server,
+    nature=_get_nature,
+    say=_say_get,
+    where=_where,
+    forbids=_forbids,
+)
 async def get(ctx: ActionContext, params: GetParams) -> Answered:
     """Ask a web service, and see what it answers."""
     return _answered(await ctx.clients.http.request("GET", params.url, headers=params.headers, timeout=params.timeout))
@@ -157,6 +178,7 @@ async def get(ctx: ActionContext, params: GetParams) -> Answered:
     nature=_post_nature,
     say=_say_post,
     where=_where,
+    forbids=_forbids,
 )
 async def post(ctx: ActionContext, params: PostParams) -> Answered:
     """Call a web service that changes something; an answer that does not say yes is a failure."""

@@ -7,7 +7,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from remediator.plugins import ActionContext, Effect, Params, Result, System, action
+from remediator.clients.addresses import is_outside
+from remediator.plugins import ActionContext, Effect, Forbidden, Known, Params, Result, System, action
+from remediator.settings import Settings
 
 
 class ConnectParams(Params):
@@ -50,7 +52,16 @@ def _is_away(found: Connected) -> bool:
     return not found.reachable
 
 
-@action("tcp.connect", effect=Effect.READ, system=_place, away=_is_away, say=_say)
+def _forbids(settings: Settings, known: Known) -> Forbidden | None:
+    """Where the host is an address that the client would refuse. That nothing may be reached is told elsewhere."""
+    host = str(known.get("host", ""))
+    if not settings.tcp.allow or not is_outside(host, settings.tcp.allow):
+        return None
+    what = f"may not connect to {host}, which is in none of the networks of tcp.allow"
+    return Forbidden(what, "if it may, add its network to tcp.allow, else leave the step out")
+
+
+@action("tcp.connect", effect=Effect.READ, system=_place, away=_is_away, say=_say, forbids=_forbids)
 async def connect(ctx: ActionContext, params: ConnectParams) -> Connected:
     """Whether something listens at a host and port; not reaching it is an answer too."""
     found = await ctx.clients.tcp.connect(params.host, params.port)

@@ -1,7 +1,7 @@
 """What the outbox asks of a chat. The outbox calls it; a chat never decides, stores, retries or paces."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -9,6 +9,8 @@ from remediator.model.message import Message
 
 WEBHOOK = "webhook:"
 """What begins the name of a channel that is no channel of the chat, but the webhook of the level that follows it."""
+NOTIFY = "notify:"
+"""What begins it for another place that hears of runs: `notify` of the settings has it by the name that follows."""
 REPEATED = "This may be a repeat of an earlier message: nobody could tell whether that one had arrived."
 """Shown with a message that is sent though an earlier try may have landed."""
 
@@ -34,6 +36,14 @@ def landed_at(ref: str) -> datetime | None:
 
 
 @dataclass(frozen=True, slots=True)
+class Buttons:
+    """The tokens of a question's two buttons. Whoever has one can press it: they are told to the chat alone."""
+
+    approve: str = field(repr=False)
+    deny: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """One message on its way to a chat."""
 
@@ -46,6 +56,8 @@ class Outgoing:
     queued_at: datetime
     repeated: bool = False
     """It may be shown a second time, and says so."""
+    buttons: Buttons | None = None
+    """Of the message's choice, where this chat is to show any."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,20 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, assert_never
 
-from remediator.chat.chat import REPEATED, CannotTell, Found, Landed, NotLanded, Outgoing
+from remediator.chat.chat import REPEATED, Buttons, CannotTell, Found, Landed, NotLanded, Outgoing
 from remediator.chat.text import clip, clip_middle, one_line, paragraph, units
 from remediator.clients.slack import Listed, MessageRef, Page, SlackClient, is_channel_id
 from remediator.errors import Failed
 from remediator.kit.wording import counted
-from remediator.model.message import Excerpt, Fields, Mention, Message, Part, Text, Tone
+from remediator.model.message import Choice, Excerpt, Fields, Mention, Message, Part, Text, Tone
 
 Block = dict[str, Any]
 
 EVENT_TYPE = "remediator_message"
 """The type of the metadata that carries a message's mark."""
+
+APPROVE, DENY = "remediator.approve", "remediator.deny"
+"""What tells the two buttons of a question apart where they are pressed; their values are tokens."""
 
 _SYMBOLS = {
     Tone.FIRING: ("red_circle", "🔴"),
@@ -43,6 +46,7 @@ _MESSAGE = 12_000  # Slack refuses blocks of some 13,200 bytes of JSON, as repor
 _BUDGETS = (9_000, 5_000, 2_500, 1_200)  # units of text in all; the last one fits whatever the text is
 _LEAST = 40  # units that each part is given in any case
 _SHORTEST = 15  # the same for a name and a value
+_CONFIRM = 300  # Slack's limit for what is to be confirmed
 _PAGES = 5
 _SKEW = timedelta(minutes=1)  # our clock and Slack's differ
 
@@ -62,7 +66,7 @@ class SlackChat:
         ref = await self._client.post(
             parent.channel if parent else post.channel,
             text=fallback_of(post.message, repeated=post.repeated),
-            blocks=blocks_of(post.message, is_parent=parent is None, repeated=post.repeated),
+            blocks=blocks_of(post.message, is_parent=parent is None, repeated=post.repeated, buttons=post.buttons),
             thread_ts=parent.ts if parent else None,
             metadata=_metadata(post),
         )
@@ -74,7 +78,7 @@ class SlackChat:
         await self._client.update(
             MessageRef.parse(ref),
             text=fallback_of(post.message, repeated=post.repeated),
-            blocks=blocks_of(post.message, is_parent=post.thread is None, repeated=post.repeated),
+            blocks=blocks_of(post.message, is_parent=post.thread is None, repeated=post.repeated, buttons=post.buttons),
             metadata=_metadata(post),
         )
 
@@ -167,10 +171,13 @@ def _mention(mention: Mention) -> Block:
             assert_never(other)
 
 
-def blocks_of(message: Message, *, is_parent: bool = True, repeated: bool = False) -> list[Block]:
+def blocks_of(
+    message: Message, *, is_parent: bool = True, repeated: bool = False, buttons: Buttons | None = None
+) -> list[Block]:
     """The message in Block Kit, within Slack's limits whatever stands in it; what had to be cut is said."""
+    last = [_actions(message.choice, buttons)] if message.choice is not None and buttons is not None else []
     for budget in _BUDGETS:
-        blocks = _render(message, is_parent=is_parent, repeated=repeated, budget=budget)
+        blocks = [*_render(message, is_parent=is_parent, repeated=repeated, budget=budget), *last]
         if len(json.dumps(blocks, ensure_ascii=False).encode()) <= _MESSAGE:
             break
     return blocks
@@ -189,6 +196,27 @@ def _render(message: Message, *, is_parent: bool, repeated: bool, budget: int) -
     if repeated:
         blocks.append(_note(REPEATED))
     return blocks
+
+
+def _actions(choice: Choice, buttons: Buttons) -> Block:
+    """The buttons of a question. What they send back are our own words and the tokens: nothing of any label."""
+    approve = {**_button(APPROVE, "Approve", buttons.approve), "style": "primary"}
+    if choice.confirm:
+        approve["confirm"] = {
+            "title": _plain("Approve this plan?"),
+            "text": _plain(clip(paragraph(choice.confirm), _CONFIRM) or "This changes something."),
+            "confirm": _plain("Approve"),
+            "deny": _plain("Not now"),
+        }
+    return {"type": "actions", "elements": [approve, {**_button(DENY, "Deny", buttons.deny), "style": "danger"}]}
+
+
+def _button(action: str, text: str, token: str) -> Block:
+    return {"type": "button", "action_id": action, "text": _plain(text), "value": token}
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text, "emoji": False}
 
 
 def _is_empty(part: Part) -> bool:
@@ -269,6 +297,8 @@ def _table(fields: Fields, room: int) -> Iterator[Block]:
     """A line for each pair, its name in bold; the last line says how many did not fit."""
     names = min(_NAME, max(room // 3, _SHORTEST))
     values = min(_VALUE, max(room - _PAIR_OVERHEAD - names, _SHORTEST))
+    if _wanted(fields) <= room:  # all of it fits as it is
+        names, values = _NAME, _VALUE
     for count, (name, value) in enumerate(fields.pairs):
         line = _or_dash(clip(one_line(name), names)), _or_dash(clip(one_line(value), values))
         room -= _PAIR_OVERHEAD + units(line[0]) + units(line[1])
@@ -292,4 +322,4 @@ def _text(text: str, *, bold: bool = False) -> Block:
 
 
 def _note(text: str) -> Block:
-    return {"type": "context", "elements": [{"type": "plain_text", "text": text, "emoji": False}]}
+    return {"type": "context", "elements": [_plain(text)]}

@@ -26,9 +26,18 @@ class Refusal:
     why: str
 
 
-def call(method: str, url: str, body: Mapping[str, Any] | None, authorization: str) -> Any:
-    """The JSON that is answered, or a Refusal; with an empty `authorization`, none is sent. Raises NoAnswer."""
-    headers = {"Content-Type": "application/json"}
+def call(
+    method: str,
+    url: str,
+    body: Mapping[str, Any] | None,
+    authorization: str,
+    more: Mapping[str, str] | None = None,
+) -> Any:
+    """The JSON that is answered, or a Refusal; with an empty `authorization`, none is sent. Raises NoAnswer.
+
+    `more`: headers.
+    """
+    headers = {"Content-Type": "application/json", **(more or {})}
     if authorization:
         headers["Authorization"] = authorization
     data = json.dumps(body).encode() if body is not None else None

@@ -38,8 +38,8 @@ _NOT_LOOKED_AT = ("rules", "not looked at, since the settings do not tell which 
 def check(ctx: click.Context, paths: tuple[Path, ...], output: str) -> None:
     """Check the settings, and the rule files PATHS (those of the settings, if none are named).
 
-    Mistakes of both are told in one go, and end with 1. Where all is well, notes tell what of the rules is not carried
-    out yet, which names they use that the settings do not have, which steps and which `silence` those do not allow,
+    Mistakes of both are told in one go, and end with 1. Where all is well, notes tell which remedies ask people who are
+    not there, which names rules use that the settings do not have, which steps and which `silence` those do not allow,
     and, if no PATHS are named, which packs, rules and actions the settings name (in `limits` and `calendar`) that there
     are not. A note is no mistake: with notes alone it ends with 0.
     """
@@ -66,7 +66,6 @@ class _Found:
     settings: "Settings | None"
     """None where they have mistakes."""
     mistakes: "Sequence[Mistake]"
-    held: Notes
     notes: Notes
     of_settings: "Sequence[Mistake]"
     """Notes with their places in the settings."""
@@ -91,13 +90,13 @@ def _look(file: Path | None, paths: Sequence[Path]) -> _Found:
     except MistakenSettings as error:
         mistakes, rules = [*error.mistakes], error.rules
     if not paths and rules is None:
-        return _Found(None, mistakes, (), (_NOT_LOOKED_AT,), (), None)
+        return _Found(None, mistakes, (_NOT_LOOKED_AT,), (), None)
     actions = installed_actions()
     in_rules, book, places = check_with_places(paths or rules or (), actions)
     nobody = _nobody(file, settings, book, actions) if not paths else ()
     found = [*mistakes, *(in_rules if paths else _named_in_settings(file, rules or (), in_rules))]
     of_rules = [*_unnamed(settings, book, places), *_denied(settings, book, places)]
-    return _Found(settings, found, _held(book), _notes(settings, book), nobody, len(book) if book else 0, of_rules)
+    return _Found(settings, found, _notes(settings, book), nobody, len(book) if book else 0, of_rules)
 
 
 def _named_in_settings(file: Path | None, rules: Sequence[Path], mistakes: "Sequence[Mistake]") -> "Iterator[Mistake]":
@@ -122,21 +121,19 @@ def _what_to_do(paths: Sequence[Path], found: _Found) -> Iterator[str]:
         yield f"name rule files, or folders of them; they are sought from {Path.cwd()}"
 
 
-def _held(book: "Book | None") -> Notes:
-    from remediator.rules.held import held
-
-    return [(rule.id, sentence) for rule in book or () for sentence in held(rule)]
-
-
 def _notes(settings: "Settings | None", book: "Book | None") -> Notes:
     """What rules ask for and the settings do not have: the service starts, and is without that."""
+    from remediator.pipeline.approvers import doubtful_approvers
+    from remediator.pipeline.audit_key import KEY_NOT_SHARED, key_not_shared
     from remediator.pipeline.guards.names import endless_in_rules
     from remediator.pipeline.silencing.silences import unsilenced_rules
 
     if book is None or settings is None:
         return ()
     silences = unsilenced_rules(book, settings.alertmanager)
-    return sorted([*silences, *endless_in_rules(book), *_capped(settings, book)])
+    keys = [("audit", KEY_NOT_SHARED)] if key_not_shared(settings) else []
+    of_rules = [*silences, *endless_in_rules(book), *doubtful_approvers(settings, book)]
+    return sorted([*of_rules, *_capped(settings, book), *keys])
 
 
 def _capped(settings: "Settings", book: "Book") -> Notes:
@@ -188,14 +185,12 @@ def _nobody(
 
 
 def _as_json(found: _Found) -> str:
-    said: dict[str, list[dict[str, str | int]]] = {
-        kind: [{"rule": rule, "what": sentence} for rule, sentence in some]
-        for kind, some in (("held", found.held), ("notes", found.notes))
-    }
-    said["notes"] += [
+    notes: list[dict[str, str | int]] = [{"rule": rule, "what": sentence} for rule, sentence in found.notes]
+    notes += [
         {"rule": rule, "what": m.what, "file": m.file, "line": m.line, "column": m.column} for rule, m in found.of_rules
     ]
-    placed = {"mistakes": _placed(found.mistakes), "rules": found.count, **said, "settings": _placed(found.of_settings)}
+    settings = _placed(found.of_settings)
+    placed = {"mistakes": _placed(found.mistakes), "rules": found.count, "notes": notes, "settings": settings}
     return json.dumps(placed, indent=2)
 
 
@@ -220,7 +215,7 @@ def _worth_telling(found: _Found) -> Notes:
     """The notes; beside mistakes only that the rules were not looked at."""
     if found.count is None:
         return found.notes
-    return () if found.mistakes else [*found.held, *found.notes]
+    return () if found.mistakes else found.notes
 
 
 def _for_github(found: _Found) -> Iterator[str]:

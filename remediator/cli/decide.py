@@ -2,13 +2,14 @@
 
 import getpass
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import click
 
-from remediator.cli.service import URL_HELP, Service, fail, find_run, plain
+from remediator.cli.service import FINDINGS, URL_HELP, Service, fail, find_run, plain
 from remediator.cli.telling import clock_time, say_hold, state_of
 
 _LEAST_DIGEST = 8  # characters; fewer are a typing mistake rather than a plan
@@ -32,6 +33,16 @@ _plan = click.option(
 )
 
 
+_rule = click.option("--rule", help="All runs of this rule (PACK/NAME) that wait, such as those of a storm.")
+_group = click.option(
+    "--group",
+    metavar="RUN",
+    help="All runs that wait whose alerts are called as that of this run, whatever their rule.",
+)
+_yes = click.option("--yes", is_flag=True, help="Do not ask whether you mean it, where there are several.")
+_TOGETHER = 100  # decisions that are asked for in one call
+
+
 def who() -> str:
     """The user's name; in a container there may be a number only."""
     try:
@@ -40,8 +51,8 @@ def who() -> str:
         return f"user {os.getuid()}"
 
 
-def _decide(ctx: click.Context, run: str, url: str | None, digest: str | None, *, approved: bool, reason: str) -> None:
-    service = Service.of(ctx, url)
+def _decide(service: Service, run: str, digest: str | None, *, approved: bool, reason: str) -> None:
+    """Take a word on one plan."""
     run = find_run(service, run)
     path = f"/api/v1/runs/{quote(run, safe='')}"
     found = service.get(path, has="waiting")
@@ -51,9 +62,92 @@ def _decide(ctx: click.Context, run: str, url: str | None, digest: str | None, *
     if digest and not plan["digest"].startswith(digest):
         given = plain(digest[:12]) + ("…" if len(digest) > 12 else "")  # noqa: PLR2004 - as digests are shown
         fail(f"the plan is {plan['digest'][:12]}, not {given}; look at it first: remediator runs show {run}", 1)
-    body = {"approved": approved, "digest": plan["digest"], "by": who(), "reason": reason}
-    service.post(f"{path}/decision", body)
-    click.echo(f"{'approved' if approved else 'denied'}: plan {plan['digest'][:12]} of run {run}")
+    body = {"approved": approved, **_shown(plan), "by": who(), "reason": reason}
+    answer: Any = service.post(f"{path}/decision", body)
+    says = answer.get("says") if isinstance(answer, dict) else None
+    click.echo(plain(says or f"{'approved' if approved else 'denied'}: plan {plan['digest'][:12]} of run {run}"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Which:
+    """Which runs are decided on."""
+
+    runs: tuple[str, ...]
+    rule: str | None
+    group: str | None
+    digest: str | None
+
+    def refuse_mistakes(self, ctx: click.Context) -> None:
+        """Ends the program where it is not said which runs are meant, or in two ways."""
+        if sum((bool(self.runs), self.rule is not None, self.group is not None)) != 1:
+            raise click.UsageError("give one or more runs, or --rule, or --group, and just one of these", ctx)
+        for option, value in (("--rule", self.rule), ("--group", self.group)):
+            if (
+                value is not None and not value.strip()
+            ):  # a variable that is empty in a script must not mean all of them
+                raise click.UsageError(f"{option} is empty", ctx)
+        if self.digest and len(self.runs) != 1:
+            raise click.UsageError("--plan is for one run", ctx)
+
+
+def _decide_on(ctx: click.Context, which: _Which, url: str | None, *, approved: bool, reason: str, yes: bool) -> None:
+    which.refuse_mistakes(ctx)
+    service = Service.of(ctx, url)
+    if len(which.runs) == 1:
+        _decide(service, which.runs[0], which.digest, approved=approved, reason=reason)
+        return
+    _decide_together(service, _plans(service, which), approved=approved, reason=reason, yes=yes)
+
+
+def _plans(service: Service, which: _Which) -> list[dict[str, Any]]:
+    """The plans that wait, of all runs that are meant; ends the program where one of those that are named has none."""
+    from remediator.cli.approvals import chosen, waiting
+
+    if not which.runs:
+        group = None if which.group is None else find_run(service, which.group)
+        return chosen(service, rule=which.rule, group=group)
+    named = list(dict.fromkeys(find_run(service, run) for run in which.runs))
+    plans = {one["id"]: one for one in waiting(service)["approvals"]}
+    if missed := [plain(run) for run in named if run not in plans]:
+        who_waits = f"run {missed[0]} waits" if len(missed) == 1 else f"runs {', '.join(missed)} wait"
+        fail(f"{who_waits} for nobody; nothing was decided; see: remediator approvals list", FINDINGS)
+    return [plans[run] for run in named]
+
+
+def _is_meant(question: str) -> bool:
+    """Ends the program where nobody answers: a script has nobody to ask."""
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        click.echo()
+        fail("nothing was decided: nobody has answered; in a script, give --yes", FINDINGS)
+
+
+def _decide_together(
+    service: Service, plans: Sequence[Mapping[str, Any]], *, approved: bool, reason: str, yes: bool
+) -> None:
+    """Take a word on each of these plans, as they were shown: how much they touch is shown first."""
+    from remediator.cli.approvals import radius
+
+    verb = "approve" if approved else "deny"
+    click.echo("\n".join(radius(plans)))
+    if not yes and not _is_meant(f"{verb} {'all of them' if len(plans) > 1 else 'it'}?"):
+        fail("nothing was decided", FINDINGS)
+    said = {"approved": approved, "reason": reason, "by": who()}
+    runs = [{"id": one["id"], **_shown(one)} for one in plans]
+    results: list[Mapping[str, Any]] = []
+    for start in range(0, len(runs), _TOGETHER):
+        answer: Any = service.post("/api/v1/approvals/decision", {"runs": runs[start : start + _TOGETHER], **said})
+        results += answer["runs"] if isinstance(answer, dict) else []
+    for one in results:
+        click.echo(plain(one["says"]) if one["taken"] else f"not taken: run {plain(one['id'])}: {plain(one['says'])}")
+    if not all(one["taken"] for one in results):
+        raise SystemExit(FINDINGS)
+
+
+def _shown(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Which plan and which question it was that somebody has been shown."""
+    return {name: plan[name] for name in ("digest", "asked_at") if name in plan}
 
 
 def _how_it_went(run: Mapping[str, Any]) -> str:
@@ -68,24 +162,56 @@ def _how_it_went(run: Mapping[str, Any]) -> str:
 
 
 @click.command
-@click.argument("run")
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@_rule
+@_group
+@_yes
+@click.option("--reason", default="", help="Why; it is told in the thread.")
 @_plan
 @_url
 @click.pass_context
-def approve(ctx: click.Context, run: str, digest: str | None, url: str | None) -> None:
-    """Approve the plan that the run RUN waits with; the end of its id is enough."""
-    _decide(ctx, run, url, digest, approved=True, reason="")
+def approve(
+    ctx: click.Context,
+    runs: tuple[str, ...],
+    rule: str | None,
+    group: str | None,
+    yes: bool,  # noqa: FBT001 - click gives it so
+    reason: str,
+    digest: str | None,
+    url: str | None,
+) -> None:
+    """Approve the plan that the run RUN waits with; the end of its id is enough.
+
+    Of several, all of them are shown first, with how much they touch together, and you are asked whether you mean it.
+    Each is approved as it was shown: one that has changed meanwhile is not, which is said, and ends the command with 1.
+    """
+    _decide_on(ctx, _Which(runs, rule, group, digest), url, approved=True, reason=reason, yes=yes)
 
 
 @click.command
-@click.argument("run")
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@_rule
+@_group
+@_yes
 @click.option("--reason", required=True, help="Why not; it is told in the thread.")
 @_plan
 @_url
 @click.pass_context
-def deny(ctx: click.Context, run: str, reason: str, digest: str | None, url: str | None) -> None:
-    """Say no to the plan that the run RUN waits with; the end of its id is enough."""
-    _decide(ctx, run, url, digest, approved=False, reason=reason)
+def deny(
+    ctx: click.Context,
+    runs: tuple[str, ...],
+    rule: str | None,
+    group: str | None,
+    yes: bool,  # noqa: FBT001 - click gives it so
+    reason: str,
+    digest: str | None,
+    url: str | None,
+) -> None:
+    """Say no to the plan that the run RUN waits with; the end of its id is enough.
+
+    Of several, all of them are shown first, and you are asked whether you mean it.
+    """
+    _decide_on(ctx, _Which(runs, rule, group, digest), url, approved=False, reason=reason, yes=yes)
 
 
 @click.command

@@ -66,7 +66,7 @@ class _Play:
             _say(f"A web service, “checkout”, runs on 127.0.0.1:{port}.")
             await app.start()
             service = Service(f"http://127.0.0.1:{app.port}", (folder / "store" / "admin-token").read_text().strip())
-            return await self._tell(service, app.store, port)
+            return await self._tell(service, app.parts.store, port)
         finally:
             await app.stop()
             await asyncio.to_thread(patient.stop, folder)

@@ -95,12 +95,13 @@ def ack(ctx: click.Context, runs: tuple[str, ...], reason: str, take_over: bool,
     for given in runs:
         try:
             run = find_run(service, given)
-            service.post(f"/api/v1/runs/{quote(run, safe='')}/acknowledge", said)
+            word: Any = service.post(f"/api/v1/runs/{quote(run, safe='')}/acknowledge", said)
         except SystemExit as refused:
             if refused.code != FINDINGS:
                 raise
             failed = FINDINGS  # it is told; the others of the list may be taken on all the same
         else:
-            click.echo(f"taken on by {who()}: run {run} (see: remediator runs show {run})")
+            by = plain(word["by"]) if isinstance(word, dict) and word.get("by") else who()
+            click.echo(f"taken on by {by}: run {run} (see: remediator runs show {run})")
     if failed:
         raise SystemExit(failed)

@@ -176,13 +176,11 @@ def _print_text(
     explained: Explained, redactor: "Redactor", settings: "Settings", figures: "Figures", *, every_rule: bool
 ) -> None:
     from remediator.cli.explained import Text
-    from remediator.model.duration import say_duration
 
     text = Text(
         redactor,
         every_rule=every_rule,
         figures=figures,
-        approval_timeout=say_duration(settings.pipeline.approval_timeout),
         alert_from=_alert_from(settings),
     )
     for number, (explanation, gathered) in enumerate(explained):

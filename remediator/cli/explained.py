@@ -42,13 +42,10 @@ _NEVER_ACT = (Mode.OBSERVE, Mode.SUGGEST)
 class Text:
     """Renders explanations for people."""
 
-    def __init__(
-        self, redactor: Redactor, *, every_rule: bool, approval_timeout: str, figures: Figures, alert_from: str = ""
-    ) -> None:
+    def __init__(self, redactor: Redactor, *, every_rule: bool, figures: Figures, alert_from: str = "") -> None:
         """`alert_from`: who is asked whether an alert still fires."""
         self._redactor = redactor
         self._every_rule = every_rule
-        self._approval_timeout = approval_timeout
         self._alert_from = alert_from
         self._figures = figures
 
@@ -107,7 +104,6 @@ class Text:
             yield from self._rung(view.rule, rung, outlook, is_gathered=is_gathered)
         if view.rule.escalate:
             yield f"  escalates while it lasts: {', '.join(map(_level, view.rule.escalate))}"
-        yield from (f"  held: {sentence}" for sentence in view.held)
 
     def _rung(self, rule: Rule, rung: RungOutlook, outlook: Outlook, *, is_gathered: bool) -> Iterator[str]:
         yield f"  remedy {rung.index + 1}, {rung.name}: {_condition(rung, is_gathered=is_gathered)}"
@@ -136,9 +132,10 @@ class Text:
             return "nobody is asked"
         people = "person" if gate.quorum == 1 else "people"
         who = f" of {', '.join(gate.approvers)}" if gate.approvers else ""
-        until = say_duration(gate.timeout) if gate.timeout is not None else self._approval_timeout
+        until = say_duration(gate.timeout) + (f" of {' and '.join(gate.hours)}" if gate.hours else "")
         why = ", ".join(gate.reasons)
-        return f"{gate.quorum} {people}{who} must approve it within {until} (else: {gate.on_timeout}): {why}"
+        said = f"{gate.quorum} {people}{who} must approve it within {until} (else: {gate.on_timeout}): {why}"
+        return "; ".join((said, *gate.doubts))
 
 
 def _limits(found: Sequence[Placed]) -> Iterator[str]:
@@ -289,7 +286,6 @@ def _rule_json(view: RuleView, found: Rehearsed | None, figures: Figures) -> dic
         "continue": view.rule.continues,
         "group_key": dict(view.group_key),
         "escalate": [{"after": level.after.total_seconds(), "to": level.to} for level in view.rule.escalate],
-        "held": list(view.held),
         "outlook": None if view.outlook is None else _outlook_json(view, view.outlook, figures),
         "gathered": None if found is None else _rehearsed_json(found),
     }
@@ -346,8 +342,10 @@ def _rung_json(rung: RungOutlook, limits: Sequence[Placed]) -> dict[str, Any]:
             "reasons": list(gate.reasons),
             "approvers": list(gate.approvers),
             "quorum": gate.quorum,
-            "timeout": None if gate.timeout is None else gate.timeout.total_seconds(),
+            "timeout": gate.timeout.total_seconds(),
             "on_timeout": gate.on_timeout,
+            "hours": list(gate.hours),
+            "doubts": list(gate.doubts),
         },
         "limits": [one.as_json() for one in limits],
         "refusals": list(rung.refusals),

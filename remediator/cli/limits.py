@@ -1,4 +1,4 @@
-"""`remediator limits`: how often, and on how much at once, something may be changed, and who says so."""
+"""`remediator limits`: how often, and on how much at once, something may be changed, who says so, and what is used."""
 
 import json
 from collections.abc import Iterator
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from remediator.cli.loading import book_of
-from remediator.cli.service import FINDINGS, fail, plain, settings_of
-from remediator.cli.telling import table
+from remediator.cli.service import FINDINGS, URL_HELP, Service, fail, plain, settings_of
+from remediator.cli.telling import clock_time, table
 
 if TYPE_CHECKING:
     from remediator.cli.figures import Figures, Placed
     from remediator.rules.book import Book, Rule
 
 _HEAD = ("LIMIT", "FIGURE", "FROM")
+_HEAD_OF_USE = ("LIMIT", "OF", "USED", "ALLOWED", "ROOM", "REMEDIES")
 
 
 @click.command
@@ -28,16 +29,37 @@ _HEAD = ("LIMIT", "FIGURE", "FROM")
     type=click.Path(path_type=Path),
     help="A rule file or a folder of them, instead of those of the settings; may be repeated.",
 )
+@click.option("--used", is_flag=True, help="Ask the service how much of each budget is used, and when it frees.")
+@click.option("--target", help="With --used: the budgets of this target, such as docker:local/web, as well.")
 @click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@click.option("--url", help=URL_HELP)
 @click.pass_context
-def limits(ctx: click.Context, rule: str | None, paths: tuple[Path, ...], output: str) -> None:
+def limits(
+    ctx: click.Context,
+    rule: str | None,
+    paths: tuple[Path, ...],
+    target: str | None,
+    output: str,
+    url: str | None,
+    *,
+    used: bool,
+) -> None:
     """Show the limits that hold for each remedy of RULE (PACK/NAME), and where each figure comes from.
 
     The nearest place that says a figure counts: the remedy, the rule, the top of its file, then the settings for the
     pack, for the action, for everything, and last what is shipped. Without RULE: the figures for everything, and the
-    rules to which something nearer applies. It reads the files here and asks no service; how much of a budget is used
-    says `remediator runs show` where one holds a plan.
+    rules to which something nearer applies. It reads the files here and asks no service.
+
+    With --used the service is asked instead, for the rules that it has loaded: how much of each budget is used now, and
+    when there is room for one more than now. Without RULE these are the budgets of all rules together.
     """
+    if used:
+        if paths:
+            raise click.UsageError("the service tells what is used by the rules that it has: leave --rules out")
+        _of_use(Service.of(ctx, url), rule, target or "", output)
+        return
+    if target or url:
+        raise click.UsageError("--target and --url go with --used: the figures are read from the files here")
     settings = settings_of(ctx)
     book, places = book_of(settings, paths)
     from remediator.cli.figures import Figures
@@ -47,6 +69,31 @@ def limits(ctx: click.Context, rule: str | None, paths: tuple[Path, ...], output
         _of_everything(figures, book, output)
     else:
         _of_rule(figures, _rule_of(book, rule), output)
+
+
+def _of_use(service: Service, rule: str | None, target: str, output: str) -> None:
+    from urllib.parse import urlencode
+
+    if target and rule is None:
+        raise click.UsageError("a target has budgets for each rule: name the RULE as well")
+    asked = {"rule": (rule or "").removeprefix("rule:"), "target": target.removeprefix("target:")}
+    query = urlencode({name: value for name, value in asked.items() if value})
+    found = service.get(f"/api/v1/limits{'?' if query else ''}{query}", has="budgets")
+    if output == "json":
+        click.echo(json.dumps(found, indent=2))
+    elif found["budgets"]:
+        click.echo("\n".join(table(_HEAD_OF_USE, [_row_of_use(one) for one in found["budgets"]])))
+        if rule is not None and not target:
+            click.echo("those of a target: --target NAME, as `remediator runs show` names it", err=True)
+    else:
+        click.echo(f"{plain(rule or '')} changes nothing, so no budget holds for it")
+
+
+def _row_of_use(one: dict[str, Any]) -> tuple[str, ...]:
+    count = f"{one['used']} or more" if one["or_more"] else str(one["used"])
+    at = clock_time(one["frees_at"]) if one["frees_at"] else ""
+    room = f"from {at} on" if one["used_up"] else f"yes, one more from {at} on" if at else "yes"
+    return plain(one["limit"]), plain(one["of"]), count, plain(one["budget"]), room, plain(", ".join(one["remedies"]))
 
 
 def _rule_of(book: "Book", name: str) -> "Rule":

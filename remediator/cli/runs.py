@@ -8,7 +8,9 @@ import click
 from remediator.cli import Suggesting
 from remediator.cli.decide import who
 from remediator.cli.service import URL_HELP, Service, find_run
+from remediator.cli.start import start
 from remediator.cli.telling import list_runs, tell_run
+from remediator.cli.watch import watch
 from remediator.model.outcome import Outcome
 
 _output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
@@ -27,7 +29,11 @@ class _Outcomes(click.Choice[str]):
 
 @click.group(cls=Suggesting)
 def runs() -> None:
-    """List runs, show one, or settle what became of it."""
+    """List runs, show or watch one, start one by hand, or settle what became of it."""
+
+
+runs.add_command(start)
+runs.add_command(watch)
 
 
 @runs.command("list")

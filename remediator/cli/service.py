@@ -27,7 +27,9 @@ MEND_SETTINGS = (
 )
 _OF_OTHER_VERSIONS = ("there is no parameter", "there is no field", " JSON object: ")
 """How the API says that it does not know what this program asks for, which no user has typed."""
-_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT = 400, 401, 403, 404, 409
+_BAD_REQUEST, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _CONFLICT, _TOO_MANY = 400, 401, 403, 404, 409, 429
+_NO_WHY = "Forbidden"  # what HTTP itself says to a 403
+TOKEN_PREFIX = "rmd_"  # noqa: S105 - of every token of the API but the admin token; `model.token` is slow to import
 
 
 def settings_of(ctx: click.Context) -> "Settings":
@@ -85,23 +87,41 @@ class Service:
             fail(f"what answers at {self.url} is not remediator; set listen, or give --url", NOT_REACHABLE)
         return answer
 
-    def post(self, path: str, body: Mapping[str, Any], *, authorization: str | None = None, instead: str = "") -> Any:
+    def post(
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        authorization: str | None = None,
+        instead: str = "",
+        headers: Mapping[str, str] | None = None,
+    ) -> Any:
         """Post JSON, and get the answer; with `authorization` instead of the API's token, an empty one for none.
 
-        `instead` is what to do where the service does not answer, or is in trouble.
+        `instead` is what to do where the service does not answer, or is in trouble. Who acts (`by`) is told with the
+        admin token alone: any other is somebody's.
         """
-        return self._call("POST", path, body, self._bearer() if authorization is None else authorization, instead)
+        if authorization is None and (self.token or "").startswith(TOKEN_PREFIX):
+            body = {name: value for name, value in body.items() if name != "by"}
+        authorization = self._bearer() if authorization is None else authorization
+        return self._call("POST", path, body, authorization, instead, headers)
 
     def _bearer(self) -> str:
         return f"Bearer {self.token}" if self.token else ""
 
     def _call(
-        self, method: str, path: str, body: Mapping[str, Any] | None, authorization: str, instead: str = ""
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None,
+        authorization: str,
+        instead: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> Any:
         from remediator.cli.calling import NoAnswer, Refusal, call  # http.client is slow to import; --help asks nobody
 
         try:
-            answer = call(method, self.url + path, body, authorization)
+            answer = call(method, self.url + path, body, authorization, headers)
         except NoAnswer as error:
             fail(
                 f"the service at {self.url} does not answer: {plain(error)}\n"
@@ -115,12 +135,14 @@ class Service:
         return answer
 
     def _refused(self, status: int, why: str, path: str, instead: str, *, is_given: bool) -> NoReturn:
+        if status == _FORBIDDEN and why != _NO_WHY:
+            fail(f"not allowed: {why}", NOT_ALLOWED)  # it knows the token, so another way to give it would not help
         if status in (_UNAUTHORIZED, _FORBIDDEN) and is_given:
             fail(
                 f"not allowed: {why}\n"
                 f"The token that {self.given_by} gives was refused by the service at {self.url}. Give the one in "
-                "`admin-token` of that service's `store.directory`, or none for the service of this machine: then the "
-                "one there is used.",
+                "`admin-token` of that service's `store.directory`, one that `remediator tokens make` has made there, "
+                "or none for the service of this machine: then the one there is used.",
                 NOT_ALLOWED,
             )
         if status in (_UNAUTHORIZED, _FORBIDDEN):
@@ -139,6 +161,8 @@ class Service:
                 "; is it of the same version as this program?" if any(map(why.__contains__, _OF_OTHER_VERSIONS)) else ""
             )
             fail(f"the service answered 400: {why}{other}", USAGE)
+        if status == _TOO_MANY:
+            fail(f"not now: {why}", NOT_REACHABLE)
         said = f"the service answered {status}: {why}; its log says more, and /readyz what is wrong"
         fail(f"{said}\n{instead}" if instead else said, NOT_REACHABLE)
 
@@ -146,6 +170,8 @@ class Service:
 def _where_to_look(path: str, *, is_there: bool) -> str:
     """What to do where the service does not know what was asked for, or will not do it now."""
     kind, _, name = path.removeprefix("/api/v1/").partition("?")[0].partition("/")
+    if kind == "tokens" and name:
+        return "see: remediator tokens list"
     if kind == "breakers" and name:
         return "see: remediator breaker list"
     if kind == "stops" and name == "lift":

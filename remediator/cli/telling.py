@@ -73,11 +73,14 @@ def _process(run: Mapping[str, Any]) -> str:
 def say_hold(held: Mapping[str, Any]) -> tuple[str, str]:
     """Why a plan is held, and what comes of that."""
     why = f"{held['reason']}: {held['detail']}" if held["detail"] else str(held["reason"])
-    if held["reason"] == Reason.STORM:
-        why += "; until when as of now: remediator stops"
     again = f"at {clock_time(held['until'])}" if held["until"] else f"every {_seconds(held['every'])}"
+    again = f"it is looked at again {again}"
+    if held["reason"] == Reason.STORM:
+        ends = held.get("ends")  # a service of an earlier version does not tell
+        why += "" if ends else "; until when as of now: remediator stops"
+        again = f"the storm ends at {clock_time(ends)} if no more alerts come; {again}" if ends else again
     expires = f"it ends as expired if it is still held at {clock_time(held['expires'])} (pipeline.hold_timeout)"
-    return plain(why), f"it is looked at again {again}; {expires}"
+    return plain(why), f"{again}; {expires}"
 
 
 def _seconds(number: float) -> str:
@@ -101,17 +104,42 @@ def tell_run(run: Mapping[str, Any]) -> list[str]:
         *(f"         {line}" for line in (say_hold(run["held"]) if run.get("held") else ())),
         "",
     ]
+    lines += (line for event in tell_events(run) for line in event)
+    return lines + _changes(run) + _messages(run) + _how_to_go_on(run)
+
+
+def tell_events(run: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The lines of everything that has happened in a run, in the order of time."""
     sentences, proof = _sentences(run), ""
     said_by = {signal.get("by") for signal in run["signals"] if signal["kind"] in ("decision", "cancel")}
     for event in _events(run):
         is_joined = event["kind"] == "joined"
-        said = _joined(event, alert["labels"]) if is_joined else _headline(event, sentences, proof)
+        said = _joined(event, run["alert"]["labels"]) if is_joined else _headline(event, sentences, proof)
         if event["kind"] == "ended" and event["outcome"] in _BY_PEOPLE and _is_said(event, said_by):
             said = plain(f"ended as {event['outcome']}")
-        lines.append(f"{clock_time(event['at'])}  {said}")
-        lines += (f"    {line}" for line in _details(event))
+        yield f"{clock_time(event['at'])}  {said}", *(f"    {line}" for line in _details(event))
         proof = str(event["text"]) if event["kind"] == "verified" else proof
-    return lines + _changes(run) + _how_to_go_on(run)
+
+
+def _messages(run: Mapping[str, Any]) -> list[str]:
+    """Where its messages stand, and what still waits to be told; nothing of a service that does not say."""
+    messages = run.get("messages") or ()
+    if not messages:
+        return []
+    sent = [one for one in messages if one["sent"]]
+    places = list(dict.fromkeys(plain(one["channel"]) for one in messages))
+    stand = "stands there as it is now" if len(sent) == 1 else "stand there as they are now"
+    lines = ["", f"Told in {', '.join(places)}: {counted(len(sent), 'message')} {stand}"]
+    for one in messages:
+        if not one["sent"]:
+            older = " (an older wording stands there)" if one["ref"] else ""
+            lines.append(f"  not sent yet, since {clock_time(one['queued_at'])}{older}: {plain(one['title'])}")
+    return lines
+
+
+def say_who(asked: Mapping[str, Any]) -> str:
+    """Who may decide on what was asked."""
+    return " or ".join(asked.get("approvers") or ()) or "everybody who may decide"
 
 
 def _events(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -177,10 +205,19 @@ def _how_to_go_on(run: Mapping[str, Any]) -> list[str]:
         )
     return [
         "",
-        f"Waits for a person with plan {waiting['digest'][:12]}, until {clock_time(waiting['until'])}:",
+        f"Waits for {_for_whom(waiting)} with plan {waiting['digest'][:12]}, until {clock_time(waiting['until'])}:",
         *(f"  {number}. {plain(step['sentence'])}" for number, step in enumerate(waiting["steps"], 1)),
         f"Decide with: remediator approve {run['id']}, or: remediator deny {run['id']} --reason …",
     ]
+
+
+def _for_whom(waiting: Mapping[str, Any]) -> str:
+    """Who is waited for: how many are still needed, and of whom."""
+    missing, groups = waiting.get("missing", 1), waiting.get("approvers") or ()
+    who = "a person" if missing == 1 else f"{missing} people"
+    who += f" of {' or '.join(map(plain, groups))}" if groups else ""
+    said = waiting.get("approved_by") or ()
+    return f"{who} (approved by {', '.join(map(plain, said))})" if said else who
 
 
 def _sentences(run: Mapping[str, Any]) -> dict[str, str]:
@@ -230,10 +267,12 @@ def _details(event: Mapping[str, Any]) -> Iterator[str]:
                 yield from excerpt(item["detail"])
         case "planned":
             yield from _plan(event["plan"])
-            if event.get("alert_from"):
+            if event.get("says_alert"):
+                yield f"alert: {plain(event['says_alert'])}"
+            elif event.get("alert_from"):  # by a service of an earlier version
                 yield f"alert: has to fire still right before each change, by {plain(event['alert_from'])}"
         case "asked":
-            yield f"until {clock_time(event['until'])}"
+            yield from _asked(event)
         case "held":
             yield from ([plain(event["detail"])] if event["detail"] else [])
             yield f"looked at again {clock_time(event['until'])}"
@@ -243,6 +282,26 @@ def _details(event: Mapping[str, Any]) -> Iterator[str]:
             yield counted(event["samples"], "sample")
         case _:
             return
+
+
+_THEN = {
+    "deny": "then the run ends",
+    "escalate": "then the next level is told, and there is as much time again",
+    "auto": "then it goes on by itself, as the rule says",
+}
+
+
+def _asked(event: Mapping[str, Any]) -> Iterator[str]:
+    """Who was asked, until when, and what happens then."""
+    then = _THEN.get(event.get("on_timeout", ""))
+    yield f"until {clock_time(event['until'])}{f'; {then}' if then else ''}"
+    if "approvers" in event:
+        many = f"{event['quorum']} different people of them" if event["quorum"] > 1 else ""
+        yield plain(f"asked: {say_who(event)}{f', {many}' if many else ''}")
+    if event.get("touches"):
+        yield f"touches {plain(event['touches'])}"
+    if event.get("record"):
+        yield f"this rule before: {plain(event['record'])}"
 
 
 def _plan(plan: Mapping[str, Any]) -> Iterator[str]:

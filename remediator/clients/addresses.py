@@ -24,6 +24,14 @@ def is_in_one(address: str, networks: Iterable[Network]) -> bool:
     return any(number in network for network in networks)
 
 
+def is_outside(host: str, networks: Iterable[Network]) -> bool:
+    """Whether a host is written as an address that is in none of these networks. Where a name leads is not known."""
+    try:
+        return not is_in_one(host, networks)
+    except ValueError:
+        return False
+
+
 def told_url(url: str) -> str:
     """The URL as it may be told: without secrets, and not too long."""
     return shorten(_REDACTOR.text(url[:2000]), 200)

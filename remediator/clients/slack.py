@@ -56,6 +56,8 @@ _ADVICE = {
     "invalid_blocks": _OURS,
     "invalid_blocks_format": _OURS,
     "no_text": _OURS,
+    "expired_trigger_id": "Slack gives three seconds for it; press again",
+    "user_not_in_channel": "they have left the channel, or are not in it",
 }
 
 
@@ -100,6 +102,8 @@ class Identity:
 
     name: str
     scopes: frozenset[str] | None
+    team: str | None = None
+    """The id of the workspace."""
 
 
 def is_channel_id(channel: str) -> bool:
@@ -241,7 +245,32 @@ class SlackClient:
         answer = await self._call("auth.test", "", ask(), repeatable=True)
         told = headers.get("x-oauth-scopes")
         scopes = None if told is None else frozenset(scope.strip() for scope in told.split(",") if scope.strip())
-        return Identity(f"{answer.get('user', '?')} in {answer.get('team', '?')}", scopes)
+        team = answer.get("team_id")
+        name = f"{answer.get('user', '?')} in {answer.get('team', '?')}"
+        return Identity(name, scopes, team if isinstance(team, str) and team else None)
+
+    async def post_ephemeral(self, channel: str, user: str, *, text: str, thread_ts: str | None = None) -> None:
+        """Tell one person something, whom alone Slack shows it; `text` is escaped for Slack.
+
+        Slack does not promise that it is seen. Raises Transient, OutcomeUnknown, or Failed for a refusal.
+        """
+        await self._call(
+            "chat.postEphemeral",
+            f"to {user} in {channel}",
+            self._web().chat_postEphemeral(
+                channel=channel, user=user, text=text, thread_ts=thread_ts, parse="none", link_names=False, mrkdwn=False
+            ),
+            repeatable=False,
+        )
+
+    async def open_view(self, trigger: str, view: Mapping[str, Any]) -> None:
+        """Open a dialog for whoever has just pressed something; `trigger` is good for three seconds.
+
+        Raises Transient, OutcomeUnknown, or Failed for a refusal.
+        """
+        await self._call(
+            "views.open", "", self._web().views_open(trigger_id=trigger, view=dict(view)), repeatable=False
+        )
 
     async def close(self) -> None:
         """Close the connections."""

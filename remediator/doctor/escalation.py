@@ -7,6 +7,7 @@ what is known is that something listens there, with a certificate that is valid 
 import asyncio
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import timedelta
 
 from yarl import URL
 
@@ -34,15 +35,19 @@ def _unknown(known: Mapping[str, EscalationSettings], needs: Needs) -> Iterator[
 async def _webhook(name: str, level: EscalationSettings) -> Finding | None:
     if level.webhook is None:
         return None
-    what = f"escalation {name}"
-    url = URL(level.webhook.get_secret_value())
+    return await connects(f"escalation {name}", level.webhook.get_secret_value(), level.timeout, f"escalation.{name}")
+
+
+async def connects(what: str, address: str, timeout: timedelta, setting: str) -> Finding:
+    """Whether something listens at the address of a webhook. Nothing of it but host and port is told."""
+    url = URL(address)
     try:
-        async with asyncio.timeout(level.timeout.total_seconds()):
+        async with asyncio.timeout(timeout.total_seconds()):
             _, writer = await asyncio.open_connection(url.host, url.port, ssl=url.scheme == "https" or None)
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
     except (OSError, ValueError) as error:  # TimeoutError is an OSError
         why = str(error) or "no answer in time"
-        return problem(what, f"{url.host}:{url.port}: {why}", f"check escalation.{name}.webhook and the network")
+        return problem(what, f"{url.host}:{url.port}: {why}", f"check {setting}.webhook and the network")
     return ok(what, f"{url.host}:{url.port} can be connected to; it was told nothing")

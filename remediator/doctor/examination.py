@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from remediator.clients import Clients
-from remediator.doctor import database, engines, escalation, local, servers, services
+from remediator.doctor import database, engines, escalation, local, places, servers, services
 from remediator.doctor.finding import Finding, problem
 from remediator.doctor.needs import Needs, needs_of
 from remediator.errors import RemediatorError
@@ -23,7 +23,9 @@ Look = Callable[[Clients, Needs], Awaitable[list[Finding]]]
 LOOKS: Mapping[str, Look] = {
     "store database": database.store,
     "slack": services.slack,
+    "slack socket": places.socket,
     "escalation": escalation.levels,
+    "notify": places.notified,
     "alertmanager": services.alertmanager,
     "prometheus": services.prometheus,
     "docker": engines.docker,
@@ -37,7 +39,7 @@ async def examine(settings: Settings, actions: Actions) -> list[Finding]:
     mistakes, book = await asyncio.to_thread(check_files, settings.rules, actions)
     needs = Needs() if book is None else needs_of(book)
     findings = [local.rules(settings, mistakes, book)]
-    findings += local.held_rules(book)
+    findings += local.approvers(settings, book)
     findings += local.nobody(settings, book, actions)
     findings += local.silences(settings, book)
     findings += local.forbidden_steps(settings, book)

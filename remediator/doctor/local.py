@@ -11,11 +11,11 @@ from remediator.doctor.needs import ESCALATION, Needs, Use
 from remediator.documents import Mistake, did_you_mean
 from remediator.kit.private import is_open
 from remediator.kit.wording import counted
+from remediator.pipeline.approvers import doubtful_approvers
 from remediator.pipeline.guards.names import endless_in_rules, endless_limits
 from remediator.pipeline.guards.names import unknown_names as unknown_to_rules
 from remediator.pipeline.silencing.silences import unsilenced_rules
 from remediator.rules.book import Book
-from remediator.rules.held import held
 from remediator.settings import Settings
 
 _LITTLE = 100 * 1024 * 1024  # bytes of disk; alerts are small, and a full disk refuses them all
@@ -32,11 +32,12 @@ def rules(settings: Settings, mistakes: Sequence[Mistake], book: Book | None) ->
     return ok("rules", f"{len(book)} loaded")
 
 
-def held_rules(book: Book | None) -> Iterator[Finding]:
-    """Rules that ask for what this version cannot do."""
-    for rule in book or ():
-        for sentence in held(rule):
-            yield warning(f"rule {rule.id}", sentence, "leave it out, or do that part by hand")
+def approvers(settings: Settings, book: Book | None) -> Iterator[Finding]:
+    """Rules of which plans wait for people who are not there."""
+    for rule, sentence in doubtful_approvers(settings, book or Book()):
+        yield warning(
+            f"rule {rule}", sentence, "add people to approval.groups, or mend the gate's approvers and quorum"
+        )
 
 
 def silences(settings: Settings, book: Book | None) -> Iterator[Finding]:

@@ -7,8 +7,9 @@ from typing import Any
 from remediator.documents import Path
 from remediator.errors import BadExpression
 from remediator.model.ids import RuleId
+from remediator.model.plan import Effect, Mode
 from remediator.plugins import Permission
-from remediator.rules.book import Book, Rule, Step
+from remediator.rules.book import Book, Rule, Rung, Step
 from remediator.rules.expressions import Scope, Template
 from remediator.rules.loading import path_of
 
@@ -72,6 +73,8 @@ class Needs:
     """Those that a rule may change."""
     alertnames: dict[str, set[str]] = field(default_factory=dict)
     """Alerts that rules ask for by name."""
+    acting: dict[str, bool] = field(default_factory=dict)
+    """Rules that may change something, each with whether it asks a person first even where it may act by itself."""
     uses: dict[tuple[str, str], dict[tuple[str, tuple[Permission, ...]], set[str]]] = field(default_factory=dict)
     """What rules do there: the actions by name, with what has to be permitted for them, and the rules that use them."""
 
@@ -100,6 +103,8 @@ def needs_of(book: Book) -> Needs:
     for rule in book:
         for step in {step.id: step for step in steps_of(rule)}.values():
             _note(needs, rule, step)
+        if rule.mode in (Mode.GATED, Mode.AUTO) and any(_changes(rung) for rung in rule.rungs):
+            needs.acting[rule.id] = rule.mode is Mode.GATED or any(map(_asks, rule.rungs))
         if rule.silence is not None:
             needs.uses.setdefault(("alertmanager", ""), {}).setdefault(("silence", _SILENCING), set()).add(rule.id)
         for number, level in enumerate(rule.escalate):
@@ -110,6 +115,16 @@ def needs_of(book: Book) -> Needs:
                 for name in matcher.values or ():
                     needs.alertnames.setdefault(name, set()).add(rule.id)
     return needs
+
+
+def _changes(rung: Rung) -> bool:
+    """Whether it may change something; of some actions only their settings tell."""
+    return any(step.action.effect is not Effect.READ for step in rung.steps)
+
+
+def _asks(rung: Rung) -> bool:
+    destroys = any(step.action.changes and step.action.effect is Effect.DESTROY for step in rung.steps)
+    return destroys or (rung.gated and _changes(rung))
 
 
 def steps_of(rule: Rule) -> Iterator[Step]:

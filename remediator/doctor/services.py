@@ -15,29 +15,30 @@ from remediator.documents import read_document
 from remediator.errors import RemediatorError
 from remediator.kit.redaction import shorten
 from remediator.kit.wording import counted
+from remediator.model.plan import Mode
+from remediator.settings import Settings, SlackSettings
 
 _WEBHOOK = "/api/v1/alerts"
 _SHOWN, _NAME_LIMIT = 8, 80
 
 
 async def slack(clients: Clients, needs: Needs) -> list[Finding]:
-    """The token, its scopes, and the channel."""
-    del needs
+    """The token, its scopes, the channel, and whether people can decide there."""
     settings = clients.settings.slack
     if settings.token is None:
         said = "not configured, so the story is printed on the terminal"
         return [warning("slack", said, "set slack.token and slack.channel")]
     client = SlackClient(token=settings.token.get_secret_value(), base_url=settings.base_url)
     try:
-        return await _slack(client, settings.channel)
+        return [*await _slack(client, settings), *_deciding(clients.settings, needs)]
     except RemediatorError as error:
         return [problem("slack", str(error), "check slack.token, slack.base_url and the network")]
     finally:
         await client.close()
 
 
-async def _slack(client: SlackClient, channel: str) -> list[Finding]:
-    who = await client.identity()
+async def _slack(client: SlackClient, settings: SlackSettings) -> list[Finding]:
+    who, channel = await client.identity(), settings.channel
     findings = [ok("slack", f"the token is {who.name}'s")]
     if who.scopes is not None and "chat:write" not in who.scopes:
         findings.append(problem("slack scopes", "chat:write is missing", "add it to the app and install it anew"))
@@ -45,12 +46,35 @@ async def _slack(client: SlackClient, channel: str) -> list[Finding]:
     if not can_read:
         remedy = "add channels:history: after a crash, messages are looked for instead of being sent again"
         findings.append(warning("slack scopes", "the channel's history may not be read", remedy))
+    if settings.interactive and who.scopes is not None and "commands" not in who.scopes:
+        remedy = "add the scope commands and the slash command to the app: docs/slack.md"
+        findings.append(warning("slack commands", "/remediator cannot be there without its scope", remedy))
+    if settings.team is not None and who.team is not None and settings.team != who.team:
+        remedy = "correct slack.team, or slack.token: until then nothing that people press is taken"
+        findings.append(problem("slack team", f"the token is of {who.team}, not of {settings.team}", remedy))
     if not is_channel_id(channel):
         remedy = "set slack.channel to the id (C…) in the channel's details"
         findings.append(warning("slack channel", f"{channel} is a name; whether we are in it cannot be told", remedy))
     elif can_read:
         findings.append(await _channel(client, channel))
     return findings
+
+
+def _deciding(settings: Settings, needs: Needs) -> list[Finding]:
+    """Whether people can answer in Slack what rules ask them there."""
+    if settings.mode_ceiling not in (Mode.GATED, Mode.AUTO):
+        return []
+    asking = sorted(rule for rule, asks in needs.acting.items() if asks or settings.mode_ceiling is Mode.GATED)
+    if not asking:
+        return []
+    who = ", ".join(asking[:_SHOWN]) + (" …" if len(asking) > _SHOWN else "")
+    if not settings.slack.interactive:
+        said = f"people can answer what these ask by the terminal and the API alone: {who}"
+        return [warning("slack buttons", said, "set slack.signing_secret (or slack.app_token): docs/slack.md")]
+    if not any(person.slack for person in settings.people.values()):
+        said = f"nobody in `people` has a member id in Slack, so nobody can answer there what these ask: {who}"
+        return [problem("slack people", said, "add people.<name>.slack")]
+    return []
 
 
 async def _channel(client: SlackClient, channel: str) -> Finding:

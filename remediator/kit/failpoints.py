@@ -10,9 +10,11 @@ from typing import Final
 Deed = Callable[[], None]
 
 POINTS: Final = (
-    "accept.stored",  # a delivery is on disk, and not answered yet
+    "accept.stored",  # a delivery, or a run begun by hand, is on disk, and not answered yet
     "store.commit.before",
     "store.commit.after",  # on disk, and nobody was told
+    "decision.judged",  # a person's word counts, which is not on disk
+    "decision.stored",  # it is, and nobody was told
     "run.claimed",  # free runs are ours, and nobody here knows yet
     "run.taken",  # a run is ours, and nothing was done with it
     "run.parked",  # a run rests, and the worker does not know yet

@@ -29,6 +29,12 @@ class Metrics:
             registry=self.registry,
         )
         self.connections = Gauge("remediator_connections", "Connections that are open", registry=self.registry)
+        self.api_refused = Counter(
+            "remediator_api_refused",
+            "Calls of the API by somebody who may not make them, or not now, by reason",
+            ["reason"],
+            registry=self.registry,
+        )
         self.alerts = Counter(
             "remediator_alerts",
             "Alerts of accepted deliveries, by what was made of them",
@@ -115,7 +121,39 @@ class Metrics:
             ["level"],
             registry=self.registry,
         )
+        self.decisions = Counter(
+            "remediator_decisions",
+            "People's words on plans, by what became of them",
+            ["answer"],
+            registry=self.registry,
+        )
+        self.slack_requests = Counter(
+            "remediator_slack_requests",
+            "What Slack has sent: presses and modals (`interaction`) and slash commands, by the status of the answer",
+            ["what", "status"],
+            registry=self.registry,
+        )
+        self.audit_sealed = Gauge(
+            "remediator_audit_sealed",
+            "The place of the newest sealed entry of the audit journal, as this process has seen it last",
+            registry=self.registry,
+        )
+        self.audit_head = Gauge(
+            "remediator_audit_head",
+            "The first twelve hexadecimal digits of the seal there, as a number",
+            registry=self.registry,
+        )
+        self.audit_unsealed = Gauge(
+            "remediator_audit_unsealed",
+            "Entries of the audit journal that are not sealed yet, where this process seals",
+            registry=self.registry,
+        )
         self.posts = Counter("remediator_posts", "Chat messages, by result", ["result"], registry=self.registry)
+        self.slack_socket = Gauge(
+            "remediator_slack_socket",
+            "1 while Socket Mode has a connection to Slack, 0 while it has none, and where it is not used",
+            registry=self.registry,
+        )
         self.outbox_waiting = Gauge(
             "remediator_outbox_waiting", "Chat messages that people wait for", registry=self.registry
         )

@@ -40,11 +40,13 @@ _SHAPES: tuple[tuple[re.Pattern[str], str], ...] = (
         ),
         MASK,
     ),
+    (re.compile(r"(?<![A-Za-z0-9])rmd_[0-9a-f]{12}_[A-Za-z0-9_-]++"), MASK),  # a token of our own API
     (re.compile(rf"{_WORD}eyJ[A-Za-z0-9_-]{{8,}}+\.[A-Za-z0-9_-]{{8,}}+\.[A-Za-z0-9_-]*+"), MASK),
 )
 _MARKS = (
     *("passw", "passphrase", "secret", "token", "key", "credential", "cookie", "pwd", "dsn", "authorization"),
     *("@", "bearer", "xox", "xapp-", "gho_", "ghp_", "ghr_", "ghs_", "ghu_", "github_pat_", "glpat-", "sk-"),
+    "rmd_",
     *("akia", "asia", "eyj"),
 )
 """One of these is in every secret that has a shape, or before it: a text without any is known to be clean, which nearly

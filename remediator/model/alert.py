@@ -75,6 +75,14 @@ class Delivery:
 _FNV_OFFSET, _FNV_PRIME, _64_BITS = 14695981039346656037, 1099511628211, 2**64 - 1
 
 
+BY_HAND = "-by-hand"
+
+
+def by_hand_fingerprint(labels: Mapping[str, str]) -> Fingerprint:
+    """That of an alert that a person states. No sender's is the same: each of those ends with 16 hexadecimal digits."""
+    return Fingerprint(f"{fingerprint_of(labels)}{BY_HAND}")
+
+
 def fingerprint_of(labels: Mapping[str, str]) -> Fingerprint:
     """Alertmanager's fingerprint of a label set: FNV-1a, 64 bits, over the sorted names and values.
 

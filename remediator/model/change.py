@@ -4,7 +4,7 @@ A *change* is one plan carried out on one target: that is what budgets, cooldown
 steps is one change of each of its targets, so that no limit can stop it half-way.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -47,6 +47,8 @@ class Change:
     """Whether it is the entry that counts: one for each plan and target."""
     ending: Ending | None = None
     ended_at: datetime | None = None
+    seq: int = field(default=0, compare=False)
+    """Its place in the journal, which tells what was begun later, whatever hosts' clocks say; 0 before it has one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ The stage of a run is folded from these and from its signals (`stage.py`), so a 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Literal
@@ -56,11 +56,20 @@ class Planned:
     """The round and revision of the plan that people were asked about and that this one equals, made anew since."""
     differs: str = ""
     """What is other than in the plan that a person has approved before: so this one is asked for anew."""
+    stated_by: str = ""
+    """Who has started the run by hand: then their word counts, and nobody is asked whether an alert fires."""
     kind: Literal["planned"] = "planned"
 
     @property
     def key(self) -> tuple[str, int]:
         return f"round.{self.round}", self.revision
+
+    @property
+    def says_alert(self) -> str:
+        """What there is to say of its alert, for people; empty where nothing is."""
+        if self.stated_by:
+            return f"{self.stated_by} has started it by hand: their word counts, nobody is asked whether an alert fires"
+        return f"has to fire still right before each change, by {self.alert_from}" if self.alert_from else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,22 @@ class Asked:
     """What `why` tells of: an approval covers no other."""
     subjects: tuple[str, ...] = ()
     """What each of these is about, in the same order; an approval covers it for nothing else."""
+    approvers: tuple[str, ...] = ()
+    """Groups of people who may decide; without any, everybody who may decide at all."""
+    quorum: int = 1
+    """How many different people have to approve."""
+    on_timeout: str = "deny"
+    """What happens when nobody has decided in time: `deny`, `escalate` or `auto`."""
+    reminders: tuple[datetime, ...] = ()
+    """When people are reminded, as long as they have not decided."""
+    rule_now: str = ""
+    """The digest of the rule as it was in force then: where it has changed since, the approval is void."""
+    record: str = ""
+    """What came of the rule's last plans, for people."""
+    touches: str = ""
+    """How much of the service the plan touches, for people."""
+    before: Mapping[str, str] = field(default_factory=dict)
+    """Of each step that can be put back the digest of what it would change, as that was then."""
     kind: Literal["asked"] = "asked"
 
     @property
@@ -88,6 +113,53 @@ class Asked:
         """The reasons, each with what it is about."""
         subjects = (*self.subjects, *("" for _ in self.reasons[len(self.subjects) :]))
         return tuple(Concern(reason, subject) for reason, subject in zip(self.reasons, subjects, strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Prolonged:
+    """Nobody has decided in time: the next level is told, and there is as much time again."""
+
+    at: datetime
+    round: int
+    revision: int
+    until: datetime
+    reminders: tuple[datetime, ...] = ()
+    count: int = 1
+    kind: Literal["prolonged"] = "prolonged"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return f"round.{self.round}.{self.revision}", self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Reminded:
+    """People were reminded that a plan waits for them."""
+
+    at: datetime
+    round: int
+    revision: int
+    count: int
+    kind: Literal["reminded"] = "reminded"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return f"round.{self.round}.{self.revision}", self.count
+
+
+@dataclass(frozen=True, slots=True)
+class Voided:
+    """What was asked for cannot be approved any more; asked anew, it is another question."""
+
+    at: datetime
+    round: int
+    revision: int
+    why: str
+    kind: Literal["voided"] = "voided"
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return f"round.{self.round}", self.revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,13 +384,15 @@ class Unsilenced:
         return f"silence.{self.tries}" if self.tries else "silence", self.count
 
 
-Aside = Captured | Undoing | Undone | Left | Silenced | Unsilenced | Escalated | Acknowledged
+Aside = Captured | Undoing | Undone | Left | Silenced | Unsilenced | Escalated | Acknowledged | Reminded
 """What goes on beside the stages of a run, and moves it to no other."""
 
 Fact = (
     Examined
     | Planned
     | Asked
+    | Prolonged
+    | Voided
     | Held
     | Started
     | Finished
@@ -335,4 +409,5 @@ Fact = (
     | Unsilenced
     | Escalated
     | Acknowledged
+    | Reminded
 )

@@ -1,6 +1,7 @@
 """Names for the names of things, so that a run's id cannot be passed for a rule's."""
 
 import base64
+import hashlib
 import secrets
 from datetime import datetime
 from typing import NewType
@@ -27,6 +28,13 @@ def new_run_id(at: datetime) -> RunId:
 def new_occurrence_id(at: datetime) -> OccurrenceId:
     """16 characters, sortable by the second it was made in."""
     return OccurrenceId(_sortable(at))
+
+
+def ids_of_request(request: str) -> tuple[RunId, OccurrenceId]:
+    """The ids of what a request begins, the same each time that it is made, so that it begins nothing twice."""
+    raw = hashlib.sha256(request.encode(errors="surrogatepass")).digest()
+    first, second = (base64.b32hexencode(part).decode().lower() for part in (raw[:10], raw[10:20]))
+    return RunId(first), OccurrenceId(second)
 
 
 def new_owner_id(at: datetime) -> OwnerId:

@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Literal
 
-from remediator.model.ids import RunId
+from remediator.model.ids import Digest, RunId
 
 
 class Tone(StrEnum):
@@ -54,6 +54,18 @@ class Mention:
 
 
 @dataclass(frozen=True, slots=True)
+class Choice:
+    """The question that a message puts to people. A chat that can do so shows a button for each answer."""
+
+    run: RunId
+    round: int
+    revision: int
+    plan: Digest
+    confirm: str = ""
+    """What is to be confirmed before an approval; empty where nothing is changed."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One message: a tone, a title in one line, and its parts."""
 
@@ -65,12 +77,18 @@ class Message:
     """The same for programs, as names and values. A chat for people shows nothing of it."""
     problems: tuple[tuple[tuple[str, str], ...], ...] = ()
     """For programs as well: each of the problems that the message tells of, where it tells of several."""
+    choice: Choice | None = None
+    """What people are to decide."""
 
 
 LEVEL = "escalation."
 """How the key of a notice begins that tells a level of an escalation of one run."""
+NEWS = "news."
+"""How the key of a notice begins that tells another place of one run."""
 TOLD_IN = "in:"
 """How it begins where a notice stands that was told together with others: the key of the one that tells of all."""
+CARD = "asked."
+"""How the key of a question's card begins."""
 PARENT = "parent"
 """The key of the message that opens a run's thread and is edited in place."""
 

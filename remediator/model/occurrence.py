@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from remediator.model.alert import Alert
+from remediator.model.audit import AuditEntry
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, RuleId, RunId
 from remediator.model.message import Message
 from remediator.model.priority import Priority
@@ -29,6 +30,7 @@ class Closing(StrEnum):
     RESOLVED = "resolved"
     RESOLVE_MISSED = "resolve missed"
     RUN_ANEW = "run anew"  # it fires still; a person has had another run begun
+    RUN_ENDED = "run ended"  # a person has stated it, for the one run that has ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class NewRun:
     first_message: Message
     group: str = ""
     priority: Priority = Priority.NORMAL
+    audit: tuple[AuditEntry, ...] = ()
+    """What the audit journal says of its beginning, where it is created."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ class Reason(StrEnum):
     LABEL_MISSING = "a label that the step needs is not on the alert"
     CANNOT_RENDER = "the step's parameters could not be worked out"
     TARGET_UNCERTAIN = "the target could not be looked up"
-    NOT_BUILT = "the rule asks for what this version cannot do yet"
+    NOT_BUILT = "the rule asks for what this version cannot do yet"  # no guard says so any more; older runs were held
     PAUSED = "changes are paused"
     BUDGET_USED = "this was changed as often as the limits allow"
     COOLING_DOWN = "the target was changed a short time ago"

@@ -92,8 +92,6 @@ class Plan:
     """How often it is carried out again as long as the alert fires; None for once."""
     max_targets: int | None = None
     """How many targets the rule lets it touch; None leaves it to the settings."""
-    held: tuple[str, ...] = ()
-    """Why it is held whatever else speaks for it: what the rule asks for and this version cannot do."""
     pools: tuple[str, ...] = ()
     """The names of the pools that its targets are of, as far as its actions know any; each once, sorted."""
     groups: tuple[str, ...] = ()

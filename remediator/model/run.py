@@ -71,7 +71,18 @@ class Decision:
     revision: int
     by: str
     reason: str = ""
+    person: str = ""
+    """Who that is (`Person.name`), by whichever way; empty where an older version has stored it."""
+    via: str = ""
+    """The way by which it came (`Via`)."""
+    groups: tuple[str, ...] = ()
+    """The groups of approvers that the person's token gave them then."""
     kind: Literal["decision"] = "decision"
+
+    @property
+    def who(self) -> str:
+        """One person, whatever they are called."""
+        return self.person or self.by
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +92,12 @@ class Cancel:
     at: datetime
     by: str
     reason: str = ""
+    person: str = ""
+    """Who that is (`Person.name`); empty where an older version has stored it."""
+    via: str = ""
+    """The way by which it came (`Via`)."""
+    origin: str = ""
+    """From where it came: an address, a channel."""
     kind: Literal["cancel"] = "cancel"
 
 
@@ -94,6 +111,12 @@ class Settle:
     done: bool
     by: str
     reason: str = ""
+    person: str = ""
+    """Who that is (`Person.name`); empty where an older version has stored it."""
+    via: str = ""
+    """The way by which it came (`Via`)."""
+    origin: str = ""
+    """From where it came: an address, a channel."""
     kind: Literal["settle"] = "settle"
 
     @property
@@ -108,6 +131,12 @@ class Undo:
     at: datetime
     by: str
     reason: str = ""
+    person: str = ""
+    """Who that is (`Person.name`); empty where an older version has stored it."""
+    via: str = ""
+    """The way by which it came (`Via`)."""
+    origin: str = ""
+    """From where it came: an address, a channel."""
     kind: Literal["undo"] = "undo"
 
 
@@ -120,16 +149,33 @@ class Acknowledge:
     reason: str = ""
     takes_over: bool = False
     """From whoever has taken it on before; without it, that one keeps it."""
+    person: str = ""
+    """Who that is (`Person.name`); empty where an older version has stored it."""
+    via: str = ""
+    """The way by which it came (`Via`)."""
+    origin: str = ""
+    """From where it came: an address, a channel."""
     kind: Literal["acknowledge"] = "acknowledge"
 
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A person has had this run begun, for alerts whose earlier runs are over. It comes with the run itself."""
+    """A person has had this run begun: for alerts whose earlier runs are over, or without any.
+
+    It comes with the run.
+    """
 
     at: datetime
     by: str
     reason: str = ""
+    person: str = ""
+    """Who that is (`Person.name`): they do not approve what they have begun."""
+    by_hand: bool = False
+    """Whether there is no alert behind it: a person has started the rule."""
+    via: str = ""
+    """The way by which it came (`Via`)."""
+    origin: str = ""
+    """From where it came: an address, a channel."""
     kind: Literal["again"] = "again"
 
 
@@ -148,6 +194,8 @@ class TakeOver:
     left_by: RunId
     left_round: int
     left_step: StepId
+    place: int = 0
+    """Of the earliest change that goes back with it, in the journal; 0 where that has forgotten it."""
     kind: Literal["take_over"] = "take_over"
 
 

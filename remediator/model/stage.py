@@ -1,8 +1,9 @@
 """Where a run stands, folded from its facts and signals. Pure; a restart folds the same stage that a live owner has."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from remediator.model.approval import approved_by, settling
 from remediator.model.facts import (
     Aside,
     Asked,
@@ -14,11 +15,13 @@ from remediator.model.facts import (
     Held,
     LateFinished,
     Planned,
+    Prolonged,
     Proof,
     Settled,
     Started,
     StepStatus,
     Verified,
+    Voided,
 )
 from remediator.model.outcome import Concern, Reason
 from remediator.model.run import Acknowledge, Again, Cancel, Decision, Joined, Resolved, Run, Settle, Undo
@@ -51,8 +54,9 @@ class Drafted:
 
     planned: Planned
     asked: Asked | None
-    decision: Decision | None  # on this very plan
+    decision: Decision | None  # what settles this very question
     held: Held | None  # the newest hold
+    approvals: tuple[Decision, ...] = ()  # that count so far, where more are needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +150,8 @@ class _Round:
                 self.planned, self.asked = fact, self.questions.get(fact.renews) if fact.renews else None
             case Asked():
                 self.asked = self.questions[fact.round, fact.revision] = fact
+            case Prolonged() | Voided():
+                self._change_question(fact)
             case Held():
                 self.held = fact
             case Started():
@@ -161,6 +167,14 @@ class _Round:
                 self.closed = True
             case _:  # what became known later of a step, which `found_out` looks for
                 pass
+
+    def _change_question(self, fact: Prolonged | Voided) -> None:
+        place = fact.round, fact.revision
+        before = self.questions.pop(place, None)
+        after = None
+        if isinstance(fact, Prolonged) and before is not None:
+            after = self.questions[place] = replace(before, until=fact.until, reminders=fact.reminders)
+        self.asked = after if self.asked is before else self.asked
 
     def _tried(self, planned: Planned) -> int:
         """The last rung that was tried, for the round after this one."""
@@ -217,21 +231,34 @@ def _stage_of_plan(run: Run, now: _Round, planned: Planned) -> Stage:
         return Acted(planned, now.finished[-1] if now.finished else None, unknown)
     if now.finished:
         return Underway(planned, len(now.finished), now.held)
-    return Drafted(planned, now.asked, _decision_on(run, planned), now.held)
+    if now.asked is None:
+        return Drafted(planned, None, None, now.held)
+    decisions = decisions_on(run, planned)
+    return Drafted(planned, now.asked, settling(now.asked, decisions), now.held, approved_by(now.asked, decisions))
 
 
-def _decision_on(run: Run, planned: Planned) -> Decision | None:
-    """The first decision on this very plan, as it was asked for last; later ones change nothing."""
+def decisions_on(run: Run, planned: Planned) -> tuple[Decision, ...]:
+    """All decisions on this very plan, as it was asked for last, in their order."""
     decisions = [s for s in run.signals if isinstance(s, Decision)]
     if not decisions:
-        return None  # as in most runs: working out a digest takes a while
+        return ()  # as in most runs: working out a digest takes a while
     wanted = (planned.plan.digest, *(planned.renews or (planned.round, planned.revision)))
-    return next((s for s in decisions if (s.digest, s.round, s.revision) == wanted), None)
+    return tuple(s for s in decisions if (s.digest, s.round, s.revision) == wanted)
+
+
+def question_of(run: Run, planned: Planned) -> Asked | None:
+    """What people were asked about this very plan, as it stands now; None where they were not, or it is void."""
+    now = _Round()
+    for fact in run.facts:
+        now.learn(fact)
+    return now.questions.get(planned.renews or (planned.round, planned.revision))
 
 
 def approval_of(run: Run, planned: Planned) -> Decision | None:
-    """The approval that a plan was begun with, if a person gave one."""
-    decision = _decision_on(run, planned)
+    """The approval that a plan was begun with, if people gave one: the last that was needed."""
+    decisions = decisions_on(run, planned)
+    asked = question_of(run, planned) if decisions else None
+    decision = settling(asked, decisions) if asked is not None else None
     return decision if decision is not None and decision.approved else None
 
 
@@ -286,8 +313,26 @@ def wait_before(run: Run) -> timedelta:
     return waited
 
 
+def was_asked(run: Run) -> bool:
+    """Whether people were asked about what was not begun since: they were told that nothing is done without them."""
+    for fact in reversed(run.facts):
+        if isinstance(fact, Asked):
+            return True
+        if isinstance(fact, Started) and undone_by(fact.step) is None:
+            return False
+    return False
+
+
 def waits_since(run: Run, planned: Planned) -> datetime:
-    """Since when there is a plan that could be begun: making it again from newer evidence makes it no younger."""
+    """Since when there is a plan that could be begun: making it again from newer evidence makes it no younger.
+
+    What people decide on could not be begun before they have.
+    """
+    approval = approval_of(run, planned)
+    return max(_drafted_since(run, planned), approval.at) if approval is not None else _drafted_since(run, planned)
+
+
+def _drafted_since(run: Run, planned: Planned) -> datetime:
     since = planned.at
     for fact in reversed(run.facts):
         if isinstance(fact, Planned):
@@ -332,6 +377,12 @@ def taken_in_turn(run: Run) -> tuple[Acknowledge, ...]:
 def again(run: Run) -> Again | None:
     """The word of a person who has had this run begun anew, if one has."""
     return next((s for s in run.signals if isinstance(s, Again)), None)
+
+
+def by_hand(run: Run) -> Again | None:
+    """The word of the person who has started the run by hand; None where an alert has."""
+    word = again(run)
+    return word if word is not None and word.by_hand else None
 
 
 def joined(run: Run) -> tuple[Joined, ...]:

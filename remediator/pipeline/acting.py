@@ -4,6 +4,7 @@ Called by the flow for a plan that has begun, also where nobody saw how its last
 first step of one. How a step is carried out and put on record is `execution`'s.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import partial
 
@@ -14,13 +15,13 @@ from remediator.kit.metrics import Metrics
 from remediator.model.facts import Ended, Planned
 from remediator.model.ids import RuleId
 from remediator.model.outcome import Outcome, Reason
-from remediator.model.plan import Effect, Mode, PlannedStep
+from remediator.model.plan import Effect, Mode, Plan, PlannedStep
 from remediator.model.stage import InDoubt, Underway, approval_of, cancelled, last_at
 from remediator.pipeline import approval, outcome
 from remediator.pipeline.cases import Cases
 from remediator.pipeline.concluding import Concluding
 from remediator.pipeline.execution import Execution
-from remediator.pipeline.guards import Allow, Ask, Case, Guards, Hold, Refuse
+from remediator.pipeline.guards import Allow, Ask, Case, Guards, Hold, Refuse, Review
 from remediator.pipeline.holding import Holding
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.silencing.silencing import Silencing
@@ -63,11 +64,15 @@ class Acting:
         """Whether the rule's last start was refused: what stands in the way is looked at before the next is tried."""
         return rule.id in self._obstructed
 
+    async def before(self, rule: Rule, plan: Plan) -> Mapping[str, str]:
+        """What the steps of a plan would change, as digests of how it is now; see `Execution.before`."""
+        return await self._execution.before(rule, plan)
+
     async def begin_at_once(self, ledger: Ledger, rule: Rule, planned: Planned, turn: Turn) -> bool:
         """Try the first step. Where something stands in the way of it, a review tells what, and nothing was done."""
         step, case = planned.plan.steps[0], self._cases.of(ledger, rule, planned)
         # Also where the first step only looks: once it has begun, probes take the whole plan for let through.
-        if not isinstance(await self._guards.look(case), Allow):
+        if not isinstance(await self._look(case), Allow):
             return False
         refusal = await self._perform(ledger, case, step, turn)
         if refusal is not None and refusal.reason is not Reason.TARGET_BUSY:
@@ -123,7 +128,9 @@ class Acting:
             return None
         step, case = planned.plan.steps[index], self._cases.of(ledger, rule, planned)
         if step.effect is not Effect.READ:
-            review = await self._guards.look(case)
+            review = await (
+                self._look(case) if case.begun else self._guards.look(case)
+            )  # else it was reviewed just now
             if isinstance(review, Refuse):
                 return self._holding.refuse(case, review.reason, review.detail)
             if isinstance(review, Hold):
@@ -135,6 +142,13 @@ class Acting:
             return self._holding.heed(ledger, planned, case, refusal)
         self._obstructed.discard(rule.id)
         return None
+
+    async def _look(self, case: Case) -> Review:
+        """What stands in the way, as far as that is looked at before a start, which asks the journal itself.
+
+        Where targets are read for it, the journal is asked first: what is paused is left in peace.
+        """
+        return await (self._guards.review(case) if _reads_targets(case) else self._guards.look(case))
 
     async def _perform(
         self, ledger: Ledger, case: Case, step: PlannedStep, turn: Turn, *, repeats: bool = False
@@ -156,3 +170,9 @@ class Acting:
         if mode in (Mode.OBSERVE, Mode.SUGGEST) or (approval.needs_person(planned.plan, mode) and not approved):
             return Ended(self._clock.now(), Outcome.CANCELLED, f"the mode is {mode} now, so the rest was not done")
         return None
+
+
+def _reads_targets(case: Case) -> bool:
+    """Whether something is read of the plan's targets before a start: by probes, or to put it back later."""
+    actions = (case.rule.action(step.id) for step in case.plan.steps if step.effect is not Effect.READ)
+    return any(one.inverse or one.pool or one.deployed for one in actions)

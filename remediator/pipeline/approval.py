@@ -9,9 +9,14 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from remediator.kit.redaction import shorten
+from remediator.model.approval import OnTimeout, Policy
+from remediator.model.calendar import Interval
 from remediator.model.facts import Asked, Planned
+from remediator.model.person import Via
 from remediator.model.plan import Effect, Mode, Plan, PlannedStep
 from remediator.model.run import Decision
+from remediator.rules.book import Gate, Rule, Rung
+from remediator.settings import ApprovalSettings
 
 _MOST_SAID = 600
 
@@ -55,6 +60,37 @@ def needs_person(plan: Plan, mode: Mode) -> bool:
     return plan.gated or mode is not Mode.AUTO or any(step.effect is Effect.DESTROY for step in plan.steps)
 
 
+def needs_person_of(rung: Rung, mode: Mode) -> bool:
+    """Whether plans of a remedy wait for a person, as far as that is known without one."""
+    acts = bool(rung.steps) and mode in (Mode.GATED, Mode.AUTO)
+    return acts and (rung.gated or mode is not Mode.AUTO or any(s.action.effect is Effect.DESTROY for s in rung.steps))
+
+
+def policy_of(gate: Gate | None, settings: ApprovalSettings) -> Policy:
+    """Who decides on a plan, and how: as its remedy's gate says, and where that says nothing as the settings do."""
+    gate = gate or Gate()
+    return Policy(
+        approvers=gate.approvers or settings.approvers,
+        quorum=gate.quorum or settings.quorum,
+        timeout=gate.timeout or settings.timeout,
+        on_timeout=OnTimeout(gate.on_timeout or settings.on_timeout),
+        remind=settings.remind,
+        hours=settings.hours,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for questions here: the settings, and the hours in which the time to decide runs."""
+
+    settings: ApprovalSettings
+    hours: tuple[Interval, ...] = ()
+
+    def policy(self, rule: Rule, plan: Plan) -> Policy:
+        """Who decides on a plan of the rule, and how."""
+        return policy_of(rule.rungs[plan.rung].gate, self.settings)
+
+
 def stand(plan: Plan, mode: Mode, asked: Asked | None, decision: Decision | None, at: datetime) -> Standing:
     """Where a plan stands with the people who decide on it.
 
@@ -72,7 +108,7 @@ def stand(plan: Plan, mode: Mode, asked: Asked | None, decision: Decision | None
 
 def answered(asked: Asked | None, decision: Decision | None) -> Free | Denied | None:
     """What a person has said in time, if one has."""
-    if asked is None or decision is None or decision.at > asked.until:
+    if asked is None or decision is None or (decision.at > asked.until and decision.via != Via.SERVICE):
         return None
     return Free(approved=True) if decision.approved else Denied(decision)
 

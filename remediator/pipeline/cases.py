@@ -25,6 +25,11 @@ class Cases:
         self._ceiling = ceiling
         self._limits = limits
 
+    @property
+    def ceiling(self) -> Mode:
+        """The mode that no rule goes beyond."""
+        return self._ceiling
+
     def mode(self, rule: Rule) -> Mode:
         """The mode of a rule under the ceiling for all rules."""
         return rule.mode.capped(self._ceiling)

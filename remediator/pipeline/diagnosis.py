@@ -7,10 +7,13 @@ that has failed: it is not carried out.
 import asyncio
 from collections.abc import Mapping
 
-from remediator.errors import BadExpression
+from remediator.errors import BadExpression, RemediatorError
 from remediator.kit.redaction import shorten
 from remediator.model.facts import Evidence, Examined
+from remediator.model.plan import Effect, Plan, PlannedStep
+from remediator.model.pool import Pool
 from remediator.model.run import Run
+from remediator.pipeline.briefing import Uncounted
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.rulebook import scope_of
 from remediator.rules.book import Rule, Step
@@ -33,6 +36,18 @@ class Diagnosis:
                 looks[step.id.removeprefix("diagnose.")] = group.create_task(look, name=f"step-{step.id}")
         evidence = {step_id: look.result() for step_id, look in looks.items()}
         return Examined(self._calls.clock.now(), round_, evidence)
+
+    async def count(self, rule: Rule, plan: Plan) -> tuple[Pool | Uncounted, ...]:
+        """What the targets of a plan are a part of, as it is now; nothing where its actions know of no such thing."""
+        steps = [step for step in plan.steps if step.effect is not Effect.READ]
+        pools = await asyncio.gather(*(self._count(rule, step) for step in steps))
+        return tuple(pool for pool in pools if pool is not None)
+
+    async def _count(self, rule: Rule, step: PlannedStep) -> Pool | Uncounted | None:
+        try:
+            return await self._calls.pool(step, rule.action(step.id))
+        except RemediatorError as error:
+            return Uncounted(shorten(str(error), _BRIEF_LIMIT))
 
     async def _look_in_turn(
         self, run: Run, rule: Rule, step: Step, looks: Mapping[str, asyncio.Task[Evidence]]

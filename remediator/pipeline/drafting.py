@@ -5,13 +5,14 @@ again. Whether a plan may begin is not decided here, and nothing is done.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.facts import Ended, Evidence, Examined, Planned
 from remediator.model.plan import Mode
-from remediator.model.stage import Diagnosed, approved_before, wait_before
+from remediator.model.stage import Diagnosed, approved_before, by_hand, wait_before
 from remediator.pipeline import approval, outcome, planning
 from remediator.pipeline.cases import Cases
 from remediator.pipeline.guards import Guards
@@ -73,7 +74,11 @@ class Drafting:
             self._metrics.held.labels(plan.reason.name.lower()).inc()
             return outcome.refused(now(), plan.reason, plan.detail)
         round_ = next(f.round for f in reversed(run.facts) if isinstance(f, Examined))
-        return Planned(now(), round_, revision, plan, self._guards.alert_from)
+        word = by_hand(run)
+        if word is None:
+            return Planned(now(), round_, revision, plan, self._guards.alert_from)
+        once = replace(plan, every=None)  # nobody would tell when it is to be done no more
+        return Planned(now(), round_, revision, once, stated_by=word.by)
 
     def _too_late(self, ledger: Ledger, rule: Rule, planned: Planned) -> Ended | None:
         """The end of a run whose turn came so late that it should not act by itself; people may still be asked."""

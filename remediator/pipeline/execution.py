@@ -6,7 +6,8 @@ frozen between the two.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,11 +19,12 @@ from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import shorten
 from remediator.kit.tasks import finish_even_if_cancelled
+from remediator.model.digest import digest_of
 from remediator.model.facts import Fact, Finished, LateFinished, Settled, Started, StepStatus
 from remediator.model.history import Known
 from remediator.model.ids import StepId
 from remediator.model.outcome import Reason
-from remediator.model.plan import Effect, PlannedStep
+from remediator.model.plan import Effect, Plan, PlannedStep
 from remediator.model.run import Run
 from remediator.model.stage import Fresh, stage_of
 from remediator.model.undo import Captured
@@ -30,8 +32,10 @@ from remediator.pipeline.busy import BusyTargets
 from remediator.pipeline.calls import Answer, Calls
 from remediator.pipeline.guards import Case, Guards
 from remediator.pipeline.ledger import Ledger
+from remediator.pipeline.undo.untouched import asked_of, untouched
 from remediator.pipeline.undo.verdicts import PutBack
 from remediator.plugins import Action
+from remediator.rules.book import Rule
 from remediator.storage.store import NOTHING, Refusal, Reservation
 
 log = structlog.get_logger(__name__)
@@ -98,6 +102,20 @@ class Execution:
             name=f"step-{ledger.run.id}-{step}",
         )
 
+    async def before(self, rule: Rule, plan: Plan) -> Mapping[str, str]:
+        """Of each step that can be put back the digest of what it would change, as it is now; only looked at.
+
+        A step of which it cannot be read is left out: whoever carries it out finds out why.
+        """
+        found = {}
+        for step in plan.steps:
+            action = rule.action(step.id)
+            if step.effect is Effect.READ or action.inverse is None:
+                continue
+            with suppress(RemediatorError):
+                found[str(step.id)] = digest_of(dict(await self._calls.capture(step, action)))
+        return found
+
     async def _perform(
         self,
         ledger: Ledger,
@@ -107,7 +125,10 @@ class Execution:
         repeats: bool,
         beside: Beside | None,
     ) -> Refusal | None:
-        action = case.rule.action(step.id)
+        action, besides = case.rule.action(step.id), NOTHING
+        if step.effect is not Effect.READ and action.inverse is not None:
+            asked = asked_of(step)
+            besides = untouched(ledger.run.id, asked, await self._guards.ask(asked))
         captured = await self._capture(ledger, case, step, action)
         if captured is not None and captured.why_not and case.plan.lasts is not None and not repeats:
             await self._leave_out(ledger, step, captured)
@@ -116,7 +137,9 @@ class Execution:
         async def call() -> Answer:
             return await self._calls.change(step, action, may_retry=not repeats)
 
-        return await self._act(ledger, case, step, call, repeats=repeats, captured=captured, beside=beside)
+        return await self._act(
+            ledger, case, step, call, repeats=repeats, captured=captured, besides=besides, beside=beside
+        )
 
     async def _capture(self, ledger: Ledger, case: Case, step: PlannedStep, action: Action) -> Captured | None:
         """What is there before a step, or why that is not known; None where the step cannot be put back anyway."""

@@ -16,7 +16,6 @@ from remediator.model.matchers import Matcher
 from remediator.model.plan import Mode
 from remediator.pipeline.outlook import Foresight, Outlook
 from remediator.rules.book import Book, Rule
-from remediator.rules.held import held
 
 _NEAREST = 3  # misses of one pack that are worth showing
 _ALIKE = 0.75  # how much of a text two have in common, at the least, so that one may be meant for the other
@@ -50,7 +49,6 @@ class RuleView:
     winner: RuleId | None = None
     """The rule that this one was passed over for."""
     group_key: tuple[tuple[str, str], ...] = ()
-    held: tuple[str, ...] = ()
     outlook: Outlook | None = None
     """For a rule that matches."""
 
@@ -109,13 +107,13 @@ def explain(alert: Alert, book: Book, *, ceiling: Mode, clients: Clients, heartb
         key = tuple((name, alert.labels.get(name, "")) for name in rule.group_by)
         if rule.id in matching:
             outlook = Foresight(alert, rule, clients, ceiling).outlook()
-            views.append(RuleView(rule, Standing.MATCHES, seen, None, key, held(rule), outlook))
+            views.append(RuleView(rule, Standing.MATCHES, seen, None, key, outlook))
             if not rule.continues:
                 winners[rule.pack] = rule.id
         elif all(one.holds for one in seen):
-            views.append(RuleView(rule, Standing.PASSED_OVER, seen, winners.get(rule.pack), key, held(rule)))
+            views.append(RuleView(rule, Standing.PASSED_OVER, seen, winners.get(rule.pack), key))
         else:
-            views.append(RuleView(rule, Standing.FAILS, seen, None, key, held(rule)))
+            views.append(RuleView(rule, Standing.FAILS, seen, None, key))
     return Explanation(alert, tuple(views), is_heartbeat=heartbeat is not None and alert.name == heartbeat)
 
 

@@ -6,6 +6,7 @@ own parts: `drafting` makes a plan, `deciding` lets it begin or not, `acting` ta
 whether it has helped, and `epilogue` sees to runs that have ended.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -18,6 +19,7 @@ from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor
 from remediator.kit.wording import say_time
+from remediator.model.calendar import Interval
 from remediator.model.facts import Ended, Planned, Started
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Mode
@@ -42,6 +44,7 @@ from remediator.model.stage import (
 from remediator.model.undo import Undoing
 from remediator.pipeline import outcome
 from remediator.pipeline.acting import Acting
+from remediator.pipeline.approval import Terms
 from remediator.pipeline.cases import Cases
 from remediator.pipeline.concluding import Concluding
 from remediator.pipeline.deciding import Deciding
@@ -56,6 +59,8 @@ from remediator.pipeline.guards.effective import LimitsOf
 from remediator.pipeline.holding import Holding
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.lessons import Lessons
+from remediator.pipeline.notifying import NO_PLACES, Places
+from remediator.pipeline.people import People
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.promotion import suggestion
 from remediator.pipeline.proving import Proving
@@ -69,7 +74,7 @@ from remediator.pipeline.undo.putting_back import PuttingBack, lost_sight_of
 from remediator.pipeline.undo.timing import due_rollback, next_undoing, under_way, what_came_of_rollback
 from remediator.pipeline.verification import Watch
 from remediator.rules.book import Rule
-from remediator.settings import PipelineSettings
+from remediator.settings import ApprovalSettings, PipelineSettings
 from remediator.storage.store import Store
 
 log = structlog.get_logger(__name__)
@@ -104,14 +109,20 @@ class Flow:
         settings: PipelineSettings,
         ceiling: Mode,
         limits: LimitsOf,
+        people: People,
+        approval: ApprovalSettings,
         levels: Levels = NO_LEVELS,
+        places: Places = NO_PLACES,
+        hours: Sequence[Interval] = (),
     ) -> None:
+        """`hours`: the only ones in which the time that people have to decide runs; without any, it always does."""
         self._store = store
         self._rulebook = rulebook
         self._stages = stages
         self._clock = clock
         self._metrics = metrics
         self._redactor = redactor
+        self._places = places
         self._cases = Cases(clock, ceiling, limits)
         self._concluding = Concluding(stages.lessons, self._cases)
         self._escalating = Escalating(levels, clock, metrics)
@@ -147,13 +158,16 @@ class Flow:
             clock=clock,
             metrics=metrics,
             settings=settings,
+            terms=Terms(approval, tuple(hours)),
+            people=people,
+            rule_now=rulebook.digest_now,
         )
         self._proving = Proving(stages.watch, stages.silencing, self._escalating, self._concluding, clock)
         self._epilogue = Epilogue(stages.silencing, stages.execution, clock)
 
     async def carry_on(self, run: Run, turn: Turn) -> datetime | None:
         """Take a run as far as it can go now, and store that; when it wants to be taken on again, if ever."""
-        ledger = Ledger(run, self._store, self._redactor)
+        ledger = Ledger(run, self._store, self._redactor, self._places)
         rule = await self._rulebook.rule(run.rule_digest)
         while True:
             await self._escalating.see_to(ledger, rule)
@@ -175,7 +189,7 @@ class Flow:
 
     async def give_up(self, run: Run, why: str) -> datetime | None:
         """End a run that cannot be carried on, so that people hear of it; when it has still something to do, if so."""
-        ledger = Ledger(run, self._store, self._redactor)
+        ledger = Ledger(run, self._store, self._redactor, self._places)
         self._stages.putting_back.give_up(ledger, why)
         match stage_of(run):
             case Over(ended=ended):

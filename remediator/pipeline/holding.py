@@ -9,14 +9,17 @@ from datetime import datetime, timedelta
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.wording import say_time
-from remediator.model.facts import Ended, Planned
+from remediator.model.facts import Ended, Planned, Voided
 from remediator.model.outcome import Reason
-from remediator.model.stage import has_begun, waits_since
+from remediator.model.stage import has_begun, question_of, waits_since
 from remediator.pipeline import outcome
 from remediator.pipeline.guards import Case, Hold
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.turn import A_MOMENT, LOOK_AGAIN, Parked, note_held, until_looked_at
 from remediator.storage.store import Refusal
+
+VOIDS = {Reason.PAUSED, Reason.PROTECTED}
+"""What people, or the settings, stop is asked for anew when it goes on: whoever approved it knew nothing of that."""
 
 
 class Holding:
@@ -54,6 +57,8 @@ class Holding:
         now = self._clock.now()
         until = until_looked_at(ledger, planned.round, hold, now)
         if not has_begun(ledger.run, planned):
+            if hold.reason in VOIDS and (asked := question_of(ledger.run, planned)) is not None:
+                ledger.note(Voided(now, asked.round, asked.revision, f"{hold.reason}: {hold.detail}"))
             expires = waits_since(ledger.run, planned) + self._timeout
             if now > expires:
                 why = f"{hold.reason}: {hold.detail}" if hold.detail else str(hold.reason)

@@ -6,6 +6,7 @@ Called by the webhook. It returns once everything is on disk, and never does any
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -16,8 +17,8 @@ from remediator.kit import failpoints
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor, shorten
-from remediator.model.alert import Alert, AlertStatus, Delivery
-from remediator.model.ids import OwnerId, RunId, new_occurrence_id, new_run_id
+from remediator.model.alert import Alert, AlertStatus, Delivery, fingerprint_of
+from remediator.model.ids import OccurrenceId, OwnerId, RunId, new_occurrence_id, new_run_id
 from remediator.model.occurrence import (
     Accepted,
     Closing,
@@ -31,7 +32,7 @@ from remediator.model.occurrence import (
 )
 from remediator.model.priority import Priority, priority_of
 from remediator.model.run import Again
-from remediator.pipeline import matching, story
+from remediator.pipeline import auditing, matching, story
 from remediator.pipeline.dispatch import Dispatcher
 from remediator.pipeline.heartbeat import Heartbeat, judge_beat
 from remediator.pipeline.rulebook import Rulebook, scope_of
@@ -49,6 +50,29 @@ _SUMMARY_SOURCE = 4000  # a label can be as long as a body; what is cut here wou
 
 class NothingAnew(Failed):
     """No run is begun anew: one is under way, the alert has resolved, or no rule matches it."""
+
+
+class NotStarted(Failed):
+    """No run is started by hand; the text says why."""
+
+
+class OpenAlready(Failed):
+    """The very labels are open already: that occurrence of them."""
+
+    def __init__(self, occurrence: OccurrenceId) -> None:
+        super().__init__("an alert with these labels is open already")
+        self.occurrence = occurrence
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """An alert that a person states, and the run that is to begin for it."""
+
+    rule: Rule
+    alert: Alert
+    again: Again
+    occurrence: OccurrenceId
+    run: RunId
 
 
 Open = Callable[[], Opening]
@@ -246,6 +270,39 @@ class Intake:
             log.warning("run_begun_anew", run_id=run, rule=rule, by=again.by, reason=again.reason)
         return accepted
 
+    async def run_by_hand(self, stated: Stated) -> Accepted:
+        """Open an alert that a person states, for one run of one rule. Raises OpenAlready, and StoreUnavailable.
+
+        That the same labels are not open, by hand or by a sender, is seen in the very transaction: what a sender has
+        told of them is judged with it, and left as it is.
+        """
+        if self._heartbeat and self._heartbeat.name == stated.alert.name:
+            raise NotStarted("these are the labels of the heartbeat, for which no run is begun")
+        sent = replace(stated.alert, fingerprint=fingerprint_of(stated.alert.labels))
+        at = stated.again.at
+        new = self._new_run(stated.rule, stated.alert, at, stated.again, stated.run)
+        new = replace(new, group="", priority=Priority.HIGH)  # a person waits to see it done
+
+        def judge(alert: Alert, known: Occurrence | None) -> Verdict:
+            if known is not None and (known.closed_at is None or known.id == stated.occurrence):
+                raise OpenAlready(known.id)
+            if alert.fingerprint == sent.fingerprint:
+                return Verdict(Ruling.NOT_OPEN)
+            return Verdict(Ruling.OPENED, open=Opening(stated.occurrence, (new,)), again=stated.again)
+
+        owner = self._owner()
+        accepted = await self._accept(Delivery((sent, stated.alert), received_at=at), judge, owner)
+        self._metrics.runs_started.labels(stated.rule.id).inc()
+        log.warning("run_begun_by_hand", run_id=stated.run, rule=stated.rule.id, by=stated.again.by)
+        if owner != FREE:
+            self._dispatcher.wake(stated.run, at, Priority.HIGH, stated.rule.id)
+        return accepted
+
+    async def _accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
+        accepted = await self._store.accept(delivery, judge, owner)
+        failpoints.hit("accept.stored")
+        return accepted
+
     async def _store_and_wake(self, delivery: Delivery, judge: Judge) -> Accepted:
         unmatched: dict[str, str] = {}  # names by fingerprint: the store may ask more than once
         urgent: dict[RunId, Priority] = {}
@@ -262,8 +319,7 @@ class Intake:
             return verdict
 
         owner = self._owner()
-        accepted = await self._store.accept(delivery, noting, owner)
-        failpoints.hit("accept.stored")
+        accepted = await self._accept(delivery, noting, owner)
         self._count(delivery, accepted)
         self.unmatched.note(unmatched.values())
         for run, rule in accepted.new_runs if owner != FREE else ():
@@ -277,12 +333,15 @@ class Intake:
         rules = matching.match(alert, self._rulebook.book)
         return Opening(new_occurrence_id(now), tuple(self._new_run(rule, alert, now, again) for rule in rules))
 
-    def _new_run(self, rule: Rule, alert: Alert, now: datetime, again: Again | None) -> NewRun:
-        run_id = new_run_id(now)
+    def _new_run(
+        self, rule: Rule, alert: Alert, now: datetime, again: Again | None, run_id: RunId | None = None
+    ) -> NewRun:
+        run_id = run_id or new_run_id(now)
         summary = self._summarise(rule, alert)
         message = story.opening(run_id, rule.id, alert, summary, self._redactor, again)
         group, priority = _group_of(rule, alert), priority_of(alert.labels)
-        return NewRun(run_id, rule.id, rule.digest, summary, self._channel, message, group, priority)
+        audit = (auditing.of_word(run_id, again, self._redactor, rule.id),) if again is not None else ()
+        return NewRun(run_id, rule.id, rule.digest, summary, self._channel, message, group, priority, audit)
 
     def _summarise(self, rule: Rule, alert: Alert) -> str:
         """The rule's summary for this alert; a summary that cannot be rendered never costs us the alert."""

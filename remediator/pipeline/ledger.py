@@ -33,18 +33,21 @@ from remediator.model.facts import (
 from remediator.model.ids import StepId
 from remediator.model.plan import Effect, PlannedCheck, PlannedStep
 from remediator.model.run import Run
-from remediator.model.stage import Underway, stage_of
+from remediator.model.stage import Underway, by_hand, stage_of
 from remediator.model.undo import Captured, Undoing, Undone, undo_action, undone_by
-from remediator.pipeline import story
+from remediator.pipeline import auditing, story
 from remediator.pipeline.escalation.notices import notices_of
+from remediator.pipeline.notifying import NO_PLACES, Places
 from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
 
 
 class Ledger:
     """One owner's hold on one run. Every write raises Fenced once the run is somebody else's."""
 
-    def __init__(self, run: Run, store: Store, redactor: Redactor) -> None:
+    def __init__(self, run: Run, store: Store, redactor: Redactor, places: Places = NO_PLACES) -> None:
+        """`places`: where else than in the chat it is told."""
         self.run = run
+        self._places = places
         self._store = store
         self._redactor = redactor
         self._noted: tuple[Fact, ...] = ()
@@ -70,7 +73,11 @@ class Ledger:
     def _entry_of(self, run: Run, noted: tuple[Fact, ...], told: tuple[Fact, ...]) -> Entry:
         """What was noted, and all that follows from it: what is told here and elsewhere, and what the journal gains."""
         posts = story.tell(run, told, self._redactor)
-        return Entry(noted, posts, endings_of(run, noted), notices_of(run, noted, self._redactor))
+        ends = by_hand(run) is not None and any(isinstance(fact, Ended) for fact in noted)
+        closes = run.occurrence if ends else None
+        notices = (*notices_of(run, noted, self._redactor), *self._places.notices_of(run, told, self._redactor))
+        audit = auditing.of_facts(run, told, self._redactor)
+        return Entry(noted, posts, endings_of(run, noted), notices, audit, closes=closes)
 
     async def save(self, *, free_locks: bool = False) -> None:
         """Store what was noted; with `free_locks`, others may act on the run's targets from then on."""
@@ -127,7 +134,8 @@ class Ledger:
         """Record the end of a call of ours although the run is somebody else's now: it settles what happened."""
         late = LateFinished(finished.at, finished.step, finished.attempt, finished.status, finished.brief)
         posts = story.tell_late(self.run, late, self._redactor)
-        await self._store.settle_late(self.run.id, late, posts, endings_of(self.run, [late]))
+        audit = auditing.of_facts(self.run, [late], self._redactor)
+        await self._store.settle_late(self.run.id, late, posts, endings_of(self.run, [late]), audit)
 
 
 _OF_PROOF = {
@@ -211,7 +219,6 @@ def _step_of(run: Run, round_: int, id_: StepId) -> PlannedStep:
 
 
 _SAID: Mapping[type[Fact], str] = {
-    Asked: "why",
     Held: "detail",
     Finished: "brief",
     Verified: "brief",
@@ -234,6 +241,8 @@ def redacted(fact: Fact, redactor: Redactor) -> Fact:
             return fact if told == fact.evidence else replace(fact, evidence=told)
         case Planned():
             return _told_plan(fact, redactor)
+        case Asked():
+            return _told(_told(fact, "why", redactor), "touches", redactor)
         case _:
             return _told(fact, _SAID[type(fact)], redactor) if type(fact) in _SAID else fact
 

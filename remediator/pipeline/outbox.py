@@ -3,28 +3,35 @@
 A post that may have landed (the connection broke, or an earlier process died while it sent it) is looked for before it
 is sent again; where it cannot be looked for, it is sent with a note that it may be a repeat. What cannot be sent rests
 and lets others pass: nothing that is stuck keeps another thread or another channel waiting.
-Levels of escalations are told so often at the most as their limit says: the last message of a channel that there may
-be tells all that wait for it at once. That they are told by it is stored together with it, before it is sent.
+A question gets its buttons right before it is sent: their tokens go to the chat alone, and to the store their digests,
+which are on disk before the message leaves.
+Levels of escalations, and other places, are told so often at the most as their limit says: the last message of a
+channel that there may be tells all that wait for it at once. That they are told by it is stored together with it,
+before it is sent.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
+import hashlib
+import secrets
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 import structlog
 
-from remediator.chat.chat import CannotTell, Chat, Landed, NotLanded, Outgoing
+from remediator.chat.chat import Buttons, CannotTell, Chat, Landed, NotLanded, Outgoing
 from remediator.errors import Failed, OutcomeUnknown, StoreUnavailable, Transient, Unavailable
 from remediator.kit import failpoints
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.budget import Budget
-from remediator.model.message import LEVEL, QueuedPost
+from remediator.model.message import LEVEL, NEWS, Choice, Message, QueuedPost
+from remediator.pipeline import notifying
 from remediator.pipeline.dispatch import wait_for_event
-from remediator.pipeline.escalation.gathering import MOST, Allowance, gathered, key_of
-from remediator.storage.store import Store
+from remediator.pipeline.escalation import gathering
+from remediator.pipeline.escalation.gathering import MOST, Allowance
+from remediator.storage.store import Button, Store
 
 log = structlog.get_logger(__name__)
 
@@ -36,6 +43,7 @@ _BREATH = 1.0  # seconds that a channel rests after a failure
 _LANDING = 12.0  # seconds; a post that was given up may still land, and looking for it earlier would not find it
 _MOST_FAILURES = 5  # then an edit is given up, and replies no longer wait for the one before them
 _MOST_LEVELS = Budget(10, timedelta(minutes=1))  # for one channel, where the settings say nothing else
+_TOKEN_BYTES = 24  # of a button: 192 bits, which nobody guesses
 _PATIENCE = 3  # how often a post may be held up while others are sent, before it counts as its own trouble
 
 
@@ -61,11 +69,12 @@ class Outbox:
         moved: Callable[[str], str | None] = lambda _channel: None,
         leads: Callable[[], bool] = lambda: True,
         limits: Mapping[str, Budget] = MappingProxyType({}),
+        has_buttons: Callable[[str], bool] = lambda _channel: False,
     ) -> None:
         """`moved`: for a channel that this chat does not have, the one where its threads begin anew.
 
         `leads`: whether it is this process that posts, at this moment. `limits`: how many messages of levels, by their
-        channels.
+        channels. `has_buttons`: whether a question is shown with buttons in a channel.
         """
         self._store = store
         self._moved = moved
@@ -76,6 +85,7 @@ class Outbox:
         self._interval = interval.total_seconds()
         self._leads = leads
         self._limits = limits
+        self._has_buttons = has_buttons
         self._allowances: dict[str, Allowance] = {}
         self._led = True
         self._are_waiting = False
@@ -95,6 +105,7 @@ class Outbox:
         self._rests: dict[int, float] = {}
         self._failures: dict[int, int] = {}
         self._tries: dict[int, Tries] = {}
+        self._buttons: dict[int, tuple[int, Buttons]] = {}  # by post, with the version that they are for
         self._absent: set[int] = set()  # our last try of these did certainly not land
         self._held_up: set[int] = set()  # by a chat that took nothing, since something was sent last
 
@@ -221,7 +232,7 @@ class Outbox:
             waiting = await self._store.waiting_levels(post.channel, MOST)
             together = [one for one in waiting if not self._may_have_landed(one)]
             if len(together) > 1:
-                await self._store.gather(together, key_of(together), gathered(together, limit), self._clock.now())
+                await self._store.gather(together, *_in_one(together, limit), self._clock.now())
                 for one in together:
                     self._forget(one.seq)
                 allowance.take(now)
@@ -231,7 +242,8 @@ class Outbox:
 
     async def _deliver(self, post: QueuedPost) -> str:
         """Send or edit; where the newest version stands afterwards."""
-        outgoing = Outgoing(post.channel, post.message, post.thread, post.mark, post.queued_at)
+        buttons = await self._buttons_for(post)
+        outgoing = Outgoing(post.channel, post.message, post.thread, post.mark, post.queued_at, buttons=buttons)
         if post.ref is not None:
             await self._chat.edit(outgoing, post.ref)
             return post.ref
@@ -246,9 +258,22 @@ class Outbox:
             case NotLanded():
                 return await self._post(post, outgoing)
             case CannotTell():
-                return await self._chat.post(
-                    Outgoing(post.channel, post.message, post.thread, outgoing.mark, post.queued_at, repeated=True)
-                )
+                return await self._chat.post(replace(outgoing, repeated=True))
+
+    async def _buttons_for(self, post: QueuedPost) -> Buttons | None:
+        """The buttons of a question, the same for each try to send it. The store knows them before anybody sees them.
+
+        Those of an earlier version stay good, as the newer one may not arrive.
+        """
+        choice = post.message.choice
+        if choice is None or post.run is None or not self._has_buttons(post.channel):
+            return None
+        version, buttons = self._buttons.get(post.seq, (0, None))
+        if buttons is None or version != post.version:
+            buttons = Buttons(secrets.token_urlsafe(_TOKEN_BYTES), secrets.token_urlsafe(_TOKEN_BYTES))
+            await self._store.keep_buttons(_kept(choice, buttons, post.seq, self._clock.now()))
+            self._buttons[post.seq] = post.version, buttons
+        return buttons
 
     def _may_have_landed(self, post: QueuedPost) -> bool:
         return post.ref is None and post.attempted and post.seq not in self._absent
@@ -296,6 +321,7 @@ class Outbox:
         self._rests.pop(seq, None)
         self._failures.pop(seq, None)
         self._tries.pop(seq, None)
+        self._buttons.pop(seq, None)
         self._absent.discard(seq)
         self._held_up.discard(seq)
 
@@ -322,5 +348,29 @@ class Outbox:
 
 
 def _tells_level(post: QueuedPost) -> bool:
-    """Whether it is a new message to a level, of one run: an edit calls nobody."""
-    return post.run is None and post.ref is None and post.key.startswith(LEVEL)
+    """Whether it is a new message of one run to a level, or to another place: an edit calls nobody."""
+    return post.run is None and post.ref is None and post.key.startswith((LEVEL, NEWS))
+
+
+def _in_one(posts: Sequence[QueuedPost], limit: Budget) -> tuple[str, Message]:
+    """The one message in the place of all of these, which are for one channel, and its key."""
+    if posts[0].key.startswith(NEWS):
+        return notifying.key_of(posts), notifying.gathered(posts, limit)
+    return gathering.key_of(posts), gathering.gathered(posts, limit)
+
+
+def _kept(choice: Choice, buttons: Buttons, post: int, at: datetime) -> tuple[Button, ...]:
+    """What the store keeps of buttons: of the tokens their digests alone."""
+    return tuple(
+        Button(
+            digest=hashlib.sha256(token.encode()).digest(),
+            run=choice.run,
+            round=choice.round,
+            revision=choice.revision,
+            plan=choice.plan,
+            approves=approves,
+            post=post,
+            made_at=at,
+        )
+        for token, approves in ((buttons.approve, True), (buttons.deny, False))
+    )

@@ -51,9 +51,12 @@ def expired(at: datetime, why: str) -> Ended:
     return Ended(at, Outcome.EXPIRED, why)
 
 
-def unanswered(at: datetime, untold: datetime | None) -> Ended:
-    """A person was asked, and has not answered in time; `untold`: since when chat was not told, if that is so."""
-    why = "nobody has approved the plan in time"
+def unanswered(at: datetime, untold: datetime | None, *, why_not: str = "") -> Ended:
+    """People were asked, and have not decided in time; `untold`: since when chat was not told, if that is so.
+
+    `why_not`: why it does not go on all the same, as its rule says.
+    """
+    why = "nobody has approved the plan in time" + (f", and {why_not}" if why_not else "")
     if untold is None:
         return expired(at, why)
     since = f"chat was not told of what waits for it since {say_time(untold)}"

@@ -18,6 +18,8 @@ from remediator.model.alert import Alert
 from remediator.model.ids import Digest, StepId
 from remediator.model.outcome import Reason
 from remediator.model.plan import Effect, Mode
+from remediator.pipeline.approval import policy_of
+from remediator.pipeline.people import People
 from remediator.pipeline.rulebook import scope_of
 from remediator.plugins import Params
 from remediator.rules.absence import Absences
@@ -72,15 +74,18 @@ class ProofOutlook:
 
 @dataclass(frozen=True, slots=True)
 class GateOutlook:
-    """Whether and why a person is asked. Approvers and quorum are the rule's."""
+    """Whether and why people are asked, who they are, and until when: as the rule says, else the settings."""
 
     reasons: tuple[str, ...]
     """Empty where nobody is asked."""
     approvers: tuple[str, ...] = ()
     quorum: int = 1
-    timeout: timedelta | None = None
-    """None leaves it to the settings."""
+    timeout: timedelta = timedelta(0)
     on_timeout: str = "deny"
+    hours: tuple[str, ...] = ()
+    """Names of time intervals; outside of them the time to decide does not run."""
+    doubts: tuple[str, ...] = ()
+    """What is odd about whom it asks, as far as the settings tell: groups that are not there, too few people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +222,12 @@ class Foresight:
     def _gate(self, rung: Rung, steps: tuple[StepOutlook, ...]) -> GateOutlook:
         destroys = any(step.effect is Effect.DESTROY and not step.at_most for step in steps)
         reasons = reasons_to_ask(self._mode, gated=rung.gated, destroys=destroys) if steps else ()
-        if rung.gate is None:
-            return GateOutlook(reasons)
-        return GateOutlook(reasons, rung.gate.approvers, rung.gate.quorum, rung.gate.timeout, rung.gate.on_timeout)
+        settings = self.clients.settings
+        policy = policy_of(rung.gate, settings.approval)
+        people = People(settings.people, settings.approval)
+        doubts = people.doubts(policy.approvers, policy.quorum) if reasons else ()
+        on_timeout = policy.on_timeout.value
+        return GateOutlook(reasons, policy.approvers, policy.quorum, policy.timeout, on_timeout, policy.hours, doubts)
 
     def _text(self, template: Template) -> str:
         try:

@@ -19,7 +19,6 @@ from remediator.pipeline.ramp import in_waves
 from remediator.pipeline.rulebook import scope_of
 from remediator.rules.book import Rule, Rung, Step
 from remediator.rules.expressions import Scope
-from remediator.rules.held import holds
 from remediator.rules.rule import Verify
 
 _LONGEST_ADVICE = 2000
@@ -102,7 +101,6 @@ class Planner:
             lasts=rung.for_,
             every=rung.every,
             max_targets=limits.max_targets.count if limits and limits.max_targets else None,
-            held=holds(rung),
             pools=pools,
             groups=tuple(sorted({*rule.locks, *rung.locks})),
         )

@@ -21,6 +21,7 @@ from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor
 from remediator.kit.wording import counted
 from remediator.model.message import Excerpt, Message, Text, Tone
+from remediator.pipeline import auditing
 from remediator.pipeline.dispatch import wait_for_event
 from remediator.pipeline.rounds import survive
 from remediator.pipeline.rulebook import Rulebook
@@ -211,7 +212,8 @@ class Reloader:
     async def _take(self, book: Book, *, by_hand: bool) -> Result:
         changes = compare(self._rulebook.book, book)
         if changes:
-            await self._rulebook.replace(book)
+            entry = auditing.of_reload(self._clock.now(), self._rulebook.book, book)
+            await self._rulebook.replace(book, [entry])
         recovered = self.trouble is not None
         self._note_success()
         if changes or recovered or by_hand:

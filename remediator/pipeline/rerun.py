@@ -6,14 +6,17 @@ alert's occurrence is closed, the runs before hear of it as of its end, and the 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from remediator.kit.clock import Clock
 from remediator.kit.redaction import Redactor
+from remediator.model.alert import BY_HAND
 from remediator.model.ids import RuleId, RunId
 from remediator.model.occurrence import Accepted, Occurrence
+from remediator.model.person import Person
 from remediator.model.run import Again
+from remediator.model.stage import by_hand
 from remediator.pipeline.intake import NothingAnew
 from remediator.storage.store import Store
 
@@ -46,7 +49,9 @@ class Reruns:
         self._clock = clock
         self._redactor = redactor
 
-    async def of_run(self, run_id: RunId, by: str, reason: str) -> Begun | None:
+    async def of_run(
+        self, run_id: RunId, by: str, reason: str, *, person: Person | None = None, origin: str = ""
+    ) -> Begun | None:
         """For all alerts of a run that fire still; None where there is no such run.
 
         Raises NothingAnew where nothing is begun, and StoreUnavailable.
@@ -54,28 +59,37 @@ class Reruns:
         run = await self._store.read_run(run_id)
         if run is None:
             return None
+        if by_hand(run) is not None:
+            raise NothingAnew(f"it was started by hand; start it so anew: remediator runs start {run.rule} -l …")
         found = await self._store.open_alerts_of(run_id, limit=_MOST + 1)
         if not found:
             newest = await self._store.newest_occurrence(run.alert.fingerprint)
             raise NothingAnew(await self._say_over(newest))
         if len(found) > _MOST:
             raise NothingAnew(f"the run has more than {_MOST} alerts that fire still; begin with one of them")
-        return await self._begin(found, by, reason)
+        return await self._begin(found, self._again(by, reason, person, origin))
 
-    async def of_alert(self, fingerprint: str, by: str, reason: str) -> Begun | None:
+    async def of_alert(
+        self, fingerprint: str, by: str, reason: str, *, person: Person | None = None, origin: str = ""
+    ) -> Begun | None:
         """For one alert; None where it was never heard of. Raises NothingAnew, and StoreUnavailable."""
         newest = await self._store.newest_occurrence(fingerprint)
         if newest is None:
             return None
+        if fingerprint.endswith(BY_HAND):
+            raise NothingAnew("it was stated by a person; start it so anew: remediator runs start RULE -l …")
         if newest.closed_at is not None:
             raise NothingAnew("the alert has resolved; when it fires again, it has a new run by itself")
-        return await self._begin([newest], by, reason)
+        return await self._begin([newest], self._again(by, reason, person, origin))
 
-    async def _begin(self, found: Sequence[Occurrence], by: str, reason: str) -> Begun:
+    def _again(self, by: str, reason: str, person: Person | None, origin: str) -> Again:
+        said = Again(self._clock.now(), self._redactor.text(by), self._redactor.text(reason), origin=origin)
+        return said if person is None else replace(said, person=person.name, via=person.via.value)
+
+    async def _begin(self, found: Sequence[Occurrence], again: Again) -> Begun:
         for one in found:
             if one.runs_ended_at is None:
                 await self._refuse_under_way(one)
-        again = Again(self._clock.now(), self._redactor.text(by), self._redactor.text(reason))
         accepted = await self._opener.run_anew(found, again)
         return Begun(accepted.new_runs, () if accepted.new_runs else await self._joined(found))
 

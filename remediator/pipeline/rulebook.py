@@ -1,12 +1,13 @@
 """The rules in force, those that older runs were started with, and what their expressions may see."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from remediator.errors import Failed
 from remediator.model.alert import Alert
+from remediator.model.audit import AuditEntry
 from remediator.model.facts import Evidence
-from remediator.model.ids import Digest
+from remediator.model.ids import Digest, RuleId
 from remediator.plugins import Actions
 from remediator.rules.book import Book, Rule, compile_rule
 from remediator.rules.expressions import Scope
@@ -34,13 +35,22 @@ class Rulebook:
         """Every action that there is."""
         return self._actions
 
+    def digest_now(self, rule: RuleId) -> str:
+        """The digest of a rule as it is in force; empty where there is none of that name any more."""
+        found = self.book.get(rule)
+        return found.digest if found is not None else ""
+
     async def remember(self) -> None:
         """Store the rules in force, before any run is started with them. Raises StoreUnavailable."""
         await self._remember(self.book)
 
-    async def replace(self, book: Book) -> None:
-        """Put another book in force, once its rules are stored. Raises StoreUnavailable; then nothing has changed."""
+    async def replace(self, book: Book, audit: Sequence[AuditEntry] = ()) -> None:
+        """Put another book in force, once its rules are stored, and that they are in force.
+
+        Raises StoreUnavailable; then nothing has changed.
+        """
         await self._remember(book)
+        await self._store.audit(audit)
         before, self._in_force = self._in_force, _InForce(book)
         for digest, rule in before.rules.items():
             if digest not in self._in_force.rules:

@@ -16,7 +16,9 @@ from remediator.kit.redaction import Redactor
 from remediator.kit.wording import say_time
 from remediator.model.change import Change
 from remediator.model.message import Message, Text, Tone
+from remediator.model.person import ADMIN, SERVICE, Person, Via
 from remediator.model.stop import EVERYTHING, LIFTED_WITH, Bar, Listed, Stop, StopKind
+from remediator.pipeline import auditing
 from remediator.pipeline.guards.calendar import Calendar
 from remediator.pipeline.guards.pause_file import PauseFile
 from remediator.pipeline.guards.settled import causes_of, found_since, question_about, settled_since
@@ -97,11 +99,21 @@ class Stops:
         file = self._pause_file.standing() if self._pause_file is not None else ()
         return (*file, *self._calendar.standing(self._clock.now()))
 
-    async def pause(self, scope: str, reason: str, by: str, lasts: timedelta | None) -> tuple[Stop, str]:
+    async def pause(
+        self,
+        scope: str,
+        reason: str,
+        by: str,
+        lasts: timedelta | None,
+        *,
+        person: Person | None = None,
+        origin: str = "",
+    ) -> tuple[Stop, str]:
         """Have nothing changed within a scope, for a time or until it is resumed; the pause, and what is to be said.
 
         One that stands is never made shorter. Raises Mistaken where there is no such scope, so that nobody believes to
-        have stopped what goes on.
+        have stopped what goes on. `person` is who that is, and `origin` from where it came, for the audit journal;
+        without them it is whoever has the admin token.
         """
         if lasts is not None and lasts > _LONGEST_PAUSE:
             raise Mistaken(f"a pause ends within {_LONGEST_PAUSE.days}d; without an end it lasts until it is resumed")
@@ -114,11 +126,11 @@ class Stops:
             return before, "; ".join(filter(None, (_say_stays(before), note)))
         if before is not None and not stop.reason:
             stop = replace(stop, reason=before.reason)
-        await self.put([stop])
+        await self.put([stop], person or _admin(by), origin)
         return stop, note
 
-    async def put(self, stops: Iterable[Stop]) -> None:
-        """Have these stand in the way; each that was not there as it is now is told.
+    async def put(self, stops: Iterable[Stop], person: Person = SERVICE, origin: str = "") -> None:
+        """Have these stand in the way, as `person` wants; each that was not there as it is now is told.
 
         It may be called again after it was cut short: what is there already is told if it was not.
         """
@@ -128,14 +140,16 @@ class Stops:
             if before is not None and stop.kind is not StopKind.PAUSE:  # it was found again
                 await self.see_told(before)
                 continue
-            if not await self._store.put_stop(stop):  # it was lifted meanwhile, by somebody who knew what it is for
-                continue
+            entry = auditing.of_stop("put", stop, self._clock.now(), self._redactor, person, origin)
+            if not await self._store.put_stop(stop, [entry]):
+                continue  # it was lifted meanwhile, by somebody who knew what it is for
             log.warning("stop_put", kind=stop.kind, scope=stop.scope, by=stop.by, reason=stop.reason)
             await self._tell(stop, tell_put(stop, self._trial_at(stop)))
 
     async def prolong(self, stop: Stop) -> None:
         """Have one with an end stand, or stand until that end; one message tells both. Raises StoreUnavailable."""
-        stands = await self._store.prolong_stop(stop)
+        entry = auditing.of_stop("put", stop, self._clock.now(), self._redactor)
+        stands = await self._store.prolong_stop(stop, [entry])
         if stands is None:  # it was lifted meanwhile
             return
         if stands.at == stop.at:
@@ -149,30 +163,39 @@ class Stops:
 
     async def lapse(self, stop: Stop) -> None:
         """Have one stand no more that has done its part, from its own end on."""
-        if stop.until is None or not await self._store.lift_stop(stop.kind, stop.scope, stop.until):
+        if stop.until is None:
+            return
+        entry = auditing.of_stop("lapsed", stop, self._clock.now(), self._redactor)
+        if not await self._store.lift_stop(stop.kind, stop.scope, stop.until, audit=[entry]):
             return
         log.info("stop_lapsed", kind=stop.kind, scope=stop.scope)
         await self._tell(stop, tell_lapsed(stop))
 
-    async def lift(self, kind: StopKind, scope: str, by: str) -> bool:
+    async def lift(
+        self, kind: StopKind, scope: str, by: str, *, person: Person | None = None, origin: str = ""
+    ) -> bool:
         """Whether there was such a stop; it stands no more.
 
         A target's quarantine and its flapping end as one, and a storm of everything takes those of single rules along.
+        `person` and `origin` as for a pause.
         """
+        who = person or _admin(by)
         kinds, by = LIFTED_WITH.get(kind, (kind,)), self._words(by)
         standing = await self.standing()
         found = [stop for stop in standing if stop.kind in kinds and stop.scope == scope]
         if found and (kind, scope) == (StopKind.STORM, EVERYTHING):
             found = [stop for stop in standing if stop.kind is kind]
-        lifted = [stop for stop in found if await self._lift(stop)]
+        lifted = [stop for stop in found if await self._lift(stop, who, origin)]
         for stop in lifted:
             log.warning("stop_lifted", kind=stop.kind, scope=stop.scope, by=by)
             await self._tell(stop, tell_lifted(stop, by))
         return bool(lifted)
 
-    async def _lift(self, stop: Stop) -> bool:
+    async def _lift(self, stop: Stop, who: Person, origin: str) -> bool:
         """Whether it stood. What led to it counts no more, even if a clock that was ahead has dated it later."""
-        return await self._store.lift_stop(stop.kind, stop.scope, self._clock.now(), after_all=True)
+        now = self._clock.now()
+        entry = auditing.of_stop("lifted", stop, now, self._redactor, who, origin)
+        return await self._store.lift_stop(stop.kind, stop.scope, now, after_all=True, audit=[entry])
 
     async def _tell(self, stop: Stop, message: Message) -> None:
         """One message for each time that it stands, edited when it is lifted."""
@@ -181,6 +204,10 @@ class Stops:
 
     def _words(self, text: str) -> str:
         return " ".join(self._redactor.text(text[:_LONGEST]).split())
+
+
+def _admin(stated: str) -> Person:
+    return Person(ADMIN, Via.ADMIN, stated, is_known=True)
 
 
 def _lasts_longer(before: Stop, after: Stop) -> bool:

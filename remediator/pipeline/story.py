@@ -4,18 +4,15 @@ Every text is redacted here; who renders a message escapes it.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 from typing import assert_never
 
-from remediator.chat.chat import WEBHOOK
 from remediator.kit.redaction import Redactor, shorten
 from remediator.kit.wording import counted
 from remediator.model.alert import Alert
 from remediator.model.duration import say_duration
 from remediator.model.facts import (
     Acknowledged,
-    Aside,
     Asked,
     Closed,
     Ended,
@@ -27,19 +24,22 @@ from remediator.model.facts import (
     Held,
     LateFinished,
     Planned,
+    Prolonged,
     Proof,
+    Reminded,
     Settled,
     Silenced,
     Started,
     StepStatus,
     Unsilenced,
     Verified,
+    Voided,
 )
 from remediator.model.ids import RuleId, RunId, StepId
 from remediator.model.message import PARENT, Excerpt, Fields, Message, Part, Post, Text, Tone
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Plan
-from remediator.model.run import Again, Cancel, Run, told
+from remediator.model.run import Again, Cancel, Decision, Run, told
 from remediator.model.stage import (
     Acted,
     Diagnosed,
@@ -51,13 +51,15 @@ from remediator.model.stage import (
     Proven,
     Underway,
     again,
+    by_hand,
     is_repeat,
     joined,
     resolved,
     stage_of,
-    unsettled,
 )
-from remediator.model.undo import Captured, Left, Undoing, Undone, undo_step, undone_by
+from remediator.model.undo import Captured, Left, Undoing, Undone, undone_by
+from remediator.pipeline import asides, card
+from remediator.pipeline.pieces import clock_time, redacted, tail, texts
 from remediator.pipeline.undo.timing import next_undoing, under_way
 from remediator.pipeline.undo.verdicts import PutBack, verdicts_on
 
@@ -96,25 +98,27 @@ def opening(
     run: RunId, rule: RuleId, alert: Alert, summary: str, redactor: Redactor, again: Again | None = None
 ) -> Message:
     """The message that opens a run's thread, written with the run itself."""
-    return _redacted(_parent(run, rule, alert, summary, _GATHERING, anew=_say_again(again)), redactor)
+    return redacted(_parent(run, rule, alert, summary, _GATHERING, anew=again), redactor)
 
 
 def tell(run: Run, noted: Iterable[Fact], redactor: Redactor) -> tuple[Post, ...]:
     """The messages that tell of the facts just noted: one reply each where it is worth one, and the edited opening.
 
+    The cards of questions say how these stand now.
     Alerts that have joined the run are told in the opening alone, whatever else is noted: a storm is no news. Nor is
     what a run is about to do that only waits since there was one; it is told once the run goes on.
     """
     facts = tuple(noted)
-    if not facts and not joined(run):
+    if not facts and not joined(run) and not card.waits_for_more(run):
         return ()
     if only_waits(run):
         replies = [post for fact in facts if not isinstance(fact, _WAITS) for post in _replies(run, fact, minor=True)]
     else:
         replies = [post for fact in (*_held_back(run, facts), *facts) for post in _replies(run, fact)]
     is_minor = only_waits(run) and all(post.is_minor for post in replies)
-    posts = [Post(PARENT, _standing(run, redactor), is_minor), *replies]
-    return tuple(Post(post.key, _redacted(post.message, redactor), post.is_minor) for post in posts)
+    cards = [Post(card.key_of(asked), card.card(run, asked)) for asked in card.changed_by(run, facts)]
+    posts = [Post(PARENT, _standing(run, redactor), is_minor), *cards, *replies]
+    return tuple(Post(post.key, redacted(post.message, redactor), post.is_minor) for post in posts)
 
 
 def only_waits(run: Run) -> bool:
@@ -151,7 +155,7 @@ def say_standing(run: Run) -> str:
 
 def tell_late(run: Run, fact: LateFinished, redactor: Redactor) -> tuple[Post, ...]:
     """The reply for a late end; the opening message is its new owner's to edit."""
-    return tuple(Post(_key(fact), _redacted(message, redactor)) for message in _reply(run, fact))
+    return tuple(Post(_key(fact), redacted(message, redactor)) for message in _reply(run, fact))
 
 
 def tell_wish(run: Run, redactor: Redactor) -> tuple[Post, ...]:
@@ -162,8 +166,15 @@ def tell_wish(run: Run, redactor: Redactor) -> tuple[Post, ...]:
     what = "Its steps have ended: whether that has helped is still looked at, and nothing else is begun."
     undo = Excerpt("To put back what was changed", f"remediator undo {run.id}")
     can_be = any(isinstance(verdict, PutBack) for verdict in verdicts_on(run.facts))
-    parts: tuple[Part, ...] = (*_texts(wish.reason, what), *([undo] if can_be else []))
-    return (Post("cancel.1", _redacted(Message(Tone.WAITING, f"{wish.by} wants it to stop", parts), redactor)),)
+    parts: tuple[Part, ...] = (*texts(wish.reason, what), *([undo] if can_be else []))
+    return (Post("cancel.1", redacted(Message(Tone.WAITING, f"{wish.by} wants it to stop", parts), redactor)),)
+
+
+def tell_decision(run: Run, asked: Asked, decisions: Sequence[Decision], redactor: Redactor) -> tuple[Post, ...]:
+    """The card of a question as it says what people have decided, in the place of the one that asks."""
+    new = tuple(decision for decision in decisions if decision not in run.signals)
+    heard = replace(run, signals=(*run.signals, *new))
+    return (Post(card.key_of(asked), redacted(card.card(heard, asked), redactor)),)
 
 
 def _key(fact: Fact) -> str:
@@ -174,7 +185,7 @@ def _key(fact: Fact) -> str:
 def _standing(run: Run, redactor: Redactor) -> Message:
     """The opening message as things stand now."""
     alerts = _alerts(run, redactor)
-    anew, word = _say_again(again(run)), resolved(run)
+    anew, word = again(run), resolved(run)
     followed = f"by another run, which {word.anew} has had begun" if word is not None and word.anew else ""
     ended, status = _end_of_alert(run), _status(run)
     return _parent(
@@ -183,7 +194,7 @@ def _standing(run: Run, redactor: Redactor) -> Message:
 
 
 def _say_again(word: Again | None) -> str:
-    """Who has had the run begun anew, and why."""
+    """Who has had the run begun, and why."""
     if word is None:
         return ""
     return f"by {word.by}: {word.reason}" if word.reason else f"by {word.by}"
@@ -198,7 +209,7 @@ def _parent(
     *,
     alerts: str = "",
     ended: str = "",
-    anew: str = "",
+    anew: Again | None = None,
     followed: str = "",
 ) -> Message:
     pairs = [
@@ -206,12 +217,12 @@ def _parent(
         ("Alert", alert.name or "(no name)"),
         ("Alerts", alerts),
         ("Severity", alert.labels.get("severity", "")),
-        ("Since", _clock_time(alert.starts_at)),
+        ("Since", clock_time(alert.starts_at)),
         ("All ended" if alerts else "Alert ended", ended),
         ("Target", ", ".join(status.targets)),
         ("Rule", rule),
         ("Run", run),
-        ("Begun anew", anew),
+        ("Started by hand" if anew is not None and anew.by_hand else "Begun anew", _say_again(anew)),
         ("Followed", followed),
     ]
     fields = Fields(tuple((name, shorten(value, _VALUE_LIMIT)) for name, value in pairs if value))
@@ -244,12 +255,12 @@ def _end_of_alert(run: Run) -> str:
         return "its resolution was never heard"
     if word.anew:
         return ""  # it fires still
-    return f"resolved {_clock_time(word.ends_at or word.at)}"
+    return f"resolved {clock_time(word.ends_at or word.at)}"
 
 
 def _status(run: Run) -> _Status:
     if (undoing := under_way(run)) is not None:
-        return _Status(Tone.WORKING, "putting back", _why_undone(undoing), _targets_of(run))
+        return _Status(Tone.WORKING, "putting back", asides.why_undone(undoing), _targets_of(run))
     match stage_of(run):
         case Fresh() | Diagnosed():
             return _GATHERING
@@ -275,7 +286,7 @@ def _status_of_end(run: Run, ended: Ended) -> _Status:
     if undone is not None:
         tone, brief = Tone.BAD if undone.asks else tone, f"{brief}; {undone.brief}"
     elif until is not None and until > ended.at:
-        brief = f"{brief}; for a while, until {_clock_time(until)}"
+        brief = f"{brief}; for a while, until {clock_time(until)}"
     return _Status(tone, ended.outcome, brief, _targets_of(run))
 
 
@@ -290,7 +301,7 @@ def _status_of_draft(stage: Drafted) -> _Status:
     if stage.held is not None and (stage.asked is None or stage.held.at > stage.asked.at):
         return _Status(Tone.WAITING, "held", stage.held.reason, targets)
     if stage.asked is not None and stage.decision is None:
-        until = _clock_time(stage.asked.until)
+        until = clock_time(stage.asked.until)
         return _Status(Tone.WAITING, "needs a person", f"waits for a decision until {until}", targets)
     return _Status(Tone.WORKING, "about to act", plan.name, targets)
 
@@ -299,24 +310,29 @@ def _targets(plan: Plan) -> tuple[str, ...]:
     return tuple(sorted({target.name for target in plan.targets}))
 
 
-def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - one line for each kind of fact
+def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912,PLR0915 - one line for each kind of fact
     match fact:
         case Examined():
             yield _evidence(fact)
         case Planned():
             if fact.renews is not None:
                 yield Message(Tone.WORKING, "Looked at anew: what was approved would be done in the same way", ())
-            elif not _is_same_plan(run, fact):
+            elif not card.is_same_plan(run, fact):
                 yield _plan(fact)
         case Asked():
-            yield _asked(run, fact)
+            yield card.card(run, fact)
+        case Prolonged():
+            title = "Nobody has decided in time: there is as much time again"
+            yield Message(Tone.WAITING, title, texts(f"Until {clock_time(fact.until)}. The next level is told."))
+        case Voided():
+            yield Message(Tone.WAITING, "What was asked for is void", texts(fact.why, "It is asked for anew."))
         case Held():
-            until = f"Looked at again {_clock_time(fact.until)}."
+            until = f"Looked at again {clock_time(fact.until)}."
             if fact.reason is Reason.RECURS:
-                yield Message(Tone.WORKING, "Done for now", _texts(fact.detail))
+                yield Message(Tone.WORKING, "Done for now", texts(fact.detail))
                 return
             what = "Held" if under_way(run) is None else "Putting back is held"
-            yield Message(Tone.WAITING, f"{what}: {fact.reason}", _texts(fact.detail, until))
+            yield Message(Tone.WAITING, f"{what}: {fact.reason}", texts(fact.detail, until))
         case Started() | Finished() if undone_by(fact.step) is not None:
             pass  # it is told together with all else that is put back
         case Started():
@@ -327,104 +343,35 @@ def _reply(run: Run, fact: Fact) -> Iterator[Message]:  # noqa: C901,PLR0912 - o
             yield _finished(run, fact)
         case LateFinished():
             title = f"Late news of “{_sentence(run, fact.step)}”: {fact.status}"
-            yield Message(Tone.NEUTRAL, title, _texts(fact.brief))
+            yield Message(Tone.NEUTRAL, title, texts(fact.brief))
         case Settled():
             title = f"Settled: “{_sentence(run, fact.step)}” {'was done' if fact.done else 'was not done'}"
             said = f"{fact.by} says so. Nothing is done because of it."
-            yield Message(Tone.NEUTRAL, title, _texts(said, fact.reason))
+            yield Message(Tone.NEUTRAL, title, texts(said, fact.reason))
         case Verified():
             if fact.proof is Proof.NOT_HEALED:
-                yield Message(Tone.BAD, "It did not help", _texts(fact.brief, f"{counted(fact.samples, 'sample')}."))
+                yield Message(Tone.BAD, "It did not help", texts(fact.brief, f"{counted(fact.samples, 'sample')}."))
         case Ended():
             yield _ended(run, fact)
         case Closed():
             title, word = "All of its alerts have ended" if joined(run) else "The alert has ended", resolved(run)
             if word is not None and word.anew:
-                yield Message(Tone.NEUTRAL, "Another run goes on with it", _texts(fact.brief))
+                yield Message(Tone.NEUTRAL, "Another run goes on with it", texts(fact.brief))
                 return
-            yield Message(Tone.GOOD, title, _texts(fact.brief))
-        case Captured() | Undoing() | Undone() | Left() | Silenced() | Unsilenced() | Escalated() | Acknowledged():
-            yield from _reply_aside(run, fact)
+            yield Message(Tone.GOOD, title, texts(fact.brief))
+        case Reminded() | Captured() | Undoing() | Undone() | Left() | Silenced() | Unsilenced():
+            yield from asides.tell(run, fact)
+        case Escalated() | Acknowledged():
+            yield from asides.tell(run, fact)
         case other:
             assert_never(other)
-
-
-def _reply_aside(run: Run, fact: Aside) -> Iterator[Message]:
-    match fact:
-        case Escalated():
-            title = f"Escalated to {fact.to}"
-            how = Excerpt("To take it on", f"remediator escalation ack {run.id} --reason '…'")
-            yield Message(Tone.FIRING, title, (*_texts(_say_whom(fact)), how))
-        case Acknowledged():
-            before = f"Until now it was in the hands of {fact.taken_from}." if fact.taken_from else ""
-            what = "taken it over" if fact.taken_from else "taken it on"
-            parts = _texts(fact.reason, before, "Nobody else is told of it.")
-            yield Message(Tone.WAITING, f"{fact.by} has {what}", parts)
-        case Silenced() | Unsilenced():
-            yield from _silencing(run, fact)
-        case Undone():
-            yield _undone(run, fact)
-        case Captured() | Undoing() | Left():  # what is left to another run is told with all else
-            pass
-        case other:
-            assert_never(other)
-
-
-def _silencing(run: Run, fact: Silenced | Unsilenced) -> Iterator[Message]:
-    """Of all alerts of a group together, and of what fails the first time alone."""
-    made = [one for one in run.facts if isinstance(one, Silenced)]
-    if isinstance(fact, Silenced):
-        if fact == next(one for one in made if one.at == fact.at):
-            until = f"At the latest it ends by itself, {_clock_time(fact.until)}."
-            yield Message(Tone.WORKING, "The alert is silenced meanwhile", _texts(until))
-    elif not any(one.count == fact.count for one in made):
-        yield Message(Tone.NEUTRAL, "The alert could not be silenced: the run goes on", _texts(fact.brief))
-    elif fact.ended:
-        if fact.count == made[-1].count:
-            yield Message(Tone.NEUTRAL, "The alert is silenced no more", _texts(fact.brief))
-    elif fact.tries == 1:
-        yield Message(Tone.BAD, "The silence is not over yet", _texts(fact.brief, "It is tried again."))
-
-
-def _say_whom(fact: Escalated) -> str:
-    """Where it is sent on to; that it is nowhere must not go unseen. Whether it arrives is not known yet."""
-    lasted = f"It has lasted {say_duration(fact.after)}. " if fact.after else ""
-    if not fact.channels:
-        return f"{lasted}The settings have no level {fact.to}, so nobody is told but this thread: please tell them."
-    places = (f"the webhook of {fact.to}" if channel.startswith(WEBHOOK) else channel for channel in fact.channels)
-    return f"{lasted}Sent to {' and '.join(places)}; whether it has arrived: remediator escalation list."
-
-
-def _undone(run: Run, fact: Undone) -> Message:
-    undoing = next(one for one in run.facts if isinstance(one, Undoing) and one.count == fact.count)
-    done = (one.step for one in run.facts if isinstance(one, Finished) and one.status is StepStatus.DONE)
-    is_back = any((of := undone_by(step)) is not None and step == undo_step(of, fact.count) for step in done)
-    parts = _texts(f"{_why_undone(undoing)}.", fact.brief)
-    if not fact.asks:
-        is_left = any(isinstance(one, Left) and one.count == fact.count for one in run.facts)
-        nothing = "It is left to a later run" if is_left else "There is nothing to put back"
-        title = "What was changed is put back" if is_back else nothing
-        return Message(Tone.NEUTRAL, title, parts)
-    if (unknown := unsettled(run)) is not None:
-        how = f"remediator runs settle {run.id} done\nremediator runs settle {run.id} not-done"
-        what = "done" if undone_by(unknown.step) is None else "put back"
-        parts = (*parts, Excerpt(f"Once you know whether it was {what}", how))
-    else:
-        parts = (*parts, Excerpt("Once it may be put back", f"remediator undo {run.id}"))
-    return Message(Tone.BAD, "Not put back: please look", parts)
-
-
-def _why_undone(undoing: Undoing) -> str:
-    if not undoing.by:
-        return undoing.says
-    return f"{undoing.by} has asked for it" + (f": {undoing.reason}" if undoing.reason else "")
 
 
 def _evidence(fact: Examined) -> Message:
     pairs = tuple((name, _brief(item)) for name, item in fact.evidence.items())
     parts: list[Part] = [Fields(pairs)] if pairs else [Text("The rule gathers no evidence.")]
     parts += [
-        Excerpt(name, _tail(item.detail, _EXCERPT_LIMIT))
+        Excerpt(name, tail(item.detail, _EXCERPT_LIMIT))
         for name, item in fact.evidence.items()
         if item.ok and item.detail
     ]
@@ -448,52 +395,32 @@ def _plan(fact: Planned) -> Message:
         ("Lasts", f"{say_duration(plan.lasts)}, then it is put back" if plan.lasts else ""),
         ("Recurs", f"each {say_duration(plan.every)}, as long as the alert fires" if plan.every else ""),
         ("Proof", f"{proof}, within {say_duration(plan.verification.within)}"),
-        ("Alert", f"has to fire still right before each change, by {fact.alert_from}" if fact.alert_from else ""),
+        ("Alert", fact.says_alert),
     ]
     return Message(Tone.NEUTRAL, f"{again}: {plan.name}", (Fields(tuple((n, v) for n, v in pairs if v)),))
-
-
-def _is_same_plan(run: Run, fact: Planned) -> bool:
-    """Whether it is the plan before it, for which a person is only asked once more."""
-    plans = (one for one in run.facts if isinstance(one, Planned))
-    before = next((one for one in plans if (one.round, one.revision) == (fact.round, fact.revision - 1)), None)
-    return before is not None and before.plan == fact.plan
-
-
-def _asked(run: Run, fact: Asked) -> Message:
-    digest = next(f.plan.digest for f in reversed(run.facts) if isinstance(f, Planned))
-    how = f"remediator approve {run.id}\nremediator deny {run.id} --reason '…'"
-    text = f"Nothing is done until a person approves plan {digest[:12]}, until {_clock_time(fact.until)}."
-    title = "This plan needs a person"
-    if any(_is_same_plan(run, one) for one in run.facts if isinstance(one, Planned) and one.key == fact.key):
-        title = f"{title} once more"
-        text = f"That was not known when it was asked for, so an approval of before does not count. {text}"
-    elif any(one.differs for one in run.facts if isinstance(one, Planned) and one.key == fact.key):
-        title, text = f"{title} once more", f"An approval of before does not count. {text}"
-    return Message(Tone.WAITING, title, (*_texts(fact.why, text), Excerpt("To decide", how)))
 
 
 def _finished(run: Run, fact: Finished) -> Message:
     sentence = _sentence(run, fact.step)
     if not fact.begun:
-        return Message(Tone.WAITING, f"Not begun: {sentence}", _texts(fact.brief, _after_not_begun(run)))
+        return Message(Tone.WAITING, f"Not begun: {sentence}", texts(fact.brief, _after_not_begun(run)))
     took = f"{fact.seconds:.1f} s"
-    texts: tuple[str, ...]
+    said: tuple[str, ...]
     match fact.status:
         case StepStatus.DONE:
-            tone, title, texts = Tone.WORKING, f"Done: {sentence}", (fact.brief, took)
+            tone, title, said = Tone.WORKING, f"Done: {sentence}", (fact.brief, took)
         case StepStatus.FAILED:
-            tone, title, texts = Tone.BAD, f"Failed: {sentence}", (fact.brief, took, _not_come_to(run, fact))
+            tone, title, said = Tone.BAD, f"Failed: {sentence}", (fact.brief, took, _not_come_to(run, fact))
         case StepStatus.UNKNOWN:
             why = "It is not repeated. What follows looks whether it helped."
-            texts = (fact.brief, why, _not_come_to(run, fact))
+            said = (fact.brief, why, _not_come_to(run, fact))
             tone, title = Tone.BAD, f"Not known whether it was done: {sentence}"
-    parts: tuple[Part, ...] = _texts(*texts)
+    parts: tuple[Part, ...] = texts(*said)
     if fact.status is StepStatus.UNKNOWN:
         how = f"remediator runs settle {run.id} done\nremediator runs settle {run.id} not-done"
         parts = (*parts, Excerpt("Once you know", how))
     if fact.detail:
-        parts = (*parts, Excerpt("Output", _tail(fact.detail, _EXCERPT_LIMIT)))
+        parts = (*parts, Excerpt("Output", tail(fact.detail, _EXCERPT_LIMIT)))
     return Message(tone, title, parts)
 
 
@@ -523,7 +450,7 @@ def _ended(run: Run, fact: Ended) -> Message:
         _OUTCOME_TONES.get(fact.outcome, Tone.BAD),
         title,
         (
-            *_texts(fact.brief, _wish(run, fact), _what_now(fact), f"{took} after the alert came in."),
+            *texts(fact.brief, _wish(run, fact), _what_now(run, fact), f"{took} after the alert came in."),
             *_left_changed(run, fact),
         ),
     )
@@ -538,18 +465,23 @@ def _wish(run: Run, ended: Ended) -> str:
     return f"{wish.by} wanted it to stop{why}. What had begun was let to its end."
 
 
-def _what_now(ended: Ended) -> str:
+def _what_now(run: Run, ended: Ended) -> str:
     """What follows from an end that people may take for a wait."""
     if ended.outcome not in (Outcome.REFUSED, Outcome.EXPIRED):
         return ""
-    return "This run is over, whatever is lifted now. When its alert comes anew, a new run looks at it."
+    if by_hand(run) is not None:
+        return "This run is over, whatever is lifted now."
+    return (
+        "This run is over, whatever is lifted now. When its alert comes anew, a new run looks at it; "
+        f"while it goes on firing, that takes: remediator rerun {run.id}"
+    )
 
 
 def _left_changed(run: Run, ended: Ended) -> Iterator[Part]:
     """Until when what was changed stays, or how it can be put back."""
     until = next_undoing(run)
     if until is not None and until > ended.at:
-        yield Text(f"What was changed is put back {_clock_time(until)}, or as soon as its alert has ended.")
+        yield Text(f"What was changed is put back {clock_time(until)}, or as soon as its alert has ended.")
         return
     can_be = any(isinstance(verdict, PutBack) for verdict in verdicts_on(run.facts))
     if until is None and can_be and ended.outcome is not Outcome.HEALED:
@@ -562,37 +494,3 @@ def _sentence(run: Run, step: str) -> str:
         return f"put back: {_sentence(run, of)}"
     plans = (fact.plan for fact in reversed(run.facts) if isinstance(fact, Planned))
     return next((s.sentence for plan in plans for s in plan.steps if s.id == step), step)
-
-
-def _texts(*texts: str) -> tuple[Part, ...]:
-    return tuple(Text(text) for text in texts if text)
-
-
-def _tail(text: str, limit: int) -> str:
-    """The end of a text: the newest lines are the ones worth reading."""
-    if len(text) <= limit:
-        return text
-    kept = text[-limit:]
-    return "…" + kept[kept.find("\n") + 1 :] if "\n" in kept[:-1] else "…" + kept
-
-
-def _clock_time(at: datetime) -> str:
-    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _redacted(message: Message, redactor: Redactor) -> Message:
-    return Message(
-        message.tone, redactor.text(message.title), tuple(_redacted_part(p, redactor) for p in message.parts)
-    )
-
-
-def _redacted_part(part: Part, redactor: Redactor) -> Part:
-    match part:
-        case Fields(pairs=pairs):
-            return Fields(tuple((redactor.text(name), redactor.text(value)) for name, value in pairs))
-        case Text(text=text):
-            return Text(redactor.text(text))
-        case Excerpt(title=title, text=text):
-            return Excerpt(redactor.text(title), redactor.text(text))
-        case other:
-            assert_never(other)

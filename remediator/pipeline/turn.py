@@ -20,6 +20,8 @@ A_MOMENT = timedelta(seconds=1)
 # How soon one is looked at again that a person may let go at any time; there may be thousands, so not too often.
 _LOOKS = {Reason.PAUSED: timedelta(seconds=30), Reason.STORM: timedelta(minutes=2)}
 _LONG_HELD, _SELDOM = timedelta(minutes=5), timedelta(minutes=2)
+_ANEW_AT_LEAST = timedelta(minutes=10)
+"""So often a plan is made anew whose target is gone, however often that was in vain; each is told with its evidence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ class Turn(Resting, Protocol):
         """Whether the run holds one of the places to change something; where it does not, it waits for one."""
         ...
 
-    async def wait_to_change(self) -> None:
-        """Return when it may change something, or when there is news of the run."""
+    async def wait_to_change(self, at_most: timedelta | None = None) -> None:
+        """Return when it may change something, when there is news of the run, or after that time."""
         ...
 
     def end_change(self) -> None:
@@ -67,15 +69,23 @@ async def hear_news(ledger: Ledger, turn: Turn) -> None:
 async def wait_to_change(ledger: Ledger, turn: Turn) -> None:
     """Wait for one of the places to change something; whether there is still reason to is looked at after it.
 
-    It may take minutes: evidence and plan are told before.
+    It may take minutes: after a moment evidence and plan are told. Not before: where a storm is about to be known, all
+    of its runs wait here, and none of them is to be told by itself.
     """
-    await ledger.save()
-    await turn.wait_to_change()
+    await turn.wait_to_change(A_MOMENT)
+    if not turn.may_change and not turn.has_news:
+        await ledger.save()
+        await turn.wait_to_change()
     await ledger.read_signals()
 
 
 def until_looked_at(ledger: Ledger, round_: int, hold: Hold, now: datetime) -> datetime:
-    """When what is held is looked at again: less often where it was told long ago."""
+    """When what is held is looked at again: less often where it was told long ago, or was made anew in vain."""
+    if hold.is_outdated:
+        before = (fact for fact in ledger.run.facts if isinstance(fact, Held) and fact.round != round_)
+        in_vain = sum(fact.reason is hold.reason for fact in before)
+        doubled = 1 << min(in_vain, 10)
+        return now + min((hold.until - now) * doubled, _ANEW_AT_LEAST)
     if hold.reason not in _LOOKS:
         return hold.until
     told = next((f for f in reversed(ledger.run.facts) if isinstance(f, Held) and f.round == round_), None)

@@ -16,9 +16,14 @@ from remediator.model.duration import say_duration
 from remediator.model.facts import Evidence, Examined, Proof, StepStatus
 from remediator.model.plan import Verification
 from remediator.model.run import Run
+from remediator.model.stage import by_hand
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.rulebook import scope_of
 from remediator.rules.book import Check, Rule
+
+_NOBODY_TELLS = (
+    "whether it has helped cannot be seen: the rule has no checks, and no alert tells, as the run was started by hand"
+)
 
 
 class Sight(StrEnum):
@@ -122,6 +127,8 @@ class Watch:
         passed = min(max(self._clock.now() - since, timedelta(0)), policy.within)
         left = max(policy.within - passed, policy.sustain + 2 * policy.every)
         deadline = self._clock.monotonic() + left.total_seconds()
+        if not policy.checks and by_hand(run) is not None:
+            return Finding(Proof.INCONCLUSIVE, _NOBODY_TELLS), 0
         if not policy.checks:
             return await self._until_resolved(deadline, resting, is_resolved, ask_every)
         await self._rest(policy.settle - passed, resting)

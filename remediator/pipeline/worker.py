@@ -104,18 +104,20 @@ class Turn:
             self._change = self._changes.ask(self.due.priority)
         return self._change.done()
 
-    async def wait_to_change(self) -> None:
+    async def wait_to_change(self, at_most: timedelta | None = None) -> None:
         """Give the place away until there is one to change something, or news: look at everything anew after it."""
         if self._change is None or self._change.done():
             return
         self.leave()
-        news = asyncio.create_task(self.news.wait(), name="wait-for-news")
-        waits: list[asyncio.Future[Any]] = [self._change, news]
+        beside: list[asyncio.Task[Any]] = [asyncio.create_task(self.news.wait(), name="wait-for-news")]
+        if at_most is not None:
+            beside.append(asyncio.create_task(self._clock.sleep(at_most), name="wait-at-most"))
         try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((self._change, *beside), return_when=asyncio.FIRST_COMPLETED)
         finally:
-            news.cancel()
-            await asyncio.gather(news, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
         await self._return(first=self._change.done())
 
     def end_change(self) -> None:

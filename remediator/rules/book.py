@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from remediator.model.ids import RuleId
 from remediator.model.matchers import Matcher
 from remediator.rules.compiling import compile_rule
-from remediator.rules.rule import Check, Rendered, Rule, Rung, Step, Verify
+from remediator.rules.rule import Check, Gate, Rendered, Rule, Rung, Step, Verify
 
-__all__ = ["Book", "Check", "Rendered", "Rule", "Rung", "Step", "Verify", "compile_rule"]
+__all__ = ["Book", "Check", "Gate", "Rendered", "Rule", "Rung", "Step", "Verify", "compile_rule"]
 
 _Filed = tuple[int, Rule]
 

@@ -180,13 +180,14 @@ class GateShape(Shape):
     """Who decides on a remedy, how many of them, and until when."""
 
     approvers: tuple[Slug, ...] = ()
-    """Groups of people who may decide; without any, everybody who may decide at all."""
-    quorum: Count = 1
-    """How many different people have to approve."""
+    """Groups of people who may decide; the setting `approval.approvers` where it is left out."""
+    quorum: Count | None = None
+    """How many different people have to approve; the setting `approval.quorum` where it is left out."""
     timeout: Positive | None = None
-    """How long the plan waits for them; the setting `pipeline.approval_timeout` where it is left out."""
-    on_timeout: Literal["deny", "escalate", "auto"] = "deny"
-    """What happens then."""
+    """How long the plan waits for them; the setting `approval.timeout` where it is left out."""
+    on_timeout: Literal["deny", "escalate", "auto"] | None = None
+    """What happens then; the setting `approval.on_timeout` where it is left out. `auto` has the plan go by itself, but
+    never what destroys something, nor beyond `mode_ceiling`, nor where a guard wants a person."""
 
 
 class LimitsShape(Shape):

@@ -86,13 +86,12 @@ class Verify:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """Who decides on a rung, how many of them, and until when."""
+    """Who decides on a rung, how many of them, and until when. None, or no group, leaves it to the settings."""
 
     approvers: tuple[str, ...] = ()
-    quorum: int = 1
+    quorum: int | None = None
     timeout: timedelta | None = None
-    """None leaves it to the settings."""
-    on_timeout: str = "deny"
+    on_timeout: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

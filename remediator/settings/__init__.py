@@ -9,6 +9,9 @@ from remediator.settings.addresses import Network
 from remediator.settings.loading import MistakenSettings, load_settings, place_in_settings
 from remediator.settings.sections import (
     AlertmanagerSettings,
+    ApiSettings,
+    ApprovalSettings,
+    AuditSettings,
     CalendarSettings,
     CommandParameter,
     CommandSettings,
@@ -19,8 +22,10 @@ from remediator.settings.sections import (
     HttpSettings,
     LimitsSettings,
     LogSettings,
+    NotifySettings,
     OccurrenceSettings,
     PartialLimits,
+    PersonSettings,
     PipelineSettings,
     PostgresSettings,
     PressureSettings,
@@ -41,6 +46,9 @@ from remediator.settings.settings import Settings
 
 __all__ = [
     "AlertmanagerSettings",
+    "ApiSettings",
+    "ApprovalSettings",
+    "AuditSettings",
     "CalendarSettings",
     "CommandParameter",
     "CommandSettings",
@@ -53,8 +61,10 @@ __all__ = [
     "LogSettings",
     "MistakenSettings",
     "Network",
+    "NotifySettings",
     "OccurrenceSettings",
     "PartialLimits",
+    "PersonSettings",
     "PipelineSettings",
     "PostgresSettings",
     "PressureSettings",

@@ -158,15 +158,26 @@ _SECRET_FILE = re.compile(r"(\w+_file): ")
 
 
 def _placed(error: ValidationError, document: Document, *, but_not: Callable[[Fault], bool]) -> list[Mistake]:
-    """What is wrong in the file, with places; the file of a secret at its own key, by the setting's whole name."""
+    """What is wrong in the file, with places; the file of a secret at its own key, by the setting's whole name.
+
+    What does not fit together is told where the setting stands whose name it begins with.
+    """
+
+    def named(fault: Fault) -> tuple[str | int, ...]:
+        path = (*fault.path, *fault.what.partition(": ")[0].split("."))
+        is_meant = fault.kind == "value_error" and _SECRET_FILE.match(fault.what) is None
+        return path if is_meant and holds(document.data, path) else ()
+
     found = mistakes_of(
         error,
         document,
         Settings,
         elsewhere="settings",
-        but_not=lambda fault: but_not(fault) or _SECRET_FILE.match(fault.what) is not None,
+        but_not=lambda fault: but_not(fault) or _SECRET_FILE.match(fault.what) is not None or bool(named(fault)),
     )
     for fault in faults_of(error, Settings, document.data):
+        if (path := named(fault)) and not but_not(fault):
+            found.append(document.mistake(path, fault.what))
         of_file = _SECRET_FILE.match(fault.what)
         if of_file and not but_not(fault):
             path = (*fault.path, of_file[1])

@@ -1,11 +1,13 @@
 """The JSON Schema (2020-12) of the settings file, for editors. Called by `remediator schema`. Pure."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
 from remediator.model.budget import Budget, Share
+from remediator.model.duration import say_duration
 from remediator.settings.sections import Section
 from remediator.settings.settings import Settings
 
@@ -33,6 +35,8 @@ class _Written(GenerateJsonSchema):
                 return str(dft)
             case (Budget(), *_):
                 return ", ".join(map(str, dft))
+            case (timedelta(), *_):
+                return [say_duration(one) for one in dft]
             case Share(count=int(count)):
                 return count
             case Share():

@@ -1,11 +1,12 @@
 """All settings, and what only the whole of them can tell: whether the address may be listened on, and every secret."""
 
+import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from urllib.parse import unquote, urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BaseModel, BeforeValidator, SecretStr, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -14,10 +15,14 @@ from pydantic_settings import (
 
 from remediator.documents import Described
 from remediator.kit.redaction import is_secret_name
+from remediator.model.calendar import Interval
 from remediator.model.plan import Mode
-from remediator.settings.addresses import is_loopback, listen_address, not_a_string
+from remediator.settings.addresses import is_loopback, listen_address, not_a_string, web_address
 from remediator.settings.sections import (
     AlertmanagerSettings,
+    ApiSettings,
+    ApprovalSettings,
+    AuditSettings,
     CalendarSettings,
     CommandSettings,
     DockerSettings,
@@ -27,8 +32,12 @@ from remediator.settings.sections import (
     HttpSettings,
     LimitsSettings,
     LogSettings,
+    NotifySettings,
     OccurrenceSettings,
+    PersonName,
+    PersonSettings,
     PipelineSettings,
+    PlaceName,
     PostgresSettings,
     PressureSettings,
     PrometheusSettings,
@@ -72,6 +81,8 @@ class Settings(Described, BaseSettings):
     `auto` once you trust the rules."""
     webhook: WebhookSettings = WebhookSettings()
     """How Alertmanager reaches us."""
+    api: ApiSettings = ApiSettings()
+    """How often the API may be called."""
     occurrences: OccurrenceSettings = OccurrenceSettings()
     """When an alert that fires again is a new occurrence."""
     heartbeat: HeartbeatSettings = HeartbeatSettings()
@@ -90,6 +101,18 @@ class Settings(Described, BaseSettings):
     """The Slack workspace that is told."""
     escalation: dict[LevelName, EscalationSettings] = {}
     """Whom to turn to when a problem lasts: levels by name, which rules name by `escalate`."""
+    notify: dict[PlaceName, NotifySettings] = {}
+    """Other places that hear of runs, by name: mail, Teams, Discord and others, and signed webhooks. docs/notify.md
+    describes them."""
+    public_url: Annotated[str | None, AfterValidator(web_address)] = None
+    """Where people and programs reach this service, such as `https://remediator.example`: it is told where a plan waits
+    for them. Without it, they are told the command alone."""
+    people: dict[PersonName, PersonSettings] = {}
+    """Who decides, by name: how each person is known in Slack and to the API."""
+    approval: ApprovalSettings = ApprovalSettings()
+    """How people are asked before something is changed."""
+    audit: AuditSettings = AuditSettings()
+    """The journal of what was decided and done."""
     prometheus: PrometheusSettings = PrometheusSettings()
     """The Prometheus that rules ask."""
     alertmanager: AlertmanagerSettings = AlertmanagerSettings()
@@ -132,6 +155,36 @@ class Settings(Described, BaseSettings):
         del settings_cls, dotenv_settings, file_secret_settings
         return env_settings, init_settings
 
+    @model_validator(mode="after")
+    def _people_are_there(self) -> Self:
+        for group, names in self.approval.groups.items():
+            for name in names:
+                if name not in self.people:
+                    raise ValueError(f"approval.groups.{group}: there is nobody {name!r} in `people`; add them there")
+        for way in ("slack", "token"):
+            known: dict[str, str] = {}
+            for name, person in self.people.items():
+                identity = getattr(person, way) or (name if way == "token" else None)
+                if identity is not None and known.setdefault(identity, name) != name:
+                    raise ValueError(f"people.{name}.{way}: {identity!r} is {known[identity]} already; nobody is two")
+        return self
+
+    @model_validator(mode="after")
+    def _hours_are_there(self) -> Self:
+        known = self.calendar.intervals
+        for name in self.approval.hours:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                meant = f"did you mean `{near[0]}`?" if near else "add it there, or correct the name"
+                raise ValueError(f"approval.hours: {name!r} is not among calendar.time_intervals; {meant}")
+        return self
+
+    @property
+    def hours_to_decide(self) -> tuple[Interval, ...]:
+        """The only hours in which the time to decide on a plan runs; none where it always does."""
+        known = self.calendar.intervals
+        return tuple(known[name] for name in self.approval.hours)
+
     @property
     def address(self) -> tuple[str, int]:
         """The host and port to listen on."""
@@ -164,6 +217,8 @@ class Settings(Described, BaseSettings):
     def secrets(self) -> Iterator[str]:
         """The values of all secrets, for redaction; those in commands' environments are known by their names."""
         yield from _secrets_in(self)
+        for place in self.notify.values():
+            yield from place.secret_parts()
         for command in self.commands.values():
             for name, value in command.environment.items():
                 if is_secret_name(name) and len(value) >= _SHORTEST_SECRET_VARIABLE:

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
 from remediator.model.alert import Alert, CutGroup, Delivery
+from remediator.model.audit import AuditEntry
 from remediator.model.ids import OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.message import PARENT
 from remediator.model.occurrence import Accepted, Closing, Judge, NewRun, Occurrence, Opening, Ruling, Verdict
@@ -210,6 +211,7 @@ class Changes:
     signals: list[tuple[str, str, str]] = field(default_factory=list)  # run, kind, body
     posts: list[tuple[str, str, str, str, int]] = field(default_factory=list)  # run, key, channel, message, queued_at
     cut_groups: list[CutGroup] = field(default_factory=list)
+    audit: list[AuditEntry] = field(default_factory=list)
     _occurrences: dict[OccurrenceId, _Row] = field(default_factory=dict)
     _runs: dict[RunId, _RunRow] = field(default_factory=dict)
     _groups: dict[Group, RunId] = field(default_factory=dict)
@@ -315,6 +317,7 @@ class Changes:
                 run = new.id
                 self._create(new, group, alert, body, occurrence, request)
                 so_far.created.append((run, new.rule))
+                self.audit += new.audit
                 if again is not None:
                     self._signal(run, again, request.delivery.received_at)
             else:

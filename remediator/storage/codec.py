@@ -10,13 +10,15 @@ from pydantic import Field, TypeAdapter
 from pydantic_core import to_json
 
 from remediator.model.alert import Alert
+from remediator.model.audit import AuditEntry, Sealed
 from remediator.model.change import Change, Ending
 from remediator.model.facts import Fact
-from remediator.model.ids import RuleId, RunId
+from remediator.model.ids import OwnerId, RuleId, RunId
 from remediator.model.message import Message
 from remediator.model.occurrence import Doubt
-from remediator.model.run import Signal
+from remediator.model.run import RunSummary, Signal
 from remediator.model.stop import Stop, StopKind
+from remediator.model.token import Scope, Token
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -47,6 +49,11 @@ def _signals() -> TypeAdapter[Signal]:
 @cache
 def _messages() -> TypeAdapter[Message]:
     return TypeAdapter(Message)
+
+
+@cache
+def _audit() -> TypeAdapter[AuditEntry]:
+    return TypeAdapter(AuditEntry)
 
 
 @cache
@@ -83,6 +90,23 @@ def read_message(text: str) -> Message:
     return _messages().validate_json(text)
 
 
+def write_audit(entry: AuditEntry) -> str:
+    return _audit().dump_json(entry).decode()
+
+
+def read_audit(text: str) -> AuditEntry:
+    return _audit().validate_json(text)
+
+
+def read_sealed(row: Any) -> Sealed:
+    """A row of the audit journal. One that says nothing any more is told as such: its seal does not fit, either."""
+    try:
+        entry = read_audit(row["body"])
+    except ValueError:
+        entry = AuditEntry(from_us(row["at"]), "unreadable", "", "")
+    return Sealed(row["seq"], entry, row["place"], row["seal"], row["key"])
+
+
 def write_alert(alert: Alert) -> str:
     return _alerts().dump_json(alert).decode()
 
@@ -114,11 +138,15 @@ def read_mapping(text: str) -> dict[str, Any]:
 
 
 CHANGE = "run, round, rule, target, action, alert_at, at, counts, ending, ended_at"
-"""The columns that `read_change` takes, in this order."""
+"""The columns that `read_change` takes, in this order, and after them its place."""
 BAD = ", ".join(f"'{ending}'" for ending in Ending if ending.is_bad)
 """The endings that are a reason to look closer, as SQL."""
 STOP = "kind, scope, reason, by, at, until"
 """The columns that `read_stop` takes, in this order."""
+TOKEN = "id, subject, scope, groups, digest, made_at, made_by, expires_at, revoked_at, revoked_by"  # noqa: S105 - none
+"""The columns that `write_token` gives and `read_token` takes, in this order."""
+SUMMARY = "id, rule, alertname, created_at, ended_at, outcome, wake_at, owner"
+"""The columns that `read_summary` takes, in this order."""
 
 
 def read_change(row: Iterable[Any]) -> Change:
@@ -137,6 +165,7 @@ def _change(
     counts: int,
     ending: str | None,
     ended_at: int | None,
+    seq: int,
 ) -> Change:
     return Change(
         RunId(run),
@@ -149,9 +178,55 @@ def _change(
         bool(counts),
         _ENDINGS[ending],
         from_us(ended_at) if ended_at is not None else None,
+        seq,
     )
 
 
 def read_stop(row: Iterable[Any]) -> Stop:
     kind, scope, reason, by, at, until = row
     return Stop(StopKind(kind), scope, reason, by, from_us(at), from_us(until) if until is not None else None)
+
+
+def write_token(token: Token) -> tuple[Any, ...]:
+    return (
+        token.id,
+        token.subject,
+        token.scope.value,
+        _ENCODER.encode(list(token.groups)),
+        token.digest,
+        to_us(token.made_at),
+        token.made_by,
+        None if token.expires_at is None else to_us(token.expires_at),
+        None if token.revoked_at is None else to_us(token.revoked_at),
+        token.revoked_by,
+    )
+
+
+def read_token(row: Iterable[Any]) -> Token:
+    token_id, subject, scope, groups, digest, made_at, made_by, expires_at, revoked_at, revoked_by = row
+    return Token(
+        token_id,
+        subject,
+        Scope(scope),
+        tuple(json.loads(groups)),
+        digest,
+        from_us(made_at),
+        made_by,
+        None if expires_at is None else from_us(expires_at),
+        None if revoked_at is None else from_us(revoked_at),
+        revoked_by,
+    )
+
+
+def read_summary(row: Iterable[Any]) -> RunSummary:
+    run, rule, alertname, created_at, ended_at, outcome, wake_at, owner = row
+    return RunSummary(
+        id=RunId(run),
+        rule=RuleId(rule),
+        alertname=alertname,
+        created_at=from_us(created_at),
+        ended_at=None if ended_at is None else from_us(ended_at),
+        outcome=outcome,
+        wake_at=None if wake_at is None else from_us(wake_at),
+        owner=OwnerId(owner),
+    )

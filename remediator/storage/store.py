@@ -9,9 +9,10 @@ StoreUnavailable when it cannot be done now; nothing of it is then written.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from remediator.model.alert import CutGroup, Delivery
+from remediator.model.audit import AuditEntry, Part, Sealed
 from remediator.model.change import Change
 from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, Fact, LateFinished, Started
@@ -23,6 +24,9 @@ from remediator.model.outcome import Reason
 from remediator.model.priority import Priority
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.model.stop import Stop, StopKind
+from remediator.model.token import Token
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +49,10 @@ class Entry:
     """What came of changes that were begun."""
     notices: Sequence[Notice] = ()
     """Messages for other channels than the run's own, queued as `notify` does."""
+    audit: Sequence[AuditEntry] = ()
+    """What the audit journal says of them."""
+    closes: OccurrenceId | None = None
+    """The occurrence that is closed with this: one that a person has stated, as the run that it was for has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,49 @@ class Reservation:
 NOTHING = Reservation()
 
 
+@dataclass(frozen=True, slots=True)
+class Word(Generic[T]):
+    """What is written of a person's word to a run, and what they are answered."""
+
+    answer: T
+    signal: Signal | None = None
+    """None where their word is refused."""
+    posts: Sequence[Post] = ()
+    audit: Sequence[AuditEntry] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button in the chat, by the digest of its token: one decision on one question, in one message."""
+
+    digest: bytes
+    run: RunId
+    round: int
+    revision: int
+    plan: Digest
+    approves: bool
+    post: int
+    """The post (`QueuedPost.seq`) of the message that it stands in."""
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestions:
+    """How many plans of a rule wait for people, by the cards in one channel."""
+
+    rule: RuleId
+    channel: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pressed:
+    """A button that was found, with where its message stands; None where that is not known (yet)."""
+
+    button: Button
+    ref: str | None
+
+
 class Wake(NamedTuple):
     """A run that has something to do, when, and how urgent it is."""
 
@@ -105,6 +156,20 @@ class NoticeState:
     key: str
     seq: int
     queued_at: datetime
+    ref: str | None
+    """Where it stands, once some version of it was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class PostState:
+    """How far the telling of a message of a run is."""
+
+    key: str
+    title: str
+    channel: str
+    queued_at: datetime
+    is_sent: bool
+    """Whether its newest version stands there."""
     ref: str | None
     """Where it stands, once some version of it was sent."""
 
@@ -192,7 +257,10 @@ class Store(Protocol):
         ...
 
     async def unheard(self, before: datetime, limit: int) -> tuple[Occurrence, ...]:
-        """Open occurrences of which nothing was heard since then. It may look through all that are open."""
+        """Open occurrences of which nothing was heard since then. It may look through all that are open.
+
+        Those that a person has stated are none of them: nobody ever sends them again.
+        """
         ...
 
     async def due_cut_groups(self, at: datetime, limit: int) -> tuple[CutGroup, ...]:
@@ -261,13 +329,102 @@ class Store(Protocol):
         ...
 
     async def settle_late(
-        self, run: RunId, fact: LateFinished, posts: Sequence[Post], endings: Sequence[ChangeEnded] = ()
+        self,
+        run: RunId,
+        fact: LateFinished,
+        posts: Sequence[Post],
+        endings: Sequence[ChangeEnded] = (),
+        audit: Sequence[AuditEntry] = (),
     ) -> None:
         """Record the late end of a call, whoever owns the run now; nothing where the run was forgotten."""
         ...
 
-    async def signal(self, run: RunId, signal: Signal) -> bool:
+    async def signal(self, run: RunId, signal: Signal, audit: Sequence[AuditEntry] = ()) -> bool:
         """Leave word for a run, and make it due now; False where there is no such run."""
+        ...
+
+    async def hear(self, run: RunId, judge: Callable[[Run], Word[T]]) -> T | None:
+        """Leave a person's word for a run, as `judge` decides that looks at the run as it is; None without such a run.
+
+        All in one transaction: of two words that come at once, the second is judged with the first. The run is due now
+        where a signal was left. It may be called again with the same run where a transaction has to be tried anew.
+        """
+        ...
+
+    # Buttons of the chat
+
+    async def keep_buttons(self, made: Sequence[Button], /) -> None:
+        """Remember buttons before the message is sent that they stand in."""
+        ...
+
+    async def find_button(self, digest: bytes) -> Pressed | None:
+        """The button whose token has this digest."""
+        ...
+
+    async def open_questions(self) -> tuple[OpenQuestions, ...]:
+        """How many questions have a card that puts a choice to people, by rule and channel, sent or not."""
+        ...
+
+    # Tokens of the API
+
+    async def put_token(self, token: Token, audit: Sequence[AuditEntry] = ()) -> None:
+        """Keep a token. Raises Mistaken where there is one of its id."""
+        ...
+
+    async def find_token(self, token_id: str) -> Token | None:
+        """A token, whether it is good or not."""
+        ...
+
+    async def list_tokens(self) -> tuple[Token, ...]:
+        """All of them, the oldest first."""
+        ...
+
+    async def revoke_token(self, token_id: str, at: datetime, by: str, audit: Sequence[AuditEntry] = ()) -> bool:
+        """Let a token not be used any more; whether there was one that had not been revoked."""
+        ...
+
+    # Audit
+
+    async def audit(self, entries: Sequence[AuditEntry]) -> None:
+        """Enter what belongs to no other write."""
+        ...
+
+    async def audit_page(
+        self, *, after: int, limit: int, run: RunId | None = None, part: Part = Part.ALL
+    ) -> tuple[Sealed, ...]:
+        """Entries with a higher `seq` than `after`, the lowest first; or those of one run.
+
+        Of those that are sealed alone, `after` is a place, and they come in the order of the chain: none can come
+        before the last one of a page any more.
+        """
+        ...
+
+    async def audit_head(self) -> tuple[int, str]:
+        """The place and the seal of the newest sealed entry; 0 and an empty text where there is none."""
+        ...
+
+    async def audit_begin(self) -> tuple[int, str]:
+        """The place and the seal of the newest entry that was dropped; 0 and an empty text where none was."""
+        ...
+
+    async def audit_unsealed(self) -> int:
+        """How many entries are not sealed yet."""
+        ...
+
+    async def seal_audit(self, seal: Callable[[str, int, AuditEntry], str], key: str, limit: int) -> int:
+        """Seal what is not sealed, at most so much; how much that was.
+
+        `seal` is given the seal before, the place and the entry. Two processes never give out the same place: one that
+        comes while another one seals does nothing.
+        """
+        ...
+
+    async def drop_audit(self, before: datetime, limit: int, told: Callable[[int, str], AuditEntry]) -> int:
+        """Drop the oldest sealed entries that are older than that, about `limit` of them; how many there were.
+
+        The newest one of all stays. So does the seal of the newest that is dropped, as the chain goes on from there,
+        and the entry that `told` makes of its place and seal is entered with it.
+        """
         ...
 
     # Guards
@@ -284,16 +441,16 @@ class Store(Protocol):
         """The answers, as they are now. A change that was not begun is in none of them, until it is begun after all."""
         ...
 
-    async def put_stop(self, stop: Stop) -> bool:
+    async def put_stop(self, stop: Stop, audit: Sequence[AuditEntry] = ()) -> bool:
         """Have it stand in the way, in the place of an earlier one of its kind and scope. Whether it was written.
 
         It is not where one was lifted (or dated) at its `at` or later, for whoever has lifted it knew what it was put
         for, nor in the place of one that ends by itself later. A pause always is. No start is committed after the
-        answer that was judged without it.
+        answer that was judged without it. `audit` is entered where it was written, here and below.
         """
         ...
 
-    async def prolong_stop(self, stop: Stop) -> Stop | None:
+    async def prolong_stop(self, stop: Stop, audit: Sequence[AuditEntry] = ()) -> Stop | None:
         """Have one with an end stand; where one of its kind and scope stands, that one stays, until the later end.
 
         The stop that stands then. None, and nothing is written, where one was lifted after this one's `at`: whoever has
@@ -301,7 +458,9 @@ class Store(Protocol):
         """
         ...
 
-    async def lift_stop(self, kind: StopKind, scope: str, at: datetime, *, after_all: bool = False) -> bool:
+    async def lift_stop(
+        self, kind: StopKind, scope: str, at: datetime, *, after_all: bool = False, audit: Sequence[AuditEntry] = ()
+    ) -> bool:
         """End it at that time; whether there was one that stood.
 
         With `after_all` its `at` becomes the newest ending that is known of its target, rule or action, or the newest
@@ -351,7 +510,8 @@ class Store(Protocol):
     ) -> QueuedPost | None:
         """The oldest post that may be sent now, however many wait before it that may not.
 
-        Notices go first, and what is minor last. The opening message of a thread in which something waits that is not
+        Notices go first, then threads in which the card of a question waits, as far as the card, and what is minor
+        last. The opening message of a thread in which something waits that is not
         minor is not minor either.
 
         A reply waits until its thread stands, and for the replies before it, except for those that are `passed`.
@@ -406,6 +566,10 @@ class Store(Protocol):
 
     async def list_occurrences(self, *, limit: int, only_open: bool = False) -> tuple[Occurrence, ...]:
         """The newest occurrences first; with `only_open` those that have not closed. Very long labels are cut."""
+        ...
+
+    async def posts_of(self, run: RunId, *, limit: int) -> tuple[PostState, ...]:
+        """What is told of a run in its own thread, the oldest first, and how far the telling of it is."""
         ...
 
     # Housekeeping

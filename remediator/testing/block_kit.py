@@ -157,8 +157,16 @@ def _image(block: Mapping[str, Any], pointer: str) -> Iterator[str]:
 
 def _actions(block: Mapping[str, Any], pointer: str) -> Iterator[str]:
     yield from _items(block.get("elements"), f"{pointer}/elements", 25)
+    seen = set()
     for index, element in _each(block.get("elements")):
         yield from _action(element, f"{pointer}/elements/{index}")
+        if (name := element.get("action_id")) is not None and name in seen:
+            yield _at(f'`action_id` "{name}" already exists for another element', f"{pointer}/elements/{index}")
+        seen.add(name)
+
+
+_BUTTON = {"type", "text", "action_id", "url", "value", "style", "confirm", "accessibility_label"}
+_CONFIRM = {"title": 100, "text": 300, "confirm": 30, "deny": 30}
 
 
 def _action(element: Mapping[str, Any], pointer: str) -> Iterator[str]:
@@ -169,8 +177,28 @@ def _action(element: Mapping[str, Any], pointer: str) -> Iterator[str]:
     for name, most in (("action_id", 255), ("value", 2000), ("url", 3000)):
         if name in element:
             yield from _string(element[name], f"{pointer}/{name}", most)
+    yield from _style(element, pointer)
+    if extra := set(element) - _BUTTON:
+        yield _at(f"no more properties allowed: {', '.join(sorted(extra))}", pointer)
+    if "confirm" in element:
+        yield from _confirm(element["confirm"], f"{pointer}/confirm")
+
+
+def _style(element: Mapping[str, Any], pointer: str) -> Iterator[str]:
     if element.get("style") not in (None, "primary", "danger"):
         yield _at("must be one of primary, danger", f"{pointer}/style")
+
+
+def _confirm(dialog: object, pointer: str) -> Iterator[str]:
+    """What is asked before a button counts as pressed."""
+    if not isinstance(dialog, dict):
+        yield _at("must be an object", pointer)
+        return
+    for name, most in _CONFIRM.items():
+        yield from _text(dialog.get(name), f"{pointer}/{name}", most, kinds=("plain_text",))
+    if extra := set(dialog) - {*_CONFIRM, "style"}:
+        yield _at(f"no more properties allowed: {', '.join(sorted(extra))}", pointer)
+    yield from _style(dialog, pointer)
 
 
 def _markdown(block: Mapping[str, Any], pointer: str) -> Iterator[str]:

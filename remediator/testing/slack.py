@@ -6,7 +6,8 @@
         assert [message.text for message in slack.messages["alerts"]] == [...]
 
 It checks what Slack checks: the token, the channel, scopes, the thread, text and blocks. Faults are switched
-on by `fail_next`. It serves on a free port of 127.0.0.1, and keeps everything in memory.
+on by `fail_next`. It serves on a free port of 127.0.0.1, and keeps everything in memory. People press buttons, send
+modals off and type commands by `click`, `submit` and `command`, which post what Slack signs to `people_call`.
 """
 
 import asyncio
@@ -18,14 +19,20 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlencode
 
+import aiohttp
 from aiohttp import web
 
 from remediator.kit.clock import Clock, SystemClock
-from remediator.testing import block_kit
+from remediator.testing import block_kit, slack_people
+from remediator.testing.slack_people import Answered, Ephemeral, OpenedView, User
 
 _LONGEST_TEXT = 40_000
 _PAGE, _LONGEST_PAGE = 100, 999
+_TRIGGER = 3.0  # seconds for which a dialog can be opened after a press
+_PATIENCE = 3.0  # seconds in which Slack wants an answer
+_ANA = User()
 
 Arguments = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -96,11 +103,24 @@ class SlackStandIn:
         channels: Iterable[str] = ("alerts",),
         scopes: Iterable[str] = ("chat:write", "channels:history"),
         rate_limit: timedelta | None = None,
+        signing_secret: str = "stand-in-signing-secret",  # noqa: S107 - of a server that is not real
+        people_call: str = "",
         clock: Clock | None = None,
         on_message: Callable[[StoredMessage], None] = lambda _message: None,
     ) -> None:
-        """`on_message` is called with each message that was posted or edited, before that is answered."""
+        """`on_message` is called with each message that was posted or edited, before that is answered.
+
+        `people_call` is the address of the service that presses, modals and commands are sent to, without a path.
+        """
         self.token = token
+        self.signing_secret = signing_secret
+        self.people_call = people_call
+        self.ephemerals: list[Ephemeral] = []
+        """Every message that one person alone was shown."""
+        self.views: list[OpenedView] = []
+        """Every modal that was opened."""
+        self._triggers: dict[str, tuple[str, float]] = {}
+        self._triggered = 0
         self.scopes = set(scopes)
         self.rate_limit = rate_limit
         """The least time between two posts to one channel; None for no limit. Slack's is about a second."""
@@ -153,6 +173,73 @@ class SlackStandIn:
         """Delete a message, as a person may."""
         name = self._name_of(self._id_of(channel))
         self.messages[name] = [message for message in self.messages[name] if message.ts != ts]
+
+    async def click(
+        self, message: StoredMessage, which: str, *, user: User = _ANA, to: str | None = None, **changes: str
+    ) -> Answered:
+        """Let somebody press a button of a message, `approve` or `deny`; `changes` are of `click_payload`.
+
+        A button that is not there cannot be pressed: LookupError.
+        """
+        return await self.send_interaction(self.click_payload(message, which, user=user, **changes), to=to)
+
+    def click_payload(self, message: StoredMessage, which: str, *, user: User = _ANA, **changes: str) -> dict[str, Any]:
+        """What a press sends, however it is sent."""
+        trigger = self._trigger(user)
+        given: dict[str, Any] = {
+            "user": user,
+            "channel": message.channel,
+            "ts": message.ts,
+            "thread_ts": message.thread_ts,
+            "blocks": message.blocks,
+            "button": slack_people.button_in(message.blocks, which),
+            "trigger": trigger,
+        }
+        return slack_people.click_payload(**(given | changes))
+
+    async def submit(
+        self, view: OpenedView, *, user: User = _ANA, to: str | None = None, **values: str | None
+    ) -> Answered:
+        """Let somebody send a modal off, with what they have typed into its inputs by the names of their blocks."""
+        return await self.send_interaction(self.submission_payload(view, user=user, values=values), to=to)
+
+    def submission_payload(
+        self, view: OpenedView, *, user: User = _ANA, values: Mapping[str, str | None]
+    ) -> dict[str, Any]:
+        """What a modal sends, however it is sent."""
+        return slack_people.submission_payload(user=user, view=view, values=values, trigger=self._trigger(user))
+
+    def _trigger(self, user: User) -> str:
+        self._triggered += 1
+        trigger = f"{self._triggered}.stand-in"
+        self._triggers[trigger] = user.id, time.monotonic()
+        return trigger
+
+    async def command(
+        self, text: str, *, user: User = _ANA, channel: str = "alerts", to: str | None = None
+    ) -> Answered:
+        """Let somebody type `/remediator` and a text."""
+        form = self.command_form(text, user=user, channel=channel)
+        return await self.send("/slack/commands", urlencode(form).encode(), to=to)
+
+    def command_form(self, text: str, *, user: User = _ANA, channel: str = "alerts") -> dict[str, str]:
+        """What a command sends, however it is sent."""
+        trigger = self._trigger(user)
+        return slack_people.command_form(user=user, text=text, channel=self._id_of(channel), trigger=trigger)
+
+    async def send_interaction(self, payload: Mapping[str, Any], *, to: str | None = None) -> Answered:
+        """Send an interaction as Slack does: signed, and with an answer within three seconds."""
+        return await self.send("/slack/interactions", slack_people.interaction_body(payload), to=to)
+
+    async def send(self, path: str, body: bytes, *, to: str | None = None) -> Answered:
+        """Send a body, signed now. Raises TimeoutError where nobody answers in time, as people are shown it."""
+        headers = slack_people.signed(self.signing_secret, int(self._clock.now().timestamp()), body)
+        timeout = aiohttp.ClientTimeout(total=_PATIENCE)
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.post((to or self.people_call) + path, data=body, headers=headers) as answer,
+        ):
+            return Answered(answer.status, await answer.read())
 
     def fail_next(
         self,
@@ -237,7 +324,9 @@ class SlackStandIn:
         methods: dict[str, Callable[[Arguments], Answer]] = {
             "auth.test": self._auth_test,
             "chat.postMessage": self._post_message,
+            "chat.postEphemeral": self._post_ephemeral,
             "chat.update": self._update,
+            "views.open": self._open_view,
             "conversations.history": self._history,
             "conversations.replies": self._replies,
         }
@@ -285,6 +374,28 @@ class SlackStandIn:
         self._in(channel).append(message)
         self._on_message(message)
         return {"channel": channel, "ts": message.ts, "message": _told(message, with_metadata=False)}
+
+    def _post_ephemeral(self, arguments: Arguments) -> Answer:
+        self._need("chat:write")
+        channel, user = self._writable(arguments), arguments.get("user")
+        if not isinstance(user, str) or not user.startswith(("U", "W")):
+            raise _Refused("user_not_in_channel")
+        text, _ = _checked(arguments)
+        self.ephemerals.append(Ephemeral(channel, user, text, arguments.get("thread_ts")))
+        return {"message_ts": self._next_ts()}
+
+    def _open_view(self, arguments: Arguments) -> Answer:
+        user, made = self._triggers.pop(str(arguments.get("trigger_id")), ("", 0.0))
+        if not user:
+            raise _Refused("invalid_trigger_id")
+        if time.monotonic() - made > _TRIGGER:
+            raise _Refused("expired_trigger_id")
+        view = _structured(arguments, "view", "invalid_arguments")
+        if found := slack_people.view_problems(view):
+            raise _Refused("invalid_arguments", response_metadata={"messages": found})
+        shown = tuple(block_kit.texts([view]))
+        self.views.append(OpenedView(f"V{len(self.views) + 1:08d}", user, view, shown))
+        return {"view": {**view, "id": self.views[-1].id}}
 
     def _update(self, arguments: Arguments) -> Answer:
         self._need("chat:write")

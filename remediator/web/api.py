@@ -1,11 +1,10 @@
-"""The API over runs and alerts, for the command line and scripts: list, show, decide. Every call needs the admin token.
+"""The API over runs and alerts, for the command line and scripts: list, show, decide.
 
-Called by the server, which has checked the token. A decision is stored as a signal and nothing else: the
+Called by the server, which has checked who calls. A decision is stored as a signal and nothing else: the
 run's owner checks everything again before it starts a step. Nothing here writes to a run.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
@@ -14,19 +13,26 @@ from aiohttp import web
 from remediator.errors import RemediatorError, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.model.duration import parse_duration
-from remediator.model.facts import LateFinished, Planned
+from remediator.model.facts import LateFinished
 from remediator.model.ids import Digest, Fingerprint, OwnerId, RunId
 from remediator.model.occurrence import Occurrence
-from remediator.model.outcome import Outcome
-from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Undo
+from remediator.model.outcome import Outcome, Reason
+from remediator.model.person import Person
+from remediator.model.run import Cancel, Run, RunSummary, Settle, Undo
 from remediator.model.stage import Over, stage_of, unsettled
+from remediator.model.stop import EVERYTHING, Stop, StopKind
+from remediator.pipeline.approvals import Answer, Said, Verdict
 from remediator.pipeline.undo.looking import Found
 from remediator.pipeline.undo.verdicts import Key
+from remediator.storage.store import PostState
+from remediator.web.approvals import asked_at_of
+from remediator.web.auth import CALLER, Caller
 from remediator.web.body import Bodies
 from remediator.web.cancelling import say_asked, what_comes
 from remediator.web.shown import (
     held_plan,
     show_hold,
+    show_message,
     show_occurrence,
     show_owner,
     show_run,
@@ -46,6 +52,7 @@ _MAX_ID = 64
 _MAX_FINGERPRINT = 2 * 64 + 1  # a sender's own and ours
 _MAX_BODY = 64 * 1024
 _MAX_WORDS = 2000  # of a person's name or reason
+_DECISION = ("approved", "digest", "asked_at", "by", "reason")
 
 
 class RunReader(Protocol):
@@ -68,8 +75,8 @@ class RunReader(Protocol):
         """One run with its facts and signals. Raises StoreUnavailable."""
         ...
 
-    async def decide(self, run: RunId, decision: Decision, /) -> bool:
-        """Store a decision for the run's owner; False where the run has ended. Raises StoreUnavailable."""
+    async def decide(self, run: RunId, said: Said, /) -> Verdict | None:
+        """Take a person's word on a plan; None where there is no such run. Raises StoreUnavailable."""
         ...
 
     async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
@@ -129,11 +136,29 @@ class AlertPages:
 class RunPages:
     """Answers `/api/v1/runs` and what is below it."""
 
-    def __init__(self, runs: RunReader, clock: Clock, bodies: Bodies, *, hold_timeout: timedelta) -> None:
+    def __init__(
+        self,
+        runs: RunReader,
+        clock: Clock,
+        bodies: Bodies,
+        *,
+        hold_timeout: timedelta,
+        standing: Callable[[], Awaitable[Sequence[Stop]]] | None = None,
+        told: Callable[[RunId], Awaitable[Sequence[PostState]]] | None = None,
+    ) -> None:
+        """`standing`: all stops that stand now. `told`: the messages of a run. They raise StoreUnavailable."""
         self._runs = runs
         self._clock = clock
         self._bodies = bodies
         self._hold_timeout = hold_timeout
+        self._standing = standing
+        self._told = told
+        self._stops = False
+
+    async def stop(self, app: web.Application) -> None:
+        """Answer who waits for something to be over: the service must not wait for them."""
+        del app
+        self._stops = True
 
     async def list(self, request: web.Request) -> web.Response:
         """`?limit=` at most 500, `?outcome=` one of the outcomes, `?active=true` what has not ended.
@@ -145,9 +170,12 @@ class RunPages:
         limit = _one_of(request.query, "limit", "50", _limit, _LIMIT)
         waiting = _one_of(request.query, "waiting", "false", _YES_NO.__getitem__, "true or false")
         active = _one_of(request.query, "active", "false", _YES_NO.__getitem__, "true or false")
+        outcome = None
+        if "outcome" in request.query:
+            outcome = _one_of(request.query, "outcome", "", _outcome, "one of " + ", ".join(Outcome))
         found = await self._runs.list_runs(
             limit=_MAX_LISTED if waiting else limit,
-            outcome=_one_of(request.query, "outcome", "", _outcome, "one of " + ", ".join(Outcome)),
+            outcome=outcome,
             active=active or waiting,
             unsettled=_one_of(request.query, "unsettled", "false", _YES_NO.__getitem__, "true or false"),
         )
@@ -174,25 +202,35 @@ class RunPages:
         """Everything known of one run."""
         run = await self._find(request)
         held = held_plan(run)
-        shown = None if held is None else show_hold(*held, at=self._clock.now(), timeout=self._hold_timeout)
+        shown = None
+        if held is not None:
+            storms = await self._storms(run) if held[1].reason is Reason.STORM else ()
+            shown = show_hold(*held, at=self._clock.now(), timeout=self._hold_timeout, storms=storms)
         is_over = isinstance(stage_of(run), Over)
         owner = None if is_over else show_owner(run.owner, self._runs.processes())
-        return web.json_response({**show_run(run), "held": shown, "owner": owner})
+        told = await self._told(run.id) if self._told is not None else ()
+        messages = [show_message(post) for post in told]
+        return web.json_response({**show_run(run), "held": shown, "owner": owner, "messages": messages})
+
+    async def _storms(self, run: Run) -> Sequence[Stop]:
+        """Those that a run is in now."""
+        scopes = (EVERYTHING, f"rule:{run.rule}")
+        standing = await self._standing() if self._standing is not None else ()
+        return [one for one in standing if one.kind is StopKind.STORM and one.scope in scopes]
 
     async def decide(self, request: web.Request) -> web.Response:
-        """Store a person's decision on the plan that waits; 409 when another plan waits, or none."""
+        """Take a person's word on the plan that waits: 403 where they may not, 409 where it decides nothing."""
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        said = _said(read_json(body))
+        said = _said(read_json(body), request[CALLER])
         run = await self._find(request)
-        waiting = waiting_plan(run)
-        if waiting is None:
-            raise _conflict("no plan of this run waits for a decision")
-        if waiting.planned.plan.digest != said.digest:
-            raise _conflict("the plan has changed since it was shown; look at it again, then decide on its new digest")
-        if not await self._runs.decide(run.id, said.on(waiting.planned, self._clock.now())):
-            raise _conflict("the run has ended meanwhile")
-        return web.json_response({}, status=202)
+        verdict = await self._runs.decide(run.id, said)
+        if verdict is None:
+            raise web.HTTPNotFound(text="the run is gone")
+        if verdict.answer is Answer.TAKEN:
+            return web.json_response({"says": verdict.says, "missing": verdict.missing}, status=202)
+        status = {Answer.NOT_ALLOWED: web.HTTPForbidden, Answer.NEEDS_REASON: web.HTTPBadRequest}
+        raise status.get(verdict.answer, web.HTTPConflict)(text=verdict.says)
 
     async def cancel(self, request: web.Request) -> web.Response:
         """Store a person's wish that a run stops, and say what will come of it; 409 when it has ended.
@@ -201,7 +239,7 @@ class RunPages:
         """
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        wish = _cancel(read_json(body), self._clock.now())
+        wish = _cancel(read_json(body), request[CALLER], self._clock.now())
         run = await self._find(request)
         before = say_asked(run)
         if isinstance(stage_of(run), Over) or not (before or await self._runs.cancel(run.id, wish)):
@@ -214,13 +252,15 @@ class RunPages:
         """Store whether a step that nobody saw the end of was done; 409 where none is unknown, or not any more."""
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        done, by, reason = _settlement(read_json(body))
+        caller = request[CALLER]
+        done, who, reason = _settlement(read_json(body), caller)
         run = await self._find(request)
         unknown = unsettled(run)
         if unknown is None:
             is_settled = any(isinstance(word, LateFinished | Settle) for word in (*run.facts, *run.signals))
             raise _conflict("it was settled already" if is_settled else "nothing of this run is unknown")
-        word = Settle(self._clock.now(), unknown.step, unknown.attempt, done, by, reason)
+        said_by = (who.name, who.via.value, caller.origin)
+        word = Settle(self._clock.now(), unknown.step, unknown.attempt, done, who.shown, reason, *said_by)
         if not await self._runs.settle(run.id, word):
             raise web.HTTPNotFound(text="the run is gone")
         return web.json_response({}, status=202)
@@ -229,13 +269,13 @@ class RunPages:
         """What would come of an undo: each change with how it stands, and why an undo would be refused, if so.
 
         `?look=true`: how it is now is looked at as well, without changing anything. `?wait=10s`: answered when nothing
-        is being put back any more, or after that time, which is 30s at the most.
+        is being put back any more, or after that time, which is 30s at the most; at once where the service stops.
         """
         _refuse_unknown(request.query, "look", "wait")
         look = _one_of(request.query, "look", "false", _YES_NO.__getitem__, "true or false")
         end = self._clock.monotonic() + _one_of(request.query, "wait", "0s", _wait, "a duration of 30s at the most")
         run = await self._find(request)
-        while is_under_way(run) and (left := end - self._clock.monotonic()) > 0:
+        while is_under_way(run) and not self._stops and (left := end - self._clock.monotonic()) > 0:
             await self._clock.sleep(min(_LOOK_EVERY, timedelta(seconds=left)))
             run = await self._find(request)
         return web.json_response(self._undo_of(run, await self._look(run) if look else None))
@@ -252,7 +292,7 @@ class RunPages:
         """Store a person's wish that a run's changes are put back; 409 where nothing would come of it."""
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        wish = _undo(read_json(body), self._clock.now())
+        wish = _undo(read_json(body), request[CALLER], self._clock.now())
         run = await self._find(request)
         if refusal := refusal_of(run, wish.at):
             raise _conflict(refusal)
@@ -311,73 +351,54 @@ def _wait(text: str) -> float:
     return wait.total_seconds()
 
 
-def _outcome(text: str) -> str | None:
-    """An outcome as it is told, or with `_` or `-` for the blanks; None for none."""
-    return Outcome(text.replace("_", " ").replace("-", " ")).value if text else None
+def _outcome(text: str) -> str:
+    """An outcome as it is told, or with `_` or `-` for the blanks."""
+    return Outcome(text.replace("_", " ").replace("-", " ")).value
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
-    """What a person says on a plan, before it is known which question that answers."""
-
-    approved: bool
-    digest: Digest
-    by: str
-    reason: str
-
-    def on(self, planned: Planned, at: datetime) -> Decision:
-        return Decision(
-            at=at,
-            approved=self.approved,
-            digest=self.digest,
-            round=planned.round,
-            revision=planned.revision,
-            by=self.by,
-            reason=self.reason,
-        )
-
-
-def _said(given: Any) -> _Said:
+def _said(given: Any, caller: Caller) -> Said:
+    """What they say to which plan."""
     if type(given) is not dict:
-        raise _bad("a decision is a JSON object: approved, digest, by, reason")
-    if unknown := sorted(set(given) - {"approved", "digest", "by", "reason"}):
-        raise _bad(f"there is no field {unknown[0][:40]!a}; there are approved, digest, by and reason")
+        raise _bad(f"a decision is a JSON object: {', '.join(_DECISION)}")
+    if unknown := sorted(set(given) - set(_DECISION)):
+        raise _bad(f"there is no field {unknown[0][:40]!a}; there are {', '.join(_DECISION)}")
     if type(given.get("approved")) is not bool:
         raise _bad("approved is not true or false")
     digest, by, reason = (_words(given, name) for name in ("digest", "by", "reason"))
-    if not digest or not by:
-        raise _bad("digest and by are needed: which plan, and who decides")
-    return _Said(given["approved"], Digest(digest), by, reason)
+    if not digest:
+        raise _bad("digest is needed: which plan; the run, and the list of approvals, have it")
+    return Said(
+        caller.named(by, "by is needed: who decides"),
+        given["approved"],
+        Digest(digest),
+        reason,
+        origin=caller.origin,
+        asked_at=asked_at_of(given),
+    )
 
 
-def _cancel(given: Any, at: datetime) -> Cancel:
+def _cancel(given: Any, caller: Caller, at: datetime) -> Cancel:
     if type(given) is not dict or set(given) - {"by", "reason"}:
         raise _bad("a cancellation is a JSON object: by, reason")
-    by, reason = _words(given, "by"), _words(given, "reason")
-    if not by:
-        raise _bad("by is needed: who cancels")
-    return Cancel(at=at, by=by, reason=reason)
+    reason, who = _words(given, "reason"), caller.named(_words(given, "by"), "by is needed: who cancels")
+    return Cancel(at, who.shown, reason, who.name, who.via.value, caller.origin)
 
 
-def _undo(given: Any, at: datetime) -> Undo:
+def _undo(given: Any, caller: Caller, at: datetime) -> Undo:
     if type(given) is not dict or set(given) - {"by", "reason"}:
         raise _bad("an undo is a JSON object: by, reason")
-    by, reason = _words(given, "by"), _words(given, "reason")
-    if not by:
-        raise _bad("by is needed: who has it put back")
-    return Undo(at=at, by=by, reason=reason)
+    reason, who = _words(given, "reason"), caller.named(_words(given, "by"), "by is needed: who has it put back")
+    return Undo(at, who.shown, reason, who.name, who.via.value, caller.origin)
 
 
-def _settlement(given: Any) -> tuple[bool, str, str]:
+def _settlement(given: Any, caller: Caller) -> tuple[bool, Person, str]:
     """Whether it was done, who says so, and why."""
     if type(given) is not dict or set(given) - {"done", "by", "reason"}:
         raise _bad("a settlement is a JSON object: done, by, reason")
     if type(given.get("done")) is not bool:
         raise _bad("done is not true or false")
-    by, reason = _words(given, "by"), _words(given, "reason")
-    if not by:
-        raise _bad("by is needed: who settles it")
-    return given["done"], by, reason
+    reason, who = _words(given, "reason"), caller.named(_words(given, "by"), "by is needed: who settles it")
+    return given["done"], who, reason
 
 
 def _words(given: Mapping[str, Any], name: str) -> str:

@@ -138,12 +138,15 @@ class Bodies:
         """Room for one request: `async with bodies.hold() as hold`."""
         return Hold(self.room, self._limits.patience)
 
-    async def read(self, request: web.Request, hold: Hold, *, max_bytes: int) -> bytes:
-        """The whole body, decompressed. Raises the HTTPException that fits, 400, 408 or 413, or Overloaded."""
+    async def read(self, request: web.Request, hold: Hold, *, max_bytes: int, setting: str = "") -> bytes:
+        """The whole body, decompressed. Raises the HTTPException that fits, 400, 408 or 413, or Overloaded.
+
+        `setting`: by which `max_bytes` can be made larger.
+        """
         encoding = request.headers.get("Content-Encoding", "").strip().lower()
         length = request.content_length
         if (length or 0) > max_bytes:
-            raise _too_large(max_bytes)
+            raise _too_large(max_bytes, setting)
         if not encoding and length is not None and request.content.is_eof():
             # Nearly every request: all of it is here. It is taken without the machinery below.
             await hold.grow_to(length)
@@ -151,9 +154,10 @@ class Bodies:
         # Room for what will be made of it is taken before the first byte: several that each hold a part of what they
         # need, and wait for the rest, would all be refused in the end.
         await hold.grow_to(min((length or 0) * _BY_SIZE, self._most_of_one))
-        pieces = _at_most(max_bytes, self._received(request))
+        pieces = _at_most(max_bytes, self._received(request), setting)
         if encoding in _GZIP or encoding in _DEFLATE:
-            pieces = _at_most(max_bytes, _inflated(pieces, raw_allowed=encoding in _DEFLATE))
+            inflated = _inflated(pieces, raw_allowed=encoding in _DEFLATE)
+            pieces = _at_most(max_bytes, inflated, setting)
         elif encoding not in _PLAIN:
             raise web.HTTPBadRequest(text="this Content-Encoding is not known here; use gzip, deflate or none")
         body: list[bytes] = []
@@ -201,13 +205,13 @@ class Bodies:
             yield piece
 
 
-async def _at_most(max_bytes: int, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _at_most(max_bytes: int, pieces: AsyncIterator[bytes], setting: str) -> AsyncIterator[bytes]:
     """The same bytes, up to a limit. Raises HTTPRequestEntityTooLarge at the first one above it."""
     size = 0
     async for piece in pieces:
         size += len(piece)
         if size > max_bytes:
-            raise _too_large(max_bytes)
+            raise _too_large(max_bytes, setting)
         yield piece
 
 
@@ -236,9 +240,6 @@ def _inflater(first: int, *, raw_allowed: bool) -> "zlib._Decompress":
     return zlib.decompressobj(-zlib.MAX_WBITS if raw else zlib.MAX_WBITS | 32)
 
 
-def _too_large(max_bytes: int) -> web.HTTPRequestEntityTooLarge:
-    return web.HTTPRequestEntityTooLarge(
-        max_size=max_bytes,
-        actual_size=max_bytes,
-        text=f"the body is larger than {max_bytes} bytes; see webhook.max_body_mib",
-    )
+def _too_large(max_bytes: int, setting: str) -> web.HTTPRequestEntityTooLarge:
+    text = f"the body is larger than {max_bytes} bytes" + (f"; see {setting}" if setting else "")
+    return web.HTTPRequestEntityTooLarge(max_size=max_bytes, actual_size=max_bytes, text=text)

@@ -1,7 +1,7 @@
-"""The API over circuit breakers: which systems do not answer, and closing one by hand. Both need the admin token.
+"""The API over circuit breakers: which systems do not answer, and closing one by hand.
 
-Called by the server, which has checked the token. A reset takes effect at once, in the process that is asked and in no
-other; it is logged with the name that the caller states.
+Called by the server, which has checked who calls. A reset takes effect at once, in the process that is asked and in no
+other; it is logged with the name of whoever has done it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 from aiohttp import web
 
+from remediator.model.person import Person
 from remediator.model.system import SystemState
+from remediator.web.auth import CALLER, Caller
 from remediator.web.body import Bodies
 from remediator.web.webhook import read_json
 
@@ -25,7 +27,7 @@ class Breakers(Protocol):
         """Every system that was asked lately, those that do not answer first."""
         ...
 
-    def reset(self, name: str, by: str) -> bool:
+    async def reset(self, name: str, by: str, *, person: Person | None, origin: str) -> bool:
         """Close the breaker of a system; False where none of that name has one."""
         ...
 
@@ -47,8 +49,9 @@ class BreakerPages:
         """Close the breaker of one system; 404 where none of that name has one."""
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        name, by = _wish(read_json(body))
-        if not self._breakers.reset(name, by):
+        caller = request[CALLER]
+        name, who = _wish(read_json(body), caller)
+        if not await self._breakers.reset(name, who.shown, person=who, origin=caller.origin):
             raise web.HTTPNotFound(text=f"there is no breaker {name[:_SHOWN_NAME]}")
         return web.json_response({})
 
@@ -67,13 +70,14 @@ def _show(state: SystemState) -> Mapping[str, Any]:
     }
 
 
-def _wish(given: Any) -> tuple[str, str]:
+def _wish(given: Any, caller: Caller) -> tuple[str, Person]:
     """The system, and who wants its breaker closed."""
     if type(given) is not dict or set(given) - {"system", "by"}:
         raise web.HTTPBadRequest(text="a reset is a JSON object: system, by")
     name, by = given.get("system", ""), given.get("by", "")
     if not all(type(text) is str and len(text) <= _MAX_NAME for text in (name, by)):
         raise web.HTTPBadRequest(text=f"system and by are texts of at most {_MAX_NAME} characters")
-    if not name or not by.strip():
-        raise web.HTTPBadRequest(text="system and by are needed: whose breaker, and who closes it")
-    return name, by.strip()
+    needed = "system and by are needed: whose breaker, and who closes it"
+    if not name:
+        raise web.HTTPBadRequest(text=needed)
+    return name, caller.named(by.strip(), needed)

@@ -1,19 +1,21 @@
-"""The API over escalation: problems that somebody else is told of, and taking one on. All need the admin token.
+"""The API over escalation: problems that somebody else is told of, and taking one on.
 
-Called by the server, which has checked the token. Whoever takes a problem on is told in its thread, with the name that
-the caller states.
+Called by the server, which has checked who calls. Whoever takes a problem on is told in its thread, by name.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 from aiohttp import web
 
 from remediator.kit.redaction import Redactor
 from remediator.model.ids import RunId
+from remediator.model.person import Person
 from remediator.model.run import Acknowledge
 from remediator.pipeline.escalation.deliveries import LevelState, Place
 from remediator.pipeline.escalation.listing import NoProblem, OpenProblem, TakenAlready
+from remediator.web.auth import CALLER, Caller, SaidBy
 from remediator.web.body import Bodies
 from remediator.web.webhook import read_json
 
@@ -30,7 +32,9 @@ class EscalationKeeper(Protocol):
         """The open problems, the newest first."""
         ...
 
-    async def acknowledge(self, run_id: RunId, by: str, reason: str, *, take_over: bool = False) -> Acknowledge | None:
+    async def acknowledge(
+        self, run_id: RunId, by: str, reason: str, *, take_over: bool = False, person: Person | None, origin: str
+    ) -> Acknowledge | None:
         """The word that was stored; None where there is no such run. Raises NoProblem and TakenAlready."""
         ...
 
@@ -52,11 +56,13 @@ class EscalationPages:
         """Store that a person has taken a problem on; 409 where it is over, and where somebody else has it."""
         async with self._bodies.hold() as hold:
             body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        by, reason, take_over = _said(read_json(body))
+        who, reason, take_over = _said(read_json(body), request[CALLER])
+        said_by: SaidBy = {"person": who, "origin": request[CALLER].origin}
         name = request.match_info["id"]
         fit = len(name) <= _MAX_ID and name.isascii() and name.isalnum()
         try:
-            word = await self._escalations.acknowledge(RunId(name), by, reason, take_over=take_over) if fit else None
+            take_on = partial(self._escalations.acknowledge, take_over=take_over, **said_by)
+            word = await take_on(RunId(name), who.shown, reason) if fit else None
         except (NoProblem, TakenAlready) as error:
             raise web.HTTPConflict(text=_REDACTOR.text(str(error))) from error
         if word is None:
@@ -64,16 +70,15 @@ class EscalationPages:
         return web.json_response(_show_word(word), status=202)
 
 
-def _said(given: Any) -> tuple[str, str, bool]:
+def _said(given: Any, caller: Caller) -> tuple[Person, str, bool]:
     """Who takes it on, what they say, and whether they take it from whoever has it."""
     if type(given) is not dict or set(given) - {"by", "reason", "take_over"}:
         raise web.HTTPBadRequest(text="an acknowledgement is a JSON object: by, reason, take_over")
-    by, reason, take_over = _words(given, "by"), _words(given, "reason"), given.get("take_over", False)
-    if not by:
-        raise web.HTTPBadRequest(text="by is needed: who takes it on")
+    who = caller.named(_words(given, "by"), "by is needed: who takes it on")
+    reason, take_over = _words(given, "reason"), given.get("take_over", False)
     if type(take_over) is not bool:
         raise web.HTTPBadRequest(text="take_over is neither true nor false")
-    return by, reason, take_over
+    return who, reason, take_over
 
 
 def _words(given: Mapping[str, Any], name: str) -> str:

@@ -1,7 +1,7 @@
-"""The API that has another run begun for an alert that fires still. It needs the admin token.
+"""The API that has another run begun for an alert that fires still.
 
-Called by the server, which has checked the token. Who asks is told in the new run's thread and in the old one's, with
-the name that the caller states.
+Called by the server, which has checked who calls. Who asks is told in the new run's thread and in the old one's, by
+name.
 """
 
 from collections.abc import Mapping
@@ -10,8 +10,10 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from remediator.model.ids import RunId
+from remediator.model.person import Person
 from remediator.pipeline.intake import NothingAnew
 from remediator.pipeline.rerun import Begun
+from remediator.web.auth import CALLER, SaidBy
 from remediator.web.body import Bodies
 from remediator.web.webhook import read_json
 
@@ -24,11 +26,13 @@ _MAX_WORDS = 2000  # of a person's name or reason
 class Rerunner(Protocol):
     """What the API needs to have runs begun anew."""
 
-    async def of_run(self, run_id: RunId, by: str, reason: str) -> Begun | None:
+    async def of_run(self, run_id: RunId, by: str, reason: str, *, person: Person | None, origin: str) -> Begun | None:
         """For a run's alerts; None where there is no such run. Raises NothingAnew."""
         ...
 
-    async def of_alert(self, fingerprint: str, by: str, reason: str) -> Begun | None:
+    async def of_alert(
+        self, fingerprint: str, by: str, reason: str, *, person: Person | None, origin: str
+    ) -> Begun | None:
         """For one alert; None where it was never heard of. Raises NothingAnew."""
         ...
 
@@ -42,11 +46,12 @@ class RerunPages:
 
     async def of_run(self, request: web.Request) -> web.Response:
         """Begin another run for the alerts of a run; 409 where one is under way, or none fires still."""
-        by, reason = await self._read(request)
+        who, reason = await self._read(request)
+        said_by: SaidBy = {"person": who, "origin": request[CALLER].origin}
         name = request.match_info["id"]
         fit = len(name) <= _MAX_ID and name.isascii() and name.isalnum()
         try:
-            begun = await self._reruns.of_run(RunId(name), by, reason) if fit else None
+            begun = await self._reruns.of_run(RunId(name), who.shown, reason, **said_by) if fit else None
         except NothingAnew as error:
             raise web.HTTPConflict(text=str(error)) from error
         if begun is None:
@@ -55,27 +60,26 @@ class RerunPages:
 
     async def of_alert(self, request: web.Request) -> web.Response:
         """Begin another run for one alert; 409 where one is under way, or where it does not fire."""
-        by, reason = await self._read(request)
+        who, reason = await self._read(request)
+        said_by: SaidBy = {"person": who, "origin": request[CALLER].origin}
         name = request.match_info["fingerprint"]
         fit = len(name) <= _MAX_FINGERPRINT and name.isprintable()
         try:
-            begun = await self._reruns.of_alert(name, by, reason) if fit else None
+            begun = await self._reruns.of_alert(name, who.shown, reason, **said_by) if fit else None
         except NothingAnew as error:
             raise web.HTTPConflict(text=str(error)) from error
         if begun is None:
             raise web.HTTPNotFound(text=f"there is no alert {name}" if fit else "there is no such alert")
         return web.json_response(_show(begun), status=201)
 
-    async def _read(self, request: web.Request) -> tuple[str, str]:
+    async def _read(self, request: web.Request) -> tuple[Person, str]:
         """Who asks, and why."""
         async with self._bodies.hold() as hold:
             given = read_json(await self._bodies.read(request, hold, max_bytes=_MAX_BODY))
         if type(given) is not dict or set(given) - {"by", "reason"}:
             raise web.HTTPBadRequest(text="to have a run begun anew takes a JSON object: by, reason")
-        by, reason = _words(given, "by"), _words(given, "reason")
-        if not by:
-            raise web.HTTPBadRequest(text="by is needed: who has it begun")
-        return by, reason
+        reason = _words(given, "reason")
+        return request[CALLER].named(_words(given, "by"), "by is needed: who has it begun"), reason
 
 
 def _words(given: Mapping[str, Any], name: str) -> str:

@@ -4,32 +4,47 @@ Built by the composition root. The webhook's promise is kept here: 202 only afte
 for whatever another try may mend, and never a word about our insides. Nothing here knows store or pipeline.
 """
 
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, partial
 
 import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.typedefs import Handler
 
 from remediator.errors import Mistaken, Overloaded, StoreUnavailable, Transient
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
+from remediator.model.ids import RunId
+from remediator.pipeline.people import People
 from remediator.settings import Settings
+from remediator.storage.store import PostState
 from remediator.web.api import AlertPages, AlertReader, RunPages, RunReader
-from remediator.web.auth import Callers
+from remediator.web.approvals import ApprovalPages
+from remediator.web.audit import AuditPages, AuditReader
+from remediator.web.auth import Callers, Senders
 from remediator.web.body import Bodies, Limits
 from remediator.web.breakers import BreakerPages, Breakers
 from remediator.web.escalations import EscalationKeeper, EscalationPages
 from remediator.web.health import Health, HealthPages
+from remediator.web.limits import LimitPages, UsageTeller
 from remediator.web.listening import Connections
 from remediator.web.rerun import Rerunner, RerunPages
+from remediator.web.routes import Routes
+from remediator.web.slack.inbox import SlackInbox
+from remediator.web.slack.pages import SlackPages
+from remediator.web.slack.signature import Signatures
+from remediator.web.starting import Starter, StartPages
 from remediator.web.stops import StopKeeper, StopPages
 from remediator.web.storing import Storing
+from remediator.web.tokens import TokenKeeper, TokenPages
 from remediator.web.webhook import parse_delivery
 
 _MAX_ERROR = 200  # characters; errors of the webhook land in Alertmanager's log
+_MAX_LINE = 16 * 1024  # bytes of a request's first line: all that the API takes as parameters, percent-encoded
 _KEEP_ALIVE = 75.0  # seconds for the next request's first line and headers, on a connection new or old
 
 log = structlog.get_logger(__name__)
@@ -52,63 +67,122 @@ class Parts:
     stops: StopKeeper | None = None
     escalations: EscalationKeeper | None = None
     reruns: Rerunner | None = None
+    audit: AuditReader | None = None
+    starts: Starter | None = None
+    told: Callable[[RunId], Awaitable[Sequence[PostState]]] | None = None  # the messages of a run
+    slack: SlackInbox | None = None  # what comes from Slack over HTTP is taken where there is a signing secret, too
+    tokens: TokenKeeper | None = None
+    usage: UsageTeller | None = None
     connections: Connections | None = None  # where who listens wants to know what is under way
 
 
 def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  # noqa: B008 - frozen
     """The application, ready for a runner. Its clean-up waits for deliveries that are still being stored."""
-    callers = Callers(parts.settings.webhook, admin_token=parts.admin_token)
+    people = People(parts.settings.people, parts.settings.approval)
+    callers = Callers(
+        people,
+        parts.clock,
+        parts.metrics,
+        admin_token=parts.admin_token,
+        tokens=parts.tokens,
+        api=parts.settings.api,
+    )
     max_bytes = parts.settings.webhook.max_body_mib * 1024 * 1024
     bodies = Bodies(limits, largest=max_bytes)
-    receiver = Receiver(parts, callers, bodies, max_bytes=max_bytes)
-    runs = RunPages(parts.runs, parts.clock, bodies, hold_timeout=parts.settings.pipeline.hold_timeout)
+    receiver = Receiver(parts, Senders(parts.settings.webhook), bodies, max_bytes=max_bytes)
+    standing = parts.stops.standing if parts.stops is not None else None
+    hold_timeout = parts.settings.pipeline.hold_timeout
+    runs = RunPages(parts.runs, parts.clock, bodies, hold_timeout=hold_timeout, standing=standing, told=parts.told)
     alerts = AlertPages(parts.alerts)
     pages = HealthPages(parts.health, parts.metrics)
     # Bodies are decompressed by `body.py`, within its bounds. A request whose sender has hung up is ended: aiohttp
     # would wait for the rest of its body otherwise. Storing is a task of its own, so nothing stops half-way.
-    server = {"auto_decompress": False, "handler_cancellation": True, "keepalive_timeout": _KEEP_ALIVE}
+    server = {
+        "auto_decompress": False,
+        "handler_cancellation": True,
+        "keepalive_timeout": _KEEP_ALIVE,
+        "max_line_size": _MAX_LINE,
+        "logger": _logger(),
+    }
     noting = [parts.connections.note] if parts.connections is not None else []
     app = web.Application(middlewares=[*noting, answer_errors], handler_args=server)
-    app.router.add_post("/api/v1/alerts", receiver.receive)
-    app.router.add_get("/api/v1/alerts", _for_admins(callers, alerts.list))
-    app.router.add_get("/api/v1/alerts/{fingerprint}", _for_admins(callers, alerts.show))
-    app.router.add_get("/api/v1/runs", _for_admins(callers, runs.list))
-    app.router.add_get("/api/v1/runs/{id}", _for_admins(callers, runs.show))
-    app.router.add_post("/api/v1/runs/{id}/decision", _for_admins(callers, runs.decide))
-    app.router.add_post("/api/v1/runs/{id}/cancel", _for_admins(callers, runs.cancel))
-    app.router.add_post("/api/v1/runs/{id}/settle", _for_admins(callers, runs.settle))
-    app.router.add_get("/api/v1/runs/{id}/undo", _for_admins(callers, runs.show_undo))
-    app.router.add_post("/api/v1/runs/{id}/undo", _for_admins(callers, runs.undo))
-    if parts.breakers is not None:
-        breakers = BreakerPages(parts.breakers, bodies)
-        app.router.add_get("/api/v1/breakers", _for_admins(callers, breakers.list))
-        app.router.add_post("/api/v1/breakers/reset", _for_admins(callers, breakers.reset))
-    if parts.stops is not None:
-        stops = StopPages(parts.stops, bodies)
-        app.router.add_get("/api/v1/stops", _for_admins(callers, stops.list))
-        app.router.add_post("/api/v1/stops/pause", _for_admins(callers, stops.pause))
-        app.router.add_post("/api/v1/stops/lift", _for_admins(callers, stops.lift))
-    if parts.escalations is not None:
-        escalations = EscalationPages(parts.escalations, bodies)
-        app.router.add_get("/api/v1/escalations", _for_admins(callers, escalations.list))
-        app.router.add_post("/api/v1/runs/{id}/acknowledge", _for_admins(callers, escalations.acknowledge))
-    if parts.reruns is not None:
-        reruns = RerunPages(parts.reruns, bodies)
-        app.router.add_post("/api/v1/runs/{id}/rerun", _for_admins(callers, reruns.of_run))
-        app.router.add_post("/api/v1/alerts/{fingerprint}/rerun", _for_admins(callers, reruns.of_alert))
-    app.router.add_get("/healthz", pages.alive)
-    app.router.add_get("/readyz", pages.ready)
-    app.router.add_get("/metrics", pages.metrics)
+    routes = Routes(app, callers)
+    routes.add("POST /api/v1/alerts", receiver.receive)
+    routes.add("GET /api/v1/alerts", alerts.list)
+    routes.add("GET /api/v1/alerts/{fingerprint}", alerts.show)
+    routes.add("GET /api/v1/runs", runs.list)
+    routes.add("GET /api/v1/runs/{id}", runs.show)
+    routes.add("POST /api/v1/runs/{id}/decision", runs.decide)
+    routes.add("POST /api/v1/runs/{id}/cancel", runs.cancel)
+    routes.add("POST /api/v1/runs/{id}/settle", runs.settle)
+    routes.add("GET /api/v1/runs/{id}/undo", runs.show_undo)
+    routes.add("POST /api/v1/runs/{id}/undo", runs.undo)
+    _add_api(routes, parts, people, bodies)
+    _add_slack(routes, parts, bodies)
+    routes.add("GET /healthz", pages.alive)
+    routes.add("GET /readyz", pages.ready)
+    routes.add("GET /metrics", pages.metrics)
+    routes.tell("GET /api/v1/openapi.json")
+    app.on_shutdown.append(runs.stop)
     app.on_cleanup.append(receiver.finish)
     return app
 
 
-def _for_admins(callers: Callers, handler: Handler) -> Handler:
-    async def checked(request: web.Request) -> web.StreamResponse:
-        callers.check_admin(request.headers)
-        return await handler(request)
+def _logger() -> logging.Logger:
+    """aiohttp's, for what it answers by itself."""
+    logger = logging.getLogger("aiohttp.server")
+    logger.addFilter(_without_malformed)  # the same one is added once
+    return logger
 
-    return checked
+
+def _without_malformed(record: logging.LogRecord) -> bool:
+    """What is no HTTP is answered 400 and not logged: anybody can send it, and each would be an error with a trace."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, HttpProcessingError)
+
+
+def _add_api(routes: Routes, parts: Parts, people: People, bodies: Bodies) -> None:
+    """What the API has besides runs and alerts."""
+    if parts.breakers is not None:
+        breakers = BreakerPages(parts.breakers, bodies)
+        routes.add("GET /api/v1/breakers", breakers.list)
+        routes.add("POST /api/v1/breakers/reset", breakers.reset)
+    if parts.stops is not None:
+        stops = StopPages(parts.stops, bodies)
+        routes.add("GET /api/v1/stops", stops.list)
+        routes.add("POST /api/v1/stops/pause", stops.pause)
+        routes.add("POST /api/v1/stops/lift", stops.lift)
+    if parts.usage is not None:
+        routes.add("GET /api/v1/limits", LimitPages(parts.usage).show)
+    if parts.escalations is not None:
+        escalations = EscalationPages(parts.escalations, bodies)
+        routes.add("GET /api/v1/escalations", escalations.list)
+        routes.add("POST /api/v1/runs/{id}/acknowledge", escalations.acknowledge)
+    approvals = ApprovalPages(parts.runs, bodies)
+    routes.add("GET /api/v1/approvals", approvals.list)
+    routes.add("POST /api/v1/approvals/decision", approvals.decide)
+    if parts.starts is not None:
+        routes.add("POST /api/v1/runs", StartPages(parts.starts, bodies).start)
+    if parts.reruns is not None:
+        reruns = RerunPages(parts.reruns, bodies)
+        routes.add("POST /api/v1/runs/{id}/rerun", reruns.of_run)
+        routes.add("POST /api/v1/alerts/{fingerprint}/rerun", reruns.of_alert)
+    if parts.audit is not None:
+        routes.add("GET /api/v1/audit", AuditPages(parts.audit).list)
+    if parts.tokens is not None:
+        tokens = TokenPages(parts.tokens, people, parts.clock, bodies)
+        routes.add("GET /api/v1/tokens", tokens.list)
+        routes.add("POST /api/v1/tokens", tokens.make)
+        routes.add("POST /api/v1/tokens/{id}/revoke", tokens.revoke)
+
+
+def _add_slack(routes: Routes, parts: Parts, bodies: Bodies) -> None:
+    secret = parts.settings.slack.signing_secret
+    if parts.slack is None or secret is None:
+        return
+    slack = SlackPages(parts.slack, Signatures(secret.get_secret_value(), parts.clock), bodies, parts.metrics)
+    routes.add("POST /slack/interactions", slack.interactions)
+    routes.add("POST /slack/commands", slack.commands)
 
 
 @web.middleware
@@ -154,12 +228,12 @@ def _error(status: int, what: str, headers: dict[str, str], *, reason: str = "")
 class Receiver:
     """Answers the webhook."""
 
-    def __init__(self, parts: Parts, callers: Callers, bodies: Bodies, *, max_bytes: int) -> None:
+    def __init__(self, parts: Parts, senders: Senders, bodies: Bodies, *, max_bytes: int) -> None:
         self._accept = parts.accept
         self._admit = parts.admit
         self._metrics = parts.metrics
         self._clock = parts.clock
-        self._callers = callers
+        self._senders = senders
         self._bodies = bodies
         self._max_bytes = max_bytes
         self._storing = Storing(self._carry, patience=parts.settings.webhook.accept_timeout.total_seconds())
@@ -195,11 +269,11 @@ class Receiver:
         self._metrics.refused.labels(reason).inc()
 
     async def _take_in(self, request: web.Request) -> None:
-        self._callers.check_sender(request.headers)
+        self._senders.check(request.headers)
         self._admit()
         self._storing.refuse_behind_slow_ones()
         async with self._bodies.hold() as hold:
-            body = await self._bodies.read(request, hold, max_bytes=self._max_bytes)
+            body = await self._bodies.read(request, hold, max_bytes=self._max_bytes, setting="webhook.max_body_mib")
             began = self._clock.monotonic()
             delivery = await self._bodies.parse(body, hold, partial(parse_delivery, received_at=self._clock.now()))
             del body  # what was made of it is several times as large, and is kept until it is on disk

@@ -4,7 +4,7 @@ Called by the API's pages. Texts that people read are worded here, so that every
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, assert_never
 
@@ -24,15 +24,19 @@ from remediator.model.facts import (
     Held,
     LateFinished,
     Planned,
+    Prolonged,
+    Reminded,
     Settled,
     Silenced,
     Started,
     StepStatus,
     Unsilenced,
     Verified,
+    Voided,
 )
 from remediator.model.ids import OwnerId
 from remediator.model.occurrence import Occurrence
+from remediator.model.person import Via
 from remediator.model.plan import Plan
 from remediator.model.run import (
     Acknowledge,
@@ -49,11 +53,14 @@ from remediator.model.run import (
     Undo,
 )
 from remediator.model.stage import Drafted, Over, Underway, stage_of, unsettled
+from remediator.model.stop import Stop
 from remediator.model.undo import Captured, Left, Undoing, Undone, undone_by
+from remediator.storage.store import PostState
 from remediator.web.undo import show_changes
 
 _REDACTOR = Redactor()
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
+_WAYS: Mapping[str, str] = {Via.SLACK: "in Slack", Via.TOKEN: "with their token", Via.ADMIN: "with the admin token"}
 
 
 def waiting_plan(run: Run) -> Drafted | None:
@@ -76,11 +83,15 @@ def held_plan(run: Run) -> tuple[datetime, Held] | None:
     return (since, stage.held) if isinstance(newest, Held) else None
 
 
-def show_hold(since: datetime, held: Held, *, at: datetime, timeout: timedelta) -> dict[str, Any]:
+def show_hold(
+    since: datetime, held: Held, *, at: datetime, timeout: timedelta, storms: Sequence[Stop] = ()
+) -> dict[str, Any]:
     """A hold for JSON: it is written down once, so `until` is None where it was looked at again since then.
 
-    `since`: from when on the time counts after which the plan is dropped.
+    `since`: from when on the time counts after which the plan is dropped. `storms`: those that its run is in; what they
+    hold goes on when the last one ends, if no more alerts come.
     """
+    ends = [stop.until for stop in storms if stop.until is not None]
     return {
         "reason": held.reason.value,
         "detail": held.detail,
@@ -88,6 +99,7 @@ def show_hold(since: datetime, held: Held, *, at: datetime, timeout: timedelta) 
         "until": _say(held.until) if held.until > at else None,
         "every": max(1, round((held.until - held.at).total_seconds())),
         "expires": _say(since + timeout),
+        "ends": _say(max(ends)) if ends else None,
     }
 
 
@@ -108,6 +120,18 @@ def show_owner(owner: OwnerId, processes: Mapping[OwnerId, str]) -> dict[str, An
     """The process that has a run now, for JSON: by the id that its log has, and its host; None where none has it."""
     host = processes.get(owner)
     return None if host is None else {"id": owner, "host": host}
+
+
+def show_message(post: PostState) -> dict[str, Any]:
+    """A message of a run for JSON: whether its newest words stand there, and where."""
+    return {
+        "key": post.key,
+        "title": post.title,
+        "channel": post.channel,
+        "queued_at": _say(post.queued_at),
+        "sent": post.is_sent,
+        "ref": post.ref,
+    }
 
 
 def show_occurrence(occurrence: Occurrence) -> dict[str, Any]:
@@ -146,7 +170,7 @@ def show_run(run: Run) -> dict[str, Any]:
         "created_at": _say(run.created_at),
         "stage": stage_name(run),
         "outcome": stage.ended.outcome.value if isinstance(stage, Over) else None,
-        "waiting": None if waiting is None else {"until": _say(_until(waiting)), **show_plan(waiting.planned.plan)},
+        "waiting": None if waiting is None else show_question(waiting),
         "unsettled": _show_unsettled(run),
         "changes": show_changes(run),
         "timeline": [show_fact(fact) for fact in run.facts],
@@ -170,8 +194,28 @@ def _show_unsettled(run: Run) -> dict[str, Any] | None:
     }
 
 
-def _until(waiting: Drafted) -> datetime | None:
-    return waiting.asked.until if waiting.asked is not None else None
+def show_question(waiting: Drafted) -> dict[str, Any]:
+    """What people are asked, for JSON: the plan, who may decide on it, until when, and what happens then."""
+    return {
+        "until": _say(waiting.asked.until) if waiting.asked is not None else None,
+        **(_show_asked(waiting.asked, waiting.approvals) if waiting.asked is not None else {}),
+        "pools": list(waiting.planned.plan.pools),
+        **show_plan(waiting.planned.plan),
+    }
+
+
+def _show_asked(asked: Asked, approvals: Sequence[Decision]) -> dict[str, Any]:
+    return {
+        "asked_at": _say(asked.at),
+        "why": asked.why,
+        "approvers": list(asked.approvers),
+        "quorum": asked.quorum,
+        "missing": max(asked.quorum - len(approvals), 0),
+        "approved_by": [decision.by for decision in approvals],
+        "on_timeout": asked.on_timeout,
+        "touches": asked.touches,
+        "record": asked.record,
+    }
 
 
 def show_plan(plan: Plan) -> dict[str, Any]:
@@ -221,14 +265,24 @@ def _words_of(fact: Fact) -> tuple[str, dict[str, Any]]:
             fields = {"round": fact.round, "revision": fact.revision, "plan": show_plan(fact.plan)}
             text = "planned anew, as it was approved" if fact.renews is not None else "planned"
             text += f", otherwise than it was approved ({fact.differs})" if fact.differs else ""
-            return f"{text}: {fact.plan.name}", {**fields, "alert_from": fact.alert_from}
+            says = {"alert_from": fact.alert_from, "stated_by": fact.stated_by, "says_alert": fact.says_alert}
+            return f"{text}: {fact.plan.name}", {**fields, **says}
         case Asked():
             why = f": {fact.why}" if fact.why else ""
-            return f"asked for a decision{why}", {"round": fact.round, "until": _say(fact.until), "why": fact.why}
+            fields = {"round": fact.round, "until": _say(fact.until), "why": fact.why}
+            asked = {"approvers": list(fact.approvers), "quorum": fact.quorum, "on_timeout": fact.on_timeout}
+            told = {"record": fact.record, "touches": fact.touches}
+            return f"asked for a decision{why}", {**fields, **asked, **told}
+        case Prolonged():
+            return "nobody has decided in time; there is as much time again", {"until": _say(fact.until)}
+        case Voided():
+            return f"what was asked for is void: {fact.why}", {"round": fact.round, "why": fact.why}
         case Held():
             fields = {"round": fact.round, "reason": fact.reason.value, "detail": fact.detail}
             return f"held: {fact.reason.value}", {**fields, "until": _say(fact.until)}
-        case Captured() | Undoing() | Undone() | Left() | Silenced() | Unsilenced() | Escalated() | Acknowledged():
+        case Reminded() | Captured() | Undoing() | Undone() | Left() | Silenced() | Unsilenced():
+            return _words_of_aside(fact)
+        case Escalated() | Acknowledged():
             return _words_of_aside(fact)
         case done:
             return _words_of_deed(done)
@@ -269,6 +323,8 @@ def _words_of_deed(
 
 def _words_of_aside(fact: Aside) -> tuple[str, dict[str, Any]]:
     match fact:
+        case Reminded():
+            return "reminded people that a plan waits for them", {"round": fact.round}
         case Captured():
             found = "what was there before was noted" if fact.before is not None else f"not noted: {fact.why_not}"
             return f"{fact.step}: {found}", _step(fact)
@@ -349,8 +405,12 @@ def show_signal(signal: Signal) -> dict[str, Any]:
                 "digest": signal.digest,
                 "by": signal.by,
                 "reason": signal.reason,
+                "person": signal.person,
+                "via": signal.via,
+                "groups": list(signal.groups),
             }
-            return {**shown, "text": f"{verb} by {signal.by}", **fields}
+            way = f" ({_WAYS[signal.via]})" if signal.via in _WAYS else ""
+            return {**shown, "text": f"{verb} by {signal.by}{way}", **fields}
         case Cancel():
             return {**shown, "text": f"cancelled by {signal.by}", "by": signal.by, "reason": signal.reason}
         case Settle():
@@ -364,6 +424,7 @@ def show_signal(signal: Signal) -> dict[str, Any]:
             return {**shown, "text": text, **fields}
         case Undo() | Acknowledge() | Again():
             what = {"undo": "undo asked for", "acknowledge": "taken on", "again": "begun anew"}[signal.kind]
+            what = "started by hand" if isinstance(signal, Again) and signal.by_hand else what
             return {**shown, "text": f"{what} by {signal.by}", "by": signal.by, "reason": signal.reason}
         case other:
             assert_never(other)

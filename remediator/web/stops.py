@@ -1,7 +1,7 @@
-"""The API over what stands in the way of changes: what there is, pausing, and lifting. All need the admin token.
+"""The API over what stands in the way of changes: what there is, pausing, and lifting.
 
-Called by the server, which has checked the token. It takes effect in every process on the store, and is told in chat
-with the name that the caller states.
+Called by the server, which has checked who calls. It takes effect in every process on the store, and is told in chat
+with the name of whoever has done it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,10 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from remediator.model.duration import parse_duration
+from remediator.model.person import Person
 from remediator.model.stop import EVERYTHING, LIFTED_WITH, Bar, Listed, Stop, StopKind
 from remediator.pipeline.stops import how_to_lift
+from remediator.web.auth import CALLER, SaidBy
 from remediator.web.body import Bodies
 from remediator.web.webhook import read_json
 
@@ -37,14 +39,16 @@ class StopKeeper(Protocol):
         """What stands in the way besides, and no command lifts."""
         ...
 
-    async def pause(self, scope: str, reason: str, by: str, lasts: timedelta | None) -> tuple[Stop, str]:
+    async def pause(
+        self, scope: str, reason: str, by: str, lasts: timedelta | None, *, person: Person | None, origin: str
+    ) -> tuple[Stop, str]:
         """Have nothing changed within a scope; the pause, and what is to be said. Raises Mistaken where there is none.
 
         One that stands is never made shorter.
         """
         ...
 
-    async def lift(self, kind: StopKind, scope: str, by: str) -> bool:
+    async def lift(self, kind: StopKind, scope: str, by: str, *, person: Person | None, origin: str) -> bool:
         """Whether there was such a stop; it stands no more."""
         ...
 
@@ -65,19 +69,19 @@ class StopPages:
 
     async def pause(self, request: web.Request) -> web.Response:
         """Pause a scope, for a time or until it is resumed."""
-        given = await self._read(request, "scope", "by", "reason", "for")
+        given, said_by = await self._read(request, "scope", "by", "reason", "for")
         lasts = _lasts(given["for"])
-        stop, note = await self._stops.pause(given["scope"], given["reason"], given["by"], lasts)
+        stop, note = await self._stops.pause(given["scope"], given["reason"], given["by"], lasts, **said_by)
         return web.json_response({**_show(stop), "note": note}, status=201)
 
     async def lift(self, request: web.Request) -> web.Response:
         """Lift one stop; 404 where there is no such one."""
-        given = await self._read(request, "kind", "scope", "by")
+        given, said_by = await self._read(request, "kind", "scope", "by")
         kinds = {kind.value: kind for kind in StopKind}
         if given["kind"] not in kinds:
             raise web.HTTPBadRequest(text=f"kind is one of {', '.join(kinds)}")
         kind = kinds[given["kind"]]
-        is_lifted = await self._stops.lift(kind, given["scope"], given["by"])
+        is_lifted = await self._stops.lift(kind, given["scope"], given["by"], **said_by)
         note = self._say_file() if kind is StopKind.PAUSE else ""
         if not is_lifted:
             raise web.HTTPNotFound(text=await self._say_none(kind, given["scope"], note))
@@ -98,8 +102,11 @@ class StopPages:
         others = f"there is {', '.join(there[:_MANY])}{more}" if there else f"there is no {kind} at all"
         return "; ".join(filter(None, (f"there is no {' or '.join(kinds)} of {scope[:_SHOWN]}", note, others)))
 
-    async def _read(self, request: web.Request, *names: str) -> dict[str, str]:
-        """The body's texts by these names; scope, kind and by must be there."""
+    async def _read(self, request: web.Request, *names: str) -> tuple[dict[str, str], SaidBy]:
+        """The body's texts by these names, and who says so; scope and kind must be there, and by with the admin token.
+
+        `by` becomes the name by which they are shown.
+        """
         async with self._bodies.hold() as hold:
             given = read_json(await self._bodies.read(request, hold, max_bytes=_MAX_BODY))
         if type(given) is not dict or set(given) - set(names):
@@ -108,9 +115,13 @@ class StopPages:
         if not all(type(text) is str and (len(text) <= _MAX_TEXT or name == "scope") for name, text in found.items()):
             others = ", ".join(name for name in names if name != "scope")
             raise web.HTTPBadRequest(text=f"scope is a text; {others} are texts of at most {_MAX_TEXT} characters")
-        if missing := [name for name in ("kind", "scope", "by") if name in found and not found[name].strip()]:
+        found = {name: text.strip() for name, text in found.items()}
+        caller = request[CALLER]
+        needed = ("kind", "scope", "by") if caller.person.is_admin else ("kind", "scope")
+        if missing := [name for name in needed if name in found and not found[name]]:
             raise web.HTTPBadRequest(text=f"{', '.join(missing)} must be given")
-        return {name: text.strip() for name, text in found.items()}
+        who = caller.named(found["by"], "by must be given")
+        return {**found, "by": who.shown}, {"person": who, "origin": caller.origin}
 
 
 def _lasts(text: str) -> timedelta | None:

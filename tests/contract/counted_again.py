@@ -81,9 +81,7 @@ class Step:
 
     @property
     def scopes(self) -> set[str]:
-        pack, _, _ = self.rule.partition("/")
-        named = {f"target:{target}" for target in self.targets} | {f"action:{action}" for action in self.actions}
-        return {EVERYTHING, f"pack:{pack}", f"rule:{self.rule}"} | named
+        return scopes_of(self.rule, self.targets, self.actions)
 
 
 @dataclass
@@ -104,6 +102,10 @@ class CountedAgain:
     quarantined: set[str] = field(default_factory=set)
     demoted: set[str] = field(default_factory=set)
     promoted: dict[str, datetime] = field(default_factory=dict)
+    opened: dict[str, list[datetime]] = field(default_factory=dict)
+    """When runs of each rule began, in wall time."""
+    storms: dict[str, datetime] = field(default_factory=dict)
+    """The end of the last storm of each rule that people were told of; it may be to come."""
     spread: timedelta = timedelta(0)
     """By how much clocks have differed so far, those of earlier processes included."""
 
@@ -117,6 +119,7 @@ class CountedAgain:
             self.calls.append(Call(step.run, step.on, step.real + timedelta(seconds=70)))
         self.locks |= dict.fromkeys(step.targets + step.pools, (step.run, None))
         if step.is_first:
+            self._check_storm(step)
             self._check_history(step)
             self.plans.append(Plan(step.run, step.round, step.rule, step.targets, step.real, step.wall))
             self._check_budgets(step)
@@ -136,9 +139,13 @@ class CountedAgain:
     # Checks of one start
 
     def _check_stops(self, step: Step) -> None:
-        standing = {scope for scope, until in self.pauses.items() if until is None or until > step.wall}
-        assert not standing & step.scopes, f"{step} was started in spite of a pause of {standing & step.scopes}"
-        assert not self.is_file_there, f"{step} was started in spite of the file"
+        pauses = self.pauses_of(step.scopes, step.wall)
+        assert not pauses, f"{step} was started in spite of a pause of {pauses}"
+
+    def pauses_of(self, scopes: set[str], wall: datetime) -> set[str]:
+        """Which pauses stand in the way of what is in these scopes."""
+        standing = {scope for scope, until in self.pauses.items() if until is None or until > wall}
+        return standing & scopes | ({"the file"} if self.is_file_there else set())
 
     def _check_locks(self, step: Step) -> None:
         for name in step.targets + step.pools:
@@ -171,6 +178,16 @@ class CountedAgain:
                     assert free <= step.wall, f"{step} was begun while {target} cools down until {free} after {plan}"
             assert target not in self.quarantined, f"{step} was begun in spite of the quarantine of {target}"
             assert not self.is_hopeless(target), f"{step} was begun although nothing has helped {target}"
+
+    def _check_storm(self, step: Step) -> None:
+        """As long as a storm is quiet before it is over alerts count for it, so none can end unseen."""
+        if not self.limits.storm_quiet:
+            return
+        ended = self.storms.get(step.rule)
+        assert ended is None or ended <= step.wall, f"{step} was begun in a storm that lasts until {ended}"
+        since = max([step.wall - self.limits.storm.window, *([ended] if ended else [])])
+        count = sum(at > since for at in self.opened[step.rule])
+        assert count < self.limits.storm.count, f"{step} was begun though {count} alerts of its rule have come"
 
     def _check_budgets(self, step: Step) -> None:
         """The plan is among them by now. In whatever order wall times are, the one that was entered last saw all."""
@@ -252,6 +269,13 @@ class CountedAgain:
             if early < budget.window:
                 within = (Budget(budget.count, budget.window - early),)
                 assert_within([plan.real for plan in self.plans for _ in plan.targets], within, self.plans)
+
+
+def scopes_of(rule: str, targets: Sequence[str], actions: Sequence[str]) -> set[str]:
+    """What a plan can be paused by."""
+    pack, _, _ = rule.partition("/")
+    named = {f"target:{target}" for target in targets} | {f"action:{action}" for action in actions}
+    return {EVERYTHING, f"pack:{pack}", f"rule:{rule}"} | named
 
 
 def assert_within(times: Sequence[datetime], budgets: tuple[Budget, ...], what: object) -> None:

@@ -6,19 +6,28 @@ from hypothesis import strategies as st
 from hypothesis.stateful import rule
 
 from remediator.model.facts import StepStatus
+from tests.contract.asking import GATES
 from tests.contract.counted_again import EVERYTHING
-from tests.contract.limits_machine import PLACES, SKEWS, ReplicasOnStores
+from tests.contract.limits_machine import PLACES, SKEWS
 from tests.contract.limits_profiles import POOLS, RULES, SCOPES
+from tests.contract.limits_with_people import ReplicasAndPeople, Word
 from tests.contract.replicas_at_work import KICK, PUSH
+from tests.contract.words import NAMES, WAYS
 
 MINUTES = st.sampled_from([0, 0, 0, 1, 2, 5, 9, 11, 31, 59])
 SELDOM = st.integers(0, 7).map(lambda number: number == 7)
 OFTEN = st.integers(0, 7).map(lambda number: number != 7)
 BETWEEN = st.sampled_from([*[None] * 9, "file", EVERYTHING, "pack:web", "rule:db/down"])
+PAIRS = (("ana", "ben"), ("ben", "ana"), ("eve", "mallory"), ("ana", "eve"))
+SAID = st.tuples(st.sampled_from([*NAMES, "ana", "ben"]), st.sampled_from(WAYS), st.booleans())
+YES: list[list[Word]] = [
+    [(name, way, True) for name, way in zip(names, (*WAYS, *WAYS), strict=False)] for names in PAIRS
+]
+ANSWERS = [*YES, *YES[:2], [("ana", "slack", True), ("ana", "token", True)], [("ben", "token", True)]]
 FAULTS = st.sampled_from([*[None] * 14, "before", "after"])
 
 
-class AnyOrder(ReplicasOnStores):
+class AnyOrder(ReplicasAndPeople):
     """What can happen. Which store it happens on, its subclasses say."""
 
     @rule(
@@ -53,7 +62,8 @@ class AnyOrder(ReplicasOnStores):
         job = self.come(of, on, actions, who)
         if way:
             self.make_way(job, how)
-        if is_begun:
+        self.agree([job], how)
+        if is_begun and job in self.jobs:
             self.try_together([job], [approved], None, None)
         while is_begun and is_ended and job.acting is not None:
             self.go_on(job, how, again=False, fails=False)
@@ -79,7 +89,9 @@ class AnyOrder(ReplicasOnStores):
         self.pass_time(minutes)
         job = self.come(of, on, (KICK,), who)
         self.make_way(job, how)
-        self.try_together([job], [True], None, None)
+        self.agree([job], how)
+        if job in self.jobs:
+            self.try_together([job], [True], None, None)
         if job.acting is None:
             return
         self.die(True, who, self.replicas[who].clock.off, [1 - who])
@@ -87,6 +99,42 @@ class AnyOrder(ReplicasOnStores):
             self.see_through(one, how)
         if wakes:
             self.wake_up_late(0, 0, status)
+
+    @rule(
+        minutes=MINUTES,
+        of=st.sampled_from(list(GATES)),
+        on=PLACES,
+        who=st.integers(0, 1),
+        how=PLACES,
+        between=st.sampled_from([None, "file", EVERYTHING, "storm", "storm", "demotion", "illness"]),
+        is_first=st.booleans(),
+        words=st.sampled_from(ANSWERS),
+    )
+    def gated_incident(
+        self,
+        minutes: int,
+        of: str,
+        on: int,
+        who: int,
+        how: int,
+        between: str | None,
+        is_first: bool,
+        words: list[Word],
+    ) -> None:
+        """People are asked; something comes before they have answered or after that, and then it is tried."""
+        self.pass_time(minutes)
+        job = self.come(of, on, (KICK,), who)
+        self.make_way(job, how)
+        self.let_through(job, approved=True)
+        if is_first:
+            self.answer(job, how, words)
+        self.come_between(job, on, between)
+        if not is_first:
+            self.answer(job, how, words)
+        if job in self.jobs:
+            self.try_together([job], [True], None, None)
+        if job.is_begun:
+            self.see_through(job, how)
 
     @rule(
         minutes=MINUTES,
@@ -116,6 +164,8 @@ class AnyOrder(ReplicasOnStores):
         jobs = [self.come(of, on, (KICK,), who if self.has_thread else who + place) for place, on in enumerate(ons)]
         for job in jobs if way else ():
             self.make_way(job, how)
+        self.agree(jobs, how)
+        jobs = [job for job in jobs if job in self.jobs]
         self.try_together(jobs, [approved] * len(jobs), fault, pause)
 
     @rule(
@@ -123,12 +173,14 @@ class AnyOrder(ReplicasOnStores):
         picks=st.lists(PLACES, min_size=1, max_size=5),
         approved=OFTEN,
         fault=FAULTS,
+        is_called_off=SELDOM,
     )
-    def try_again(self, minutes: int, picks: list[int], approved: bool, fault: str | None) -> None:
-        """What waits is tried again; of what was begun the next step is started."""
+    def try_again(self, minutes: int, picks: list[int], approved: bool, fault: str | None, is_called_off: bool) -> None:
+        """What waits is tried again; of what was begun the next step is started. Some is called off by then."""
         self.pass_time(minutes)
         ready = [job for job in self.jobs if job.next_step is not None]
         jobs = list(dict.fromkeys(ready[pick % len(ready)] for pick in picks if ready))
+        self.calls_off = is_called_off
         self.try_together(jobs, [approved] * len(jobs), fault, None)
 
     @rule(minutes=MINUTES, pick=PLACES, how=PLACES, again=SELDOM, fails=SELDOM, steps=st.integers(1, 3))
@@ -173,7 +225,7 @@ class AnyOrder(ReplicasOnStores):
             self.do(self.be_fenced(job, started, status))
 
     @rule(
-        what=st.sampled_from(["pause", "resume", "clear", "clear", "promote", "file", "settle", "settle"]),
+        what=st.sampled_from(["pause", "resume", "clear", "clear", "promote", "calm", "file", "settle", "settle"]),
         pick=PLACES,
         who=st.integers(0, 1),
         lasts=st.sampled_from([None, None, 5, 30]),
@@ -193,6 +245,22 @@ class AnyOrder(ReplicasOnStores):
                     self.do(self.settle(by, *self.unsettled.pop(pick % len(self.unsettled)), done=done))
             case _:
                 self.do(self.lift(by, what, pick))
+
+    @rule(
+        minutes=MINUTES,
+        pick=st.integers(0, 5),
+        who=st.integers(0, 1),
+        words=st.lists(SAID, min_size=1, max_size=3),
+        on=st.booleans(),
+    )
+    def people_decide(self, minutes: int, pick: int, who: int, words: list[Word], on: bool) -> None:
+        """On something that they were asked, whatever has become of it since; then it may be tried at once."""
+        self.pass_time(minutes)
+        self.decide(pick, who, words)
+        if on and self.shown:
+            asked = {question.run for question, _ in self.shown[-6:]}
+            jobs = [job for job in self.jobs if job.run.id in asked and job.next_step is not None]
+            self.try_together(jobs, [True] * len(jobs), None, None)
 
     @rule(pick=PLACES)
     def fall_ill_or_recover(self, pick: int) -> None:

@@ -103,12 +103,24 @@ class ReplicasOnStores(RuleBasedStateMachine):
         """Each start is judged when it is told to the model; this is what follows for the time that really passes."""
         self.model.check_real_time()
 
+    def let_through(self, job: Job, *, approved: bool) -> Case | None:
+        """What is to be tried now; None where the world speaks against it."""
+        case = job.replica.case(job, approved=approved)
+        reason = self.do(job.replica.look(case))
+        if reason is not None:
+            self.seen[reason.name] += 1
+        return case if reason is None else None
+
+    def check_approval(self, job: Job, case: Case) -> None:
+        """A step was started: was it approved, if it had to be?"""
+
     def come(self, of: str, on: int, actions: tuple[str, ...], who: int) -> Job:
         self.count += 1
         places = [targets for name in self.profile.ons for targets in ON[name]]
         replica = self.replicas[who % 2]
         job = self.do(replica.accept(f"r{self.count}", of, places[on % len(places)], actions))
         self.jobs.append(job)
+        self.model.opened.setdefault(of, []).append(replica.clock.now())
         return job
 
     def make_way(self, new: Job, how: int) -> None:
@@ -120,8 +132,9 @@ class ReplicasOnStores(RuleBasedStateMachine):
             for scope in list(self.model.pauses):
                 self.do(by.stops.lift(StopKind.PAUSE, scope, "ann"))
                 self.model.pauses.pop(scope)
-        for what in ("clear", "promote") if how % 4 == 0 else ():
-            self.do(self.lift(by, what, how))
+        for what, often in (("clear", 4), ("promote", 4), ("calm", 3)):
+            if how % often == 0:
+                self.do(self.lift(by, what, how))
         locks = set(new.planned.plan.locks)
         for job in list(self.jobs):
             if job is not new and locks & set(job.planned.plan.locks):
@@ -137,12 +150,9 @@ class ReplicasOnStores(RuleBasedStateMachine):
         """The world is looked at for each, then all are started at once; a pause may come right before."""
         ready: list[tuple[Job, Case, PlannedStep]] = []
         for job, is_approved in zip(jobs, approved, strict=True):
-            case, step = job.replica.case(job, approved=is_approved), job.next_step
-            reason = self.do(job.replica.look(case))
-            if reason is None and step is not None:
+            case, step = self.let_through(job, approved=is_approved), job.next_step
+            if case is not None and step is not None:
                 ready.append((job, case, step))
-            elif reason is not None:
-                self.seen[reason.name] += 1
         if ready:
             self.do(self._try(ready, fault, pause))
 
@@ -189,10 +199,13 @@ class ReplicasOnStores(RuleBasedStateMachine):
             raise answer
         elif answer is not None:
             self.seen[answer.reason.name] += 1
-            if answer.until is not None and answer.until <= case.at:  # the review would refuse it, and have it learnt
+            if answer.reason is Reason.SIGNALLED:
+                await job.ledger.read_signals()
+            elif answer.until is not None and answer.until <= case.at:  # the review would refuse it, and have it learnt
                 await self._learn(job)
             return answer.reason.name
         self.seen["started"] += 1
+        self.check_approval(job, case)
         self.model.started(self._step(job, case, step, is_called=not is_lost))
         return "started"
 
@@ -317,12 +330,18 @@ class ReplicasOnStores(RuleBasedStateMachine):
 
     async def lift(self, by: Replica, what: str, pick: int) -> None:
         """Whatever stands of a kind can be lifted, by who sees it."""
-        kind = {"resume": StopKind.PAUSE, "clear": StopKind.QUARANTINE, "promote": StopKind.DEMOTION}[what]
+        kinds = {
+            "resume": StopKind.PAUSE,
+            "clear": StopKind.QUARANTINE,
+            "promote": StopKind.DEMOTION,
+            "calm": StopKind.STORM,
+        }
+        kind = kinds[what]
         now = by.reads_the_clock()
-        there = [stop.scope for stop in await by.stops.standing() if stop.kind is kind]
+        there = {stop.scope: stop.at for stop in await by.stops.standing() if stop.kind is kind}
         if not there:
             return
-        scope = there[pick % len(there)]
+        scope = list(there)[pick % len(there)]
         await by.stops.lift(kind, scope, "ann")
         self.seen[what] += 1
         match what:
@@ -333,6 +352,8 @@ class ReplicasOnStores(RuleBasedStateMachine):
                 ended = [plan.over for plan in self.model.plans if target in plan.targets and plan.ending]
                 self.model.cleared[target] = max([now, *ended])  # a clock may have been ahead
                 self.model.quarantined.discard(target)
+            case "calm":
+                self.model.storms[scope.removeprefix("rule:")] = max(now, there[scope])
             case _:
                 name = scope.removeprefix("rule:")
                 ended = [plan.over for plan in self.model.plans if plan.rule == name and plan.ending]

@@ -7,11 +7,12 @@ from remediator.model.budget import Budget, Share
 from remediator.model.change import Ending
 from remediator.model.facts import Proof, StepStatus
 from remediator.model.limits import Limits
+from tests.contract.asking import GATES
 from tests.contract.counted_again import EVERYTHING
 from tests.contract.replicas_at_work import MINUTE
 
 HOUR = timedelta(hours=1)
-RULES = ("web/down", "web/slow", "db/down")
+RULES = ("web/down", "web/slow", "db/down", *GATES)
 POOLS = {
     "solo": ("thing:a1",),
     "pair": ("thing:b1", "thing:b2"),
@@ -67,7 +68,7 @@ PROFILES = {
         replace(BUDGETS, cooldown=5 * MINUTE, attempts=Budget(3, HOUR)),
         tuple(ON),
         (WELL, BADLY, ANYHOW),
-        ("fenced",),
+        ("fenced", "approved by 2"),
     ),
     "budgets": Profile(BUDGETS, ("lone", "five"), (WELL, ANYHOW), ("BUDGET_USED",)),
     "targets": Profile(
@@ -80,7 +81,13 @@ PROFILES = {
         LOOSE,
         ("small", "five"),
         (WELL, ANYHOW),
-        ("POOL_TOO_SMALL",),
+        ("POOL_TOO_SMALL", "approved by 2"),
+    ),
+    "storms": Profile(
+        replace(LOOSE, storm=Budget(3, 10 * MINUTE), storm_overall=Budget(999, HOUR), storm_quiet=10 * MINUTE),
+        ("lone", "five"),
+        (WELL,),
+        ("STORM", "calm"),
     ),
 }
 """Each limit by itself too, and where it is: with all of them at once the first one hides the others."""

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TypeVar, cast
@@ -40,14 +41,16 @@ from remediator.model.pool import Member, Pool
 from remediator.model.run import Run
 from remediator.model.stage import Drafted, InDoubt, Underway, stage_of
 from remediator.model.target import Target
+from remediator.pipeline.approvals import Approvals
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.execution import MARGIN
 from remediator.pipeline.guards import Allow, Ask, Case, Guards, Hold, Refuse
 from remediator.pipeline.guards.health_floor import HealthFloor
-from remediator.pipeline.guards.pause_file import PauseFile
+from remediator.pipeline.guards.pause_file import PauseFile, say_file
 from remediator.pipeline.guards.shipped import shipped
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.lessons import Lessons
+from remediator.pipeline.people import People
 from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.stops import Stops
 from remediator.plugins import Action
@@ -56,6 +59,7 @@ from remediator.rules.compiling import compile_rule
 from remediator.settings import CalendarSettings, ProtectedSettings
 from remediator.storage.store import Refusal, Store
 from remediator.testing.clock import VirtualClock
+from tests.contract.asking import GATES, Asking
 from tests.unit.rules.sample_actions import ACTIONS
 
 T = TypeVar("T")
@@ -144,6 +148,10 @@ class Job:
         return next(fact for fact in reversed(self.run.facts) if isinstance(fact, Planned))
 
     @property
+    def is_gated(self) -> bool:
+        return self.run.rule in GATES
+
+    @property
     def is_begun(self) -> bool:
         return any(isinstance(fact, Started) and fact.round == self.planned.round for fact in self.run.facts)
 
@@ -188,6 +196,16 @@ class Replica:
         no_rules = cast(Rulebook, SimpleNamespace(book=Book(())))
         self.stops = Stops(store, no_rules, self.clock, _REDACTOR, channel="#c", on_message=lambda: None)
         self.lessons = Lessons(store, self.stops)
+        look_for_file = partial(say_file, world.file)
+        self._asking = Asking(store, self.clock, self.guards, self.lessons, limits, DIGEST, look_for_file)
+
+    @property
+    def people(self) -> People:
+        return self._asking.people
+
+    @property
+    def approvals(self) -> Approvals:
+        return self._asking.approvals
 
     def reads_the_clock(self) -> datetime:
         """From now on the store's clock is this replica's, for whoever calls it from here."""
@@ -209,7 +227,7 @@ class Replica:
 
         await self.store.accept(Delivery((alert,), now), judge, self.owner)
         job = await self.take(RunId(name))
-        await self.draft(job, 1, self._plan(targets, actions))
+        await self.draft(job, 1, self._plan(targets, actions, is_gated=rule in GATES))
         return job
 
     async def take(self, run: RunId) -> Job:
@@ -225,7 +243,7 @@ class Replica:
         job.ledger.note(Planned(now, round_, 1, plan))
         await job.ledger.save()
 
-    def _plan(self, targets: Sequence[str], actions: Sequence[str]) -> Plan:
+    def _plan(self, targets: Sequence[str], actions: Sequence[str], *, is_gated: bool) -> Plan:
         """A step for each action; of several targets the same step for each."""
         doing = [(action, targets[0]) for action in actions] if len(targets) == 1 else [(KICK, t) for t in targets]
         steps = tuple(
@@ -242,10 +260,18 @@ class Replica:
             for place, (action, on) in enumerate(doing)
         )
         pools = sorted({pool for target in targets if (pool := self._world.pool_of(target)) is not None})
-        return Plan(0, "cure", False, steps, _VERIFICATION, pools=tuple(pools))
+        return Plan(0, "cure", is_gated, steps, _VERIFICATION, pools=tuple(pools))
+
+    async def leave(self, job: Job) -> Case | Ended | None:
+        """Whether a gated plan may be begun now: its case, its end, or None where it waits."""
+        self.reads_the_clock()
+        return await self._asking.leave(job.ledger)
 
     def case(self, job: Job, *, approved: bool) -> Case:
+        """As the guards are shown it. What people have said of a gated plan is in the store, and nowhere else."""
         planned = job.planned
+        if job.is_gated:
+            return self._asking.case(job.ledger, planned)
         return Case(
             run=job.run,
             rule=_RULE,

@@ -7,57 +7,19 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 
 from remediator.chat.chat import REPEATED
+from tests.crash.audited import judge_journal
+from tests.crash.gates import judge_gates
 from tests.crash.journal import Record, read
+from tests.crash.ran import STEPS, Run, Trouble
 
 LEAST_SHARE = 0.9
 """Of the runs that nothing was done to, so many reach their effect at the least: a service that refuses is no proof."""
 
-STEPS = {"post": 1, "two": 2, "gated": 1, "put": 1}
 _IDEMPOTENT = "put"
 _MOST_SHOWN = 20
-NEAR = 0.3
-"""Seconds by which what was done to a service may be seen late: a run so near to it was not left in peace."""
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """When a service was killed, or from when to when it was frozen or cut off."""
-
-    begin: float
-    end: float
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run as the API has shown it at the end."""
-
-    id: str
-    alert: str
-    kind: str
-    outcome: str | None
-    began: float
-    ended: float
-    timeline: Sequence[Record]
-    signals: Sequence[Record]
-
-    def facts(self, kind: str, step: int) -> list[Record]:
-        wanted = f"remediate.0.{step - 1}"
-        return [fact for fact in self.timeline if fact["kind"] == kind and fact["step"] == wanted]
-
-    def statuses(self, step: int) -> set[str]:
-        """How the calls of a step ended, as the service says."""
-        return {fact["status"] for kind in ("finished", "late_finished") for fact in self.facts(kind, step)}
-
-    @property
-    def is_unknown(self) -> bool:
-        return any(fact["kind"] == "finished" and fact["status"] == "unknown" for fact in self.timeline)
-
-    def was_under_way(self, trouble: Trouble) -> bool:
-        return self.began - NEAR <= trouble.end and trouble.begin <= self.ended + NEAR
 
 
 @dataclass
@@ -69,20 +31,21 @@ class Verdict:
 
     @property
     def share(self) -> float:
-        """Of the runs that nothing was done to, how many reached their effect and were healed."""
-        return self.counts["calm and healed"] / max(self.counts["calm"], 1)
+        """Of the runs that nothing was done to, and that nobody denied, how many reached their effect and healed."""
+        return self.counts["calm and healed"] / max(self.counts["calm"] - self.counts["calm and denied"], 1)
 
 
 def judge(folder: Path, *, least_calm: int = 1) -> Verdict:
     """The verdict on a folder. Fewer than `least_calm` runs that nothing was done to prove nothing."""
     verdict = Verdict()
-    runs = [_run(record) for record in read(folder / "runs.jsonl")]
+    runs = [Run.of(record) for record in read(folder / "runs.jsonl")]
     effects: dict[tuple[str, int], list[Record]] = defaultdict(list)
     for effect in (*read(folder / "effects.jsonl"), *read(folder / "puts.jsonl")):
         effects[effect["alert"], effect["step"]].append(effect)
     troubles = list(_troubles(read(folder / "troubles.jsonl")))
     verdict.problems += _judge_accepted(read(folder / "accepted.jsonl"), runs)
-    verdict.problems += _judge_decisions(read(folder / "decided.jsonl"), runs)
+    verdict.problems += judge_gates(folder, runs, effects)
+    verdict.problems += judge_journal(folder, runs)
     verdict.problems += _judge_strays(effects, runs)
     for run in runs:
         verdict.problems += _judge_run(run, effects)
@@ -93,23 +56,6 @@ def judge(folder: Path, *, least_calm: int = 1) -> Verdict:
     verdict.counts["messages repeated"] = sum(1 for message in chat if not message["edit"]) - verdict.counts["messages"]
     _judge_share(verdict, least_calm)
     return verdict
-
-
-def _run(record: Record) -> Run:
-    return Run(
-        id=record["id"],
-        alert=record["alert"]["fingerprint"],
-        kind=record["rule"].partition("/")[2],
-        outcome=record["outcome"],
-        began=_seconds(record["created_at"]),
-        ended=_seconds(record["ended_at"]) if record["ended_at"] else float("inf"),
-        timeline=record["timeline"],
-        signals=record["signals"],
-    )
-
-
-def _seconds(said: str) -> float:
-    return datetime.fromisoformat(said).timestamp()
 
 
 def _troubles(records: Iterable[Record]) -> Iterator[Trouble]:
@@ -148,13 +94,6 @@ def _judge_accepted(accepted: Sequence[Record], runs: Sequence[Run]) -> Iterator
         yield f"run {found[alert][0].id} is for alert {alert}, which nobody was told of"
 
 
-def _judge_decisions(decided: Sequence[Record], runs: Sequence[Run]) -> Iterator[str]:
-    """Every decision that was acknowledged is there."""
-    approved = {run.id for run in runs if any(signal["kind"] == "decision" for signal in run.signals)}
-    for run in {record["run"] for record in decided} - approved:
-        yield f"the approval of run {run} was acknowledged and is gone"
-
-
 def _judge_strays(effects: Mapping[tuple[str, int], Sequence[Record]], runs: Sequence[Run]) -> Iterator[str]:
     known = {run.alert for run in runs}
     for alert, step in effects:
@@ -167,10 +106,6 @@ def _judge_run(run: Run, effects: Mapping[tuple[str, int], Sequence[Record]]) ->
     for step in range(1, STEPS[run.kind] + 1):
         done = effects.get((run.alert, step), ())
         yield from _judge_step(run, step, done)
-        if run.kind == "gated" and done:
-            approvals = [_seconds(s["at"]) for s in run.signals if s["kind"] == "decision" and s["approved"]]
-            if not approvals or min(approvals) > done[0]["at"] + NEAR:
-                yield f"run {run.id} acted before it was approved"
     if run.outcome == "healed" and not run.is_unknown:
         missing = [step for step in range(1, STEPS[run.kind] + 1) if not effects.get((run.alert, step))]
         if missing:
@@ -210,9 +145,11 @@ def _count(verdict: Verdict, run: Run, effects: Mapping[tuple[str, int], Sequenc
     counts["unknown steps"] += run.is_unknown
     counts["late ends"] += any(fact["kind"] == "late_finished" for fact in run.timeline)
     counts["repeated, as it may be"] += sum(len(effects.get((run.alert, step), ())) == 2 for step in steps)
+    counts["decisions"] += len(run.decisions)
     if is_calm:
         reached = all(effects.get((run.alert, step)) for step in steps)
         counts["calm"] += 1
+        counts["calm and denied"] += run.is_denied
         counts["calm and healed"] += run.outcome == "healed" and not run.is_unknown and reached
         if run.is_unknown:
             verdict.problems.append(f"run {run.id} says unknown, and nothing was done to it")
@@ -224,10 +161,10 @@ def _judge_share(verdict: Verdict, least_calm: int) -> None:
         verdict.problems.append(
             f"only {calm} runs were left in peace; {least_calm} are needed for it to prove anything"
         )
-    elif calm and verdict.share < LEAST_SHARE:
+    elif (wanted := calm - verdict.counts["calm and denied"]) and verdict.share < LEAST_SHARE:
         verdict.problems.append(
-            f"{verdict.counts['calm and healed']} of the {calm} runs that were left in peace have reached their effect "
-            f"and healed: {verdict.share:.0%}, and {LEAST_SHARE:.0%} is the least"
+            f"{verdict.counts['calm and healed']} of the {wanted} runs that were left in peace and not denied have "
+            f"reached their effect and healed: {verdict.share:.0%}, and {LEAST_SHARE:.0%} is the least"
         )
 
 

@@ -21,11 +21,14 @@ import asyncpg
 from remediator.kit.failpoints import POINTS
 from remediator.model.alert import fingerprint_of
 from remediator.storage.sqlite.store import FILE_NAME
-from tests.crash.journal import note
+from tests.crash.api import Api
+from tests.crash.journal import note, note_all
+from tests.crash.people import deciding
 from tests.crash.rig import KINDS, Rig, Service
 
 MOST_RUNS = 480  # the API lists 500
 _SETTLE_LIMIT = 180.0
+_CALM_LOOKS = 8
 ONLY_SHARED = ("run.claimed",)
 """Failpoints that only a store of several replicas comes to."""
 
@@ -110,82 +113,34 @@ def body_of(alerts: list[dict[str, str]]) -> bytes:
     return json.dumps({"version": "4", "groupKey": "{}", "receiver": "crash", "alerts": firing}).encode()
 
 
-class Api:
-    """The API of whichever service answers."""
-
-    def __init__(self, rig: Rig) -> None:
-        self._rig = rig
-
-    async def get(self, path: str) -> Any:
-        """The JSON there; None where no service gives it."""
-        for service in self._rig.services:
-            if service.lives and not service.is_frozen:
-                with suppress(aiohttp.ClientError, TimeoutError, FileNotFoundError):
-                    async with self._rig.http.get(
-                        service.url + path, headers=service.headers, timeout=aiohttp.ClientTimeout(10)
-                    ) as answer:
-                        if answer.status == 200:
-                            return await answer.json()
-        return None
-
-    async def decide(self, run: str, digest: str) -> None:
-        """Approve, as a person who sees the plan; what was acknowledged is written down."""
-        body = {"approved": True, "digest": digest, "by": "ann"}
-        for service in self._rig.services:
-            if service.lives and not service.is_frozen:
-                with suppress(aiohttp.ClientError, TimeoutError, FileNotFoundError):
-                    async with self._rig.http.post(
-                        f"{service.url}/api/v1/runs/{run}/decision",
-                        json=body,
-                        headers=service.headers,
-                        timeout=aiohttp.ClientTimeout(5),
-                    ) as answer:
-                        if answer.status == 202:
-                            note(self._rig.folder / "decided.jsonl", run=run)
-                        if answer.status in (202, 409):
-                            return
-
-    async def approve_waiting(self) -> None:
-        listed = await self.get("/api/v1/runs?active=true&limit=500") or {"runs": []}
-        for line in listed["runs"]:
-            if line["stage"] == "needs_a_person":
-                run = await self.get(f"/api/v1/runs/{line['id']}")
-                if run and run["waiting"]:
-                    await self.decide(run["id"], run["waiting"]["digest"])
-
-
-async def approve_for_ever(api: Api) -> None:
-    while True:
-        await api.approve_waiting()
-        await asyncio.sleep(0.2)
-
-
 @asynccontextmanager
 async def traffic(rig: Rig, chance: random.Random, *, every: float) -> AsyncIterator[Sender]:
-    """Alerts come and plans are approved; at the end, everything that was begun has been taken."""
+    """Alerts come and people decide on plans; at the end, everything that was begun has been taken."""
     sender = Sender(rig, chance, every=every)
     sending = asyncio.create_task(sender.work(), name="send alerts")
-    approving = asyncio.create_task(approve_for_ever(Api(rig)), name="approve plans")
     try:
-        yield sender
-        sender.end()
-        async with asyncio.timeout(_SETTLE_LIMIT):
-            await sending
-        await settle(rig)
+        async with deciding(rig, chance):
+            yield sender
+            sender.end()
+            async with asyncio.timeout(_SETTLE_LIMIT):
+                await sending
+            await settle(rig)
     finally:
-        for task in (sending, approving):
-            task.cancel()
-        await asyncio.gather(sending, approving, *sender.give_up(), return_exceptions=True)
+        sending.cancel()
+        await asyncio.gather(sending, *sender.give_up(), return_exceptions=True)
 
 
 async def settle(rig: Rig) -> None:
-    """Wait until no run is under way and everything was told."""
-    api = Api(rig)
+    """Wait until no run is under way and everything was told, for so long that nothing more comes.
+
+    A service that was frozen takes in what lay on its connections, also from senders that have given up.
+    """
+    api, calm = Api(rig), 0
     async with asyncio.timeout(_SETTLE_LIMIT):
-        while True:
+        while calm < _CALM_LOOKS:
             listed = await api.get("/api/v1/runs?active=true&limit=500")
-            if listed is not None and not listed["runs"] and await _all_told(rig):
-                return
+            is_calm = listed is not None and not listed["runs"] and await _all_told(rig)
+            calm = calm + 1 if is_calm else 0
             await asyncio.sleep(0.2)
 
 
@@ -212,7 +167,7 @@ async def posts(rig: Rig) -> list[dict[str, Any]]:
 
 
 async def dump(rig: Rig) -> None:
-    """Write down every run as the API shows it, and the outbox, then end every service as an operator would."""
+    """Write down every run and the audit journal as the API shows them, and the outbox, then end every service."""
     api = Api(rig)
     listed = await api.get("/api/v1/runs?limit=500")
     assert listed is not None
@@ -222,6 +177,7 @@ async def dump(rig: Rig) -> None:
         note(rig.folder / "runs.jsonl", **{**run, **line})
     for post in await posts(rig):
         note(rig.folder / "posts.jsonl", **post)
+    note_all(rig.folder / "audit.jsonl", await api.journal())
     for service in rig.services:
         await rig.stop(service)
 

@@ -17,6 +17,7 @@ import aiohttp
 import yaml
 
 from tests import services
+from tests.crash.audited import KEY_FILE
 from tests.crash.journal import note
 from tests.served import ROOT, WIDE, environment
 
@@ -50,13 +51,22 @@ rules:
           - http.post: {url: ACT, json: {alert: "{{ alert.fingerprint | urlencode }}", rule: two, step: 2}}
     verify: *proof
   - name: gated
-    summary: "{{ labels.n }}: one effect, once a person has approved"
+    summary: "{{ labels.n }}: one effect, once two people have approved"
     match: ['kind="gated"']
     mode: gated
     diagnose: {before: {http.get: {url: LOOK}}}
     remediate:
       - name: act
+        gate: {approvers: [crew], quorum: 2}
         do: [{http.post: {url: ACT, json: {alert: "{{ alert.fingerprint | urlencode }}", rule: gated, step: 1}}}]
+    verify: *proof
+  - name: asked
+    summary: "{{ labels.n }}: one effect, once whoever has the admin token has approved"
+    match: ['kind="asked"']
+    mode: gated
+    remediate:
+      - name: act
+        do: [{http.post: {url: ACT, json: {alert: "{{ alert.fingerprint | urlencode }}", rule: asked, step: 1}}}]
     verify: *proof
   - name: put
     summary: "{{ labels.n }}: an effect that may be repeated"
@@ -67,7 +77,9 @@ rules:
         do: [{command.run: {command: put, parameters: {alert: "{{ alert.fingerprint | urlencode }}"}}}]
     verify: *proof
 """
-KINDS = ("post", "two", "gated", "put")
+KINDS = ("post", "two", "gated", "asked", "put")
+SUBJECTS = {"ann": "ann", "ben": "ben@laptop"}
+"""The people of the group `crew`, and whose their API tokens are."""
 
 
 @dataclass
@@ -357,12 +369,17 @@ def _configure(service: Service, slack: Mapping[str, str], database: str) -> Non
     )
     path = service.folder / "rules.yaml"
     path.write_text(rules)
+    key = service.folder / KEY_FILE
+    key.write_text("every service seals the journal with this")
     put = [sys.executable, "-I", "-S", str(ROOT / "tests/crash/put.py"), str(service.folder / "puts.jsonl"), "{alert}"]
     settings = {
         "listen": f"127.0.0.1:{service.port}",
         "rules": [str(path)],
         "rules_watch": False,
         "mode_ceiling": "auto",
+        "people": {name: {"token": subject} for name, subject in SUBJECTS.items()},
+        "approval": {"groups": {"crew": list(SUBJECTS)}},
+        "audit": {"key_file": str(key)},
         "limits": WIDE,  # what a crash must not repeat is what is looked for
         "store": {
             "directory": str(service.folder / service.name),
@@ -376,6 +393,7 @@ def _configure(service: Service, slack: Mapping[str, str], database: str) -> Non
         },
         "http": {"allow": ["127.0.0.0/8"], "timeout": "2s"},
         "pipeline": {"stop_grace": "10s"},
+        "api": {"rate": "999999/1m"},  # a driver asks faster than a person
         "commands": {
             "put": {
                 "argv": put,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from remediator.kit.failpoints import POINTS
-from tests.crash.checker import NEAR, Verdict, judge, told
+from tests.crash.checker import Verdict, judge, told
 from tests.crash.driver import ONLY_SHARED, Deed, Fate, Tormentor, dump, traffic
+from tests.crash.ran import NEAR
 from tests.crash.rig import KINDS, rig
 
 _IN_PEACE = 3  # alerts of each kind that are sent at last: it still does all that it is there for

@@ -109,12 +109,12 @@ def summary(log: Log) -> str:
             happened.update(one["happened"])
             counts.update(one["counts"])
         problems = sum(len(one["problems"]) for one in mine)
-        healed = counts["calm and healed"] / max(counts["calm"], 1)
+        healed = counts["calm and healed"] / max(counts["calm"] - counts["calm and denied"], 1)
         lines += [
             f"{name}: {len(mine)} batches, {sum(happened.values())} in all, {problems} problems",
             "  " + ", ".join(f"{what}: {count}" for what, count in sorted(happened.items())),
             "  " + ", ".join(f"{what}: {count}" for what, count in sorted(counts.items())),
-            f"  {healed:.1%} of the runs that were left in peace reached their effect and healed",
+            f"  {healed:.1%} of the runs that were left in peace, and not denied, reached their effect and healed",
         ]
     return "\n".join(lines)
 

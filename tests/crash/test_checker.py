@@ -10,10 +10,13 @@ from typing import Any
 import pytest
 
 from remediator.chat.chat import REPEATED
+from remediator.model.audit import AuditEntry, key_id, seal_of
+from tests.crash.audited import KEY_FILE
 from tests.crash.checker import judge
 
 Record = dict[str, Any]
 T0 = 1_800_000_000.0
+KEY = b"a key for the journal of a test"
 
 
 def at(seconds: float) -> str:
@@ -29,26 +32,81 @@ def done(second: float, *, step: int = 1, status: str = "done") -> list[Record]:
     return [fact("started", second, step=step), fact("finished", second + 0.1, step=step, status=status)]
 
 
+def asked(second: float) -> list[Record]:
+    """A plan that people are asked about."""
+    plan = {"kind": "planned", "at": at(second), "plan": {"digest": "d"}}
+    return [plan, {"kind": "asked", "at": at(second), "until": at(second + 900)}]
+
+
+def decision(second: float, who: str, *, approved: bool = True) -> Record:
+    return {"kind": "decision", "at": at(second), "person": who, "approved": approved, "digest": "d"}
+
+
+def entry(what: str, moment: str, *, run: str, who: str = "remediator", subject: str = "") -> Record:
+    """An entry of the audit journal, as the API shows it, before it is sealed."""
+    texts = dict.fromkeys(("via", "shown", "digest", "origin", "outcome", "detail"), "")
+    unsealed = {"place": None, "seal": None, "key": None}
+    return {"seq": 0, **unsealed, "at": moment, "what": what, "who": who, "run": run, "subject": subject, **texts}
+
+
+def entries_of(run: Record) -> list[Record]:
+    """What the journal has of a run."""
+    words = {"started": "started", "finished": "finished", "late_finished": "finished late", "asked": "asked"}
+    found = [
+        entry(words[one["kind"]], one["at"], run=run["id"], subject=f"{one.get('step', 'plan')}: http.post")
+        for one in run["timeline"]
+        if one["kind"] in words
+    ]
+    for one in run["signals"]:
+        what = "approved" if one["approved"] else "denied"
+        found.append(entry(what, one["at"], run=run["id"], who=one["person"]))
+    return found
+
+
+def seal(entries: list[Record]) -> None:
+    """Give each its place in the chain."""
+    before = ""
+    for place, one in enumerate(entries, 1):
+        texts = {name: value for name, value in one.items() if name not in ("seq", "place", "seal", "key", "at")}
+        before = seal_of(KEY, before, place, AuditEntry(at=datetime.fromisoformat(one["at"]), **texts))
+        one.update(seq=place, place=place, seal=before, key=key_id(KEY))
+
+
 @dataclass
 class Story:
     """What everybody wrote down. Alert `a` is of rule post and was left in peace; `b`, of put, was killed and repeated;
-    `c`, of gated, was approved; `d`, of two, lost its first step to a kill."""
+    `c`, of gated, was approved by two, one of them twice; `d`, of two, lost its first step to a kill; `e`, of asked,
+    was denied."""
 
     accepted: list[Record] = field(default_factory=list)
-    decided: list[Record] = field(default_factory=lambda: [{"run": "run-c"}])
+    decided: list[Record] = field(default_factory=list)
+    repeated: list[Record] = field(default_factory=list)
+    refused: list[Record] = field(default_factory=list)
     effects: list[Record] = field(default_factory=list)
     puts: list[Record] = field(default_factory=list)
     troubles: list[Record] = field(default_factory=list)
     runs: list[Record] = field(default_factory=list)
     posts: list[Record] = field(default_factory=list)
     chat: list[Record] = field(default_factory=list)
+    heads: list[Record] = field(default_factory=list)
+    refusals: list[Record] = field(default_factory=list)  # entries of the journal
+    forge: Callable[[list[Record]], object] = len
+    """What is done to the entries of the journal before they are sealed."""
+    tamper: Callable[[list[Record]], object] = len
+    """And afterwards."""
 
     def __post_init__(self) -> None:
         self.add("a", "post", 0, done(0))
         repeated = [fact("started", 10), fact("started", 11, attempt=2)]
         self.add("b", "put", 10, [*repeated, fact("finished", 12, attempt=2, status="done")])
-        approval = {"kind": "decision", "at": at(20), "approved": True}
-        self.add("c", "gated", 20, done(20.5), signals=[approval])
+        approvals = [decision(20.1, "ann"), decision(20.2, "ben")]
+        self.add("c", "gated", 20, [*asked(20), *done(20.5)], signals=approvals)
+        self.add("e", "asked", 30, asked(30), signals=[decision(31, "admin", approved=False)], outcome="denied")
+        for run, who, approved in (("c", "ann", True), ("c", "ben", True), ("e", "admin", False)):
+            self.decided.append({"run": f"run-{run}", "who": who, "approved": approved, "digest": "d"})
+        says = "you have approved it already, at 20:00:00 UTC"
+        self.repeated.append({"run": "run-c", "who": "ann", "status": 409, "says": says})
+        self.refusals.append(entry("refused", at(20.3), run="run-c", who="ann"))
         self.add("d", "two", 10, done(10, status="unknown"), outcome="unknown")
         self.effects += [{"alert": "a", "step": 1, "at": T0}, {"alert": "c", "step": 1, "at": T0 + 20.5}]
         self.puts += [{"alert": "b", "step": 1, "at": T0 + s} for s in (10, 11)]
@@ -85,10 +143,20 @@ class Story:
     def run(self, alert: str) -> Record:
         return next(run for run in self.runs if run["id"] == f"run-{alert}")
 
+    def journal(self) -> list[Record]:
+        """The audit journal, as it is sealed."""
+        entries = [one for run in self.runs for one in entries_of(run)] + self.refusals
+        self.forge(entries)
+        seal(entries)
+        self.tamper(entries)
+        return entries
+
     def write(self, folder: Path) -> Path:
-        for name, records in vars(self).items():
+        files = {name: records for name, records in vars(self).items() if isinstance(records, list)}
+        for name, records in {**files, "audit": self.journal()}.items():
             lines = [json.dumps({"at": T0, **record}) + "\n" for record in records]
             (folder / f"{name}.jsonl").write_text("".join(lines))
+        (folder / KEY_FILE).write_bytes(KEY)
         return folder
 
 
@@ -97,7 +165,7 @@ def test_what_is_as_promised_passes(tmp_path: Path) -> None:
     verdict = judge(Story().write(tmp_path))
 
     assert [] == verdict.problems
-    assert (2, 2) == (verdict.counts["calm"], verdict.counts["calm and healed"])
+    assert (3, 2, 1) == tuple(verdict.counts[name] for name in ("calm", "calm and healed", "calm and denied"))
     assert (4, 1) == (verdict.counts["effects"], verdict.counts["repeated, as it may be"])
 
 
@@ -139,14 +207,6 @@ def double_run(story: Story) -> None:
 
 def leave_open(story: Story) -> None:
     story.run("a").update(outcome=None, ended_at=None)
-
-
-def lose_decision(story: Story) -> None:
-    story.run("c")["signals"] = []
-
-
-def act_early(story: Story) -> None:
-    story.run("c")["signals"][0]["at"] = at(25)
 
 
 def act_twice(story: Story) -> None:
@@ -232,8 +292,6 @@ def never_queue_end(story: Story) -> None:
         (lose_run, "alert a was accepted and has 0 runs"),
         (double_run, "alert a was accepted and has 2 runs"),
         (leave_open, "run run-a of alert a has no outcome"),
-        (lose_decision, "the approval of run run-c was acknowledged and is gone"),
-        (act_early, "run run-c acted before it was approved"),
         (act_twice, "run run-a (post), step 1 was done 2 times"),
         (act_twice_unknown, "run run-d (two), step 1 was done 2 times"),
         (start_twice, "run run-a (post), step 1 was started 2 times"),
@@ -245,7 +303,10 @@ def never_queue_end(story: Story) -> None:
         (leave_without_end, "run run-d (two), step 1 was started and has no end, not even an unknown one"),
         (be_unknown_in_peace, "run run-d says unknown, and nothing was done to it"),
         (act_for_nobody, "step 1 was done for alert z, which has no run"),
-        (fail_in_peace, "1 of the 2 runs that were left in peace have reached their effect and healed: 50%"),
+        (
+            fail_in_peace,
+            "1 of the 2 runs that were left in peace and not denied have reached their effect",
+        ),
         (trouble_all, "only 0 runs were left in peace; 1 are needed for it to prove anything"),
         (lose_message, "message run-a/parent has not arrived"),
         (leave_message_waiting, "message run-a/ended.1 has not arrived"),

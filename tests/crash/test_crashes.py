@@ -10,15 +10,20 @@ from typing import Any
 import pytest
 
 from remediator.kit.failpoints import POINTS
+from tests.crash.api import Api
 from tests.crash.checker import judge, told
-from tests.crash.driver import LONGER_THAN_TAKEOVER, ONLY_SHARED, Api, Deed, Fate, Sender, dump, settle
+from tests.crash.driver import LONGER_THAN_TAKEOVER, ONLY_SHARED, Deed, Fate, Sender, dump, settle
+from tests.crash.journal import read
+from tests.crash.people import deciding
 from tests.crash.rig import LIMIT, Rig, rig
 from tests.crash.scenes import Scene, every_point, play, report
 
 pytestmark = pytest.mark.timeout(600)
 
 SEED = int(os.environ.get("CRASH_SEED", "0")) or int(time.time())
-RANDOM_KILLS = 6
+RANDOM_KILLS = 4
+KILLED_OVER = (("decision.judged", 1), ("decision.stored", 2), ("step.started", 1))
+"""Where it is killed over the second of two decisions, and how often it comes there before: also for the run before."""
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -57,6 +62,32 @@ async def test_a_message_that_cannot_be_looked_for_is_repeated_with_a_note(tmp_p
 
     assert [] == verdict.problems, told(verdict)
     assert 1 == verdict.counts["messages repeated"], told(verdict)
+
+
+async def test_a_decision_that_is_killed_over_is_taken_once_and_acted_on_once(tmp_path: Path) -> None:
+    """Killed before it is on disk, after it, and when the step is to begin: it is said again, and is there once."""
+    chance, done = random.Random(SEED), []
+    async with rig(tmp_path, seed=SEED) as whole:
+        (service,) = whole.services
+        sender = Sender(whole, chance, every=1)
+        async with deciding(whole, chance, denies=False):
+            for point, after in KILLED_OVER:
+                await whole.start(service, {point: ("kill", after)})
+                assert await whole.until_ready(service)
+                await until_none_is_active(whole)
+                sender.send(1, "gated", to=service)
+                await whole.until(lambda: not service.lives, f"{point} to be reached")
+                done.append(len(read(tmp_path / "effects.jsonl")))
+            await whole.start(service)
+            await sender.until_taken()
+            await settle(whole)
+        await dump(whole)
+    verdict = judge(tmp_path, least_calm=0)
+
+    assert [] == verdict.problems, told(verdict)
+    assert [0, 1, 2] == done
+    counts = {name: verdict.counts[name] for name in ("runs", "decisions", "effects", "unknown steps")}
+    assert {"runs": 3, "decisions": 6, "effects": 2, "unknown steps": 1} == counts
 
 
 @pytest.mark.parametrize("replicas", [2, 3])
@@ -118,6 +149,14 @@ def statuses(run: dict[str, Any]) -> set[str]:
     """How its step's calls have ended; one that could not begin, on a slow machine, is made again."""
     ended = (fact for fact in run["timeline"] if fact["kind"] in ("finished", "late_finished"))
     return {fact["status"] for fact in ended if fact.get("begun", True)}
+
+
+async def until_none_is_active(whole: Rig) -> None:
+    """Wait until all that was begun has ended."""
+    api = Api(whole)
+    async with asyncio.timeout(LIMIT):
+        while (listed := await api.get("/api/v1/runs?active=true&limit=1")) is None or listed["runs"]:
+            await asyncio.sleep(0.05)
 
 
 async def until_run(whole: Rig, is_so: Any, what: str) -> dict[str, Any]:

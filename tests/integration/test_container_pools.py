@@ -18,7 +18,9 @@ from remediator.model.ids import StepId
 from remediator.model.outcome import Reason
 from remediator.model.plan import PlannedStep
 from remediator.model.target import Target
+from remediator.pipeline.briefing import touches
 from remediator.pipeline.calls import Calls
+from remediator.pipeline.diagnosis import Diagnosis
 from remediator.pipeline.guards import Allow, Ask, Hold
 from remediator.pipeline.guards.health_floor import HealthFloor
 from remediator.plugins import Action, ActionContext, Actions, Effect, Member, Pool
@@ -148,24 +150,25 @@ async def test_a_container_that_was_replaced_is_not_counted(clients: Clients, do
         await pool_of(clients, docker.restart, RestartParams(container=name), target(name, "4f" * 32))
 
 
+def restart_of(name: str, incarnation: str) -> PlannedStep:
+    return PlannedStep(
+        StepId("remediate.0.0"),
+        "docker.restart",
+        {"container": name, "engine": "local", "stop_timeout": "1s"},
+        Effect.CHANGE,
+        idempotent=False,
+        targets=(target(name, incarnation),),
+        timeout=timedelta(seconds=30),
+        sentence=f"restart {name}",
+    )
+
+
 async def test_one_of_a_pair_is_restarted_only_while_the_other_is_healthy(
     clients: Clients, docker_engine: str, project: str
 ) -> None:
     """The healthy one is protected; acting on the one that is down costs nothing; and the last one needs a person."""
     first, second = (run(docker_engine, project, name) for name in ("web-1", "web-2"))
     guard = HealthFloor(Calls(clients, SystemClock(), Redactor(), Metrics()))
-
-    def restart_of(name: str, incarnation: str) -> PlannedStep:
-        return PlannedStep(
-            StepId("remediate.0.0"),
-            "docker.restart",
-            {"container": name, "engine": "local", "stop_timeout": "1s"},
-            Effect.CHANGE,
-            idempotent=False,
-            targets=(target(name, incarnation),),
-            timeout=timedelta(seconds=30),
-            sentence=f"restart {name}",
-        )
 
     async def judged(name: str, incarnation: str) -> Allow | Ask | Hold:
         rule = {"remediate": [{"do": [{"docker.restart": {"container": name}}]}]}
@@ -185,3 +188,18 @@ async def test_one_of_a_pair_is_restarted_only_while_the_other_is_healthy(
         alone = await judged(f"{project}-web-1", first)
     assert isinstance(alone, Ask)
     assert "down meanwhile, for up to 30s" in alone.detail
+
+
+async def test_a_question_says_how_much_of_the_service_is_touched(
+    clients: Clients, docker_engine: str, project: str
+) -> None:
+    """One of two, both of which are well, is another thing to decide on than the only one."""
+    first, _ = (run(docker_engine, project, name) for name in ("web-1", "web-2"))
+    name = f"{project}-web-1"
+    rule = {"remediate": [{"do": [{"docker.restart": {"container": name}}]}]}
+    case = a_case(rule=rule, actions=ACTIONS, steps=[restart_of(name, first)])
+
+    found = await Diagnosis(Calls(clients, SystemClock(), Redactor(), Metrics())).count(case.rule, case.plan)
+
+    service = f"service web of Compose project {project} (Docker engine local)"
+    assert f"1 target; 1 of the 2 of {service} (2 of them healthy now, 1 meanwhile)" == touches(case.plan, found)

@@ -331,7 +331,7 @@ async def in_thread(call: Callable[[], Any]) -> Any:
 
 
 def test_a_run_that_waits_keeps_the_rule_that_it_started_with(served: Served) -> None:
-    """What was asked is what is approved: the plan is made again before it is carried out, and must be the same."""
+    """It goes by that one to its end; but what was asked for before the rule was changed is asked for anew."""
     served.configure(mode="gated")
     served.start()
     deliver(served, "Down", service="web")
@@ -343,9 +343,16 @@ def test_a_run_that_waits_keeps_the_rule_that_it_started_with(served: Served) ->
     services.wait_until(lambda: "rules_reloaded" in served.log(), "the reload")
     deliver(served, "Down", service="db")
     services.wait_until(lambda: len(served.runs()) == 2 and served.runs()[1]["outcome"] == "told", "the new rule")
-    approved = served.command("approve", served.runs()[0]["id"])
+    first = served.runs()[0]["id"]
+    too_late = served.command("approve", first)
+    services.wait_until(
+        lambda: served.command("runs", "show", first).stdout.count("asked for a decision") == 2, "a new question"
+    )
+    approved = served.command("approve", first)
     services.wait_until(lambda: served.runs()[0]["outcome"] is not None, "the first run to end")
 
+    assert 1 == too_late.returncode
+    assert "the rule has changed since this was asked for" in too_late.stderr
     assert 0 == approved.returncode, approved.stderr
     assert "healed" == served.runs()[0]["outcome"]
     assert (served.folder / "mended-web").exists()

@@ -63,8 +63,8 @@ async def _services_with_runs(app: App) -> list[str]:
     """The services that have a run, each once, when there are enough of them."""
     async with asyncio.timeout(60):
         while True:
-            listed = await app.store.list_runs(limit=100)
-            runs = [await app.store.read_run(summary.id) for summary in listed]
+            listed = await app.parts.store.list_runs(limit=100)
+            runs = [await app.parts.store.read_run(summary.id) for summary in listed]
             if len(runs) >= _COUNT:
                 return sorted(run.alert.labels["service"] for run in runs if run is not None)
             await asyncio.sleep(0.1)

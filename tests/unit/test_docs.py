@@ -63,7 +63,8 @@ def names_of_settings() -> Iterator[str]:
         for name, raw in part.get("properties", {}).items():
             field = resolved(raw)
             here = f"{path}{name}"
-            items = resolved(field.get("additionalProperties", {}))
+            named = field.get("patternProperties", {}).values()  # where names have to look like something
+            items = resolved(next(iter(named), None) or field.get("additionalProperties", {}))
             if field.get("properties"):
                 yield from inside(field, f"{here}.")
             elif items.get("properties") and "value" not in items["properties"]:
@@ -218,8 +219,17 @@ def test_the_rule_that_the_readme_explains_is_the_shipped_one() -> None:
 def away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder without settings of its own, with the secrets that the examples name."""
     (tmp_path / "secrets").mkdir()
-    for name in ("slack-token", "webhook-token", "redis", "postgres", "store-password"):
+    for name in (
+        "slack-token",
+        "slack-signing-secret",
+        "slack-app-token",
+        "webhook-token",
+        "redis",
+        "postgres",
+        "store-password",
+    ):
         (tmp_path / "secrets" / name).write_text(f"a-{name}\n")
+    (tmp_path / "secrets" / "audit-key").write_text("a-key-of-twenty-characters\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -8,16 +8,16 @@ over a restart.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 
 from remediator.chat.chat import WEBHOOK
 from remediator.model.budget import Budget
-from remediator.model.facts import Acknowledged, Asked, Ended, Escalated, Planned
+from remediator.model.facts import Acknowledged, Asked, Ended, Escalated, Planned, Prolonged
 from remediator.model.message import Mention
 from remediator.model.outcome import Outcome
 from remediator.model.run import Run
-from remediator.model.stage import acknowledged, cancelled, resolved, taken_in_turn
+from remediator.model.stage import acknowledged, by_hand, cancelled, resolved, taken_in_turn
 from remediator.rules.book import Rule
 from remediator.rules.rule import Escalation
 from remediator.settings import EscalationSettings
@@ -84,7 +84,12 @@ def due_levels(run: Run, rule: Rule, levels: Levels, now: datetime) -> Iterator[
     for due in levels_left(run, rule):
         if due.at <= now:
             there = levels.get(due.level.to, Level(()))
-            yield Escalated(now, due.number, due.level.to, due.level.after, there.channels, there.mention)
+            after = min(due.level.after, _whole_seconds(due.at - run.created_at))  # it may be told before its time
+            yield Escalated(now, due.number, due.level.to, after, there.channels, there.mention)
+
+
+def _whole_seconds(duration: timedelta) -> timedelta:
+    return timedelta(seconds=round(duration.total_seconds()))
 
 
 def taken_on(run: Run, now: datetime) -> Acknowledged | None:
@@ -103,6 +108,8 @@ def is_over(run: Run) -> bool:
     ended = _end_of(run)
     if ended is None:
         return False
+    if by_hand(run) is not None:  # who has started it knows of it
+        return True
     return ended.outcome in IN_HAND or (ended.outcome is Outcome.CANCELLED and cancelled(run) is not None)
 
 
@@ -130,16 +137,22 @@ def levels_left(run: Run, rule: Rule) -> tuple[DueLevel, ...]:
 
 def _hurried(run: Run, rule: Rule) -> datetime | None:
     """Since when the next level is to be told whatever its time: nobody has decided, and the gate escalates then."""
+    since = next((fact.at for fact in reversed(run.facts) if isinstance(fact, Prolonged)), None)
     ended = _end_of(run)
-    if ended is None or ended.outcome is not Outcome.EXPIRED:
-        return None
+    if ended is not None and ended.outcome is Outcome.EXPIRED and _escalates(run, rule):
+        since = ended.at
+    is_told = any(isinstance(fact, Escalated) and since is not None and fact.at >= since for fact in run.facts)
+    return None if is_told else since
+
+
+def _escalates(run: Run, rule: Rule) -> bool:
+    """Whether people were asked about the newest plan, and the next level is told if they do not decide."""
     planned = next((fact for fact in reversed(run.facts) if isinstance(fact, Planned)), None)
-    gate = rule.rungs[planned.plan.rung].gate if planned is not None else None
-    if planned is None or gate is None or gate.on_timeout != "escalate":
-        return None
-    was_asked = any(isinstance(fact, Asked) and fact.key == planned.key for fact in run.facts)
-    is_told = any(isinstance(fact, Escalated) and fact.at >= ended.at for fact in run.facts)
-    return ended.at if was_asked and not is_told else None
+    asked = next((fact for fact in reversed(run.facts) if isinstance(fact, Asked)), None)
+    if planned is None or asked is None or asked.key != planned.key:
+        return False
+    gate = rule.rungs[planned.plan.rung].gate
+    return asked.on_timeout == "escalate" or (gate is not None and gate.on_timeout == "escalate")
 
 
 def _end_of(run: Run) -> Ended | None:

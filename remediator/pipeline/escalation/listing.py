@@ -9,10 +9,13 @@ from datetime import datetime
 
 from remediator.errors import BadRules, Failed
 from remediator.kit.clock import Clock
+from remediator.kit.redaction import Redactor
 from remediator.kit.wording import say_time
 from remediator.model.ids import RuleId, RunId
+from remediator.model.person import Person
 from remediator.model.run import Acknowledge, Run, RunSummary
 from remediator.model.stage import acknowledged
+from remediator.pipeline import auditing
 from remediator.pipeline.escalation.deliveries import LevelState, Name, gathered_in, states_of, wanted
 from remediator.pipeline.escalation.levels import IN_HAND, NO_LEVELS, DueLevel, Levels, is_over, levels_left
 from remediator.pipeline.outbox import Tries
@@ -58,6 +61,7 @@ class Escalations:
         levels: Levels = NO_LEVELS,
         channel: str = "",
         tries: Callable[[int], Tries | None] = lambda _seq: None,
+        redactor: Redactor | None = None,
     ) -> None:
         """`on_word` is called when word was left for a run.
 
@@ -71,6 +75,7 @@ class Escalations:
         self._levels = levels
         self._channel = channel
         self._tries = tries
+        self._redactor = redactor or Redactor()
 
     async def list_open(self) -> Sequence[OpenProblem]:
         """The open problems among the newest runs, the newest first. Raises StoreUnavailable."""
@@ -82,7 +87,16 @@ class Escalations:
         notices = await self._notices([run for run, _ in found])
         return [self._problem(run, left, notices) for run, left in found]
 
-    async def acknowledge(self, run_id: RunId, by: str, reason: str, *, take_over: bool = False) -> Acknowledge | None:
+    async def acknowledge(
+        self,
+        run_id: RunId,
+        by: str,
+        reason: str,
+        *,
+        take_over: bool = False,
+        person: Person | None = None,
+        origin: str = "",
+    ) -> Acknowledge | None:
         """Have a person take a problem on: nobody else is told of it; with `take_over` also from whoever has it.
 
         None where there is no such run. Raises NoProblem where it is over, TakenAlready where it is somebody else's,
@@ -96,8 +110,10 @@ class Escalations:
         has_it = acknowledged(run)
         if has_it is not None and (has_it.by == by or not take_over):
             return _theirs(has_it, by)
-        word = Acknowledge(self._clock.now(), by, reason, take_over)
-        if not await self._store.signal(run_id, word):
+        name, via = (person.name, person.via.value) if person is not None else ("", "")
+        word = Acknowledge(self._clock.now(), by, reason, take_over, name, via, origin)
+        entry = auditing.of_word(run_id, word, self._redactor, run.rule)
+        if not await self._store.signal(run_id, word, [entry]):
             return None
         self._on_word(run_id)
         run = await self._store.read_run(run_id)  # two may have said it at once

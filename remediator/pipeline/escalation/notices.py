@@ -26,9 +26,9 @@ from remediator.model.facts import (
 from remediator.model.ids import RunId
 from remediator.model.message import LEVEL, Excerpt, Fields, Message, Notice, Tone
 from remediator.model.run import Run
-from remediator.model.stage import resolved
+from remediator.model.stage import Drafted, resolved, stage_of
 from remediator.model.undo import undone_by
-from remediator.pipeline import story
+from remediator.pipeline import card, story
 from remediator.pipeline.escalation.levels import is_over, why_stopped
 
 _SUMMARY, _WORD, _SENTENCE = 200, 100, 500
@@ -118,7 +118,10 @@ def _message(run: Run, escalated: Escalated, redactor: Redactor) -> Message:
     is_open = now.event == "escalated"
     fields = Fields(tuple((name, value) for name, value in pairs if value))
     mention = escalated.mention if is_open else None
-    return Message(now.tone, f"{now.title}: {summary}", (fields, how) if is_open else (fields,), mention, data)
+    stage = stage_of(run)
+    waits = isinstance(stage, Drafted) and stage.asked is not None and stage.decision is None
+    hows = (card.how_to_decide(run), how) if waits else (how,)
+    return Message(now.tone, f"{now.title}: {summary}", (fields, *hows) if is_open else (fields,), mention, data)
 
 
 def _severity(run: Run) -> str:

@@ -1,20 +1,28 @@
-"""How often something may be changed: by a rule on one target, by a rule at all, by anybody here."""
+"""How often something may be changed: by a rule on one target, by a rule at all, by anybody here.
 
-from collections.abc import Iterator
+`Usage` tells people how much of that is used, with the windows and the questions that are judged here.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from remediator.kit.wording import say_time
 from remediator.model.budget import Budget
 from remediator.model.history import Known, Nth, Question, Which
+from remediator.model.ids import RuleId
+from remediator.model.limits import Limits
 from remediator.model.outcome import Reason
 from remediator.pipeline.guards.guard import Allow, Case, Hold, Refuse, Review, together
 
+ALL_RULES = "all rules together"
+
 
 @dataclass(frozen=True, slots=True)
-class _Window:
-    """One budget of a case: of what, and how often."""
+class Window:
+    """One budget: of what, and how often. `limit` is its name in settings and rule files."""
 
+    limit: str
     what: str
     which: Which
     budget: Budget
@@ -40,20 +48,24 @@ class Budgets:
         return together([_judge(window, case.at, known) for window in _windows(case)])
 
 
-def _windows(case: Case) -> Iterator[_Window]:
+def _windows(case: Case) -> Iterator[Window]:
     if case.begun:  # its plan was counted when its first step was started
         return
-    rule, limits, takes = case.run.rule, case.limits, len(case.targets)
-    for target in case.targets:
+    yield from windows_of(case.run.rule, case.limits, case.targets)
+
+
+def windows_of(rule: RuleId, limits: Limits, targets: Sequence[str]) -> Iterator[Window]:
+    """Every window that a change of these targets by a rule needs room in."""
+    for target in targets:
         for budget in limits.per_target:
-            yield _Window(f"{target} by this rule", Which(rule=rule, target=target), budget)
+            yield Window("per_target", f"{target} by this rule", Which(rule=rule, target=target), budget)
     for budget in limits.per_rule:
-        yield _Window("this rule", Which(rule=rule), budget, takes)
+        yield Window("per_rule", "this rule", Which(rule=rule), budget, len(targets))
     for budget in limits.overall:
-        yield _Window("all rules together", Which(), budget, takes)
+        yield Window("overall", ALL_RULES, Which(), budget, len(targets))
 
 
-def _judge(window: _Window, at: datetime, known: Known) -> Review:
+def _judge(window: Window, at: datetime, known: Known) -> Review:
     if window.is_too_small:
         return Refuse(Reason.BUDGET_USED, f"{window.what}: {window.budget} is too little for a plan of {window.takes}")
     used_up = known.nth(window.question(at))

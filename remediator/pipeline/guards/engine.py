@@ -34,6 +34,10 @@ class Guards:
             return said
         return together([said, await self.look(case)])
 
+    async def ask(self, questions: Sequence[Question]) -> Known:
+        """What the journal tells besides, for whoever adds to a start. Raises StoreUnavailable."""
+        return await self._look(questions)
+
     async def look(self, case: Case) -> Review:
         """What the world says against it now: asked right before each changing step."""
         return together([await probe.look(case) for probe in self.probes if _is_asked(probe, case)])

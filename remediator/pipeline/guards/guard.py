@@ -140,11 +140,14 @@ class AlsoOfUndoing:
 
 
 def together(said: Sequence[Review]) -> Review:
-    """What several guards say as one: a refusal outweighs a hold, the longest hold counts, then all wishes to ask."""
+    """What several guards say as one: a refusal outweighs a hold, the longest hold counts, then all wishes to ask.
+
+    A pause counts before longer holds: it is a person's word, and what was asked for is void with it.
+    """
     if (refusal := next((review for review in said if isinstance(review, Refuse)), None)) is not None:
         return refusal
     if holds := [review for review in said if isinstance(review, Hold)]:
-        return max(holds, key=lambda hold: hold.until)
+        return max(holds, key=lambda hold: (hold.reason is Reason.PAUSED, hold.until))
     asks = list(dict.fromkeys(review for review in said if isinstance(review, Ask)))
     return _one_question(asks) if asks else Allow()
 

@@ -15,14 +15,12 @@ from remediator.pipeline.guards.pauses import Pauses
 from remediator.pipeline.guards.protected import Protected
 from remediator.pipeline.guards.storm import Storm
 from remediator.pipeline.guards.targets import Targets
-from remediator.pipeline.guards.unbuilt import Unbuilt
 from remediator.settings import CalendarSettings, ProtectedSettings
 
 
 def shipped(calendar: CalendarSettings, protected: ProtectedSettings) -> tuple[Guard, ...]:
     """Every guard there is."""
     return (
-        Unbuilt(),
         Targets(),
         Protected(protected),
         Pauses(),

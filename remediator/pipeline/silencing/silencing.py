@@ -28,7 +28,7 @@ from remediator.model.ids import RunId
 from remediator.model.matchers import Matcher
 from remediator.model.occurrence import Occurrence
 from remediator.model.run import Run
-from remediator.model.stage import resolved
+from remediator.model.stage import by_hand, resolved
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.rounds import survive
 from remediator.pipeline.silencing.silences import next_try, open_silences
@@ -137,7 +137,7 @@ class Silencing:
         The start of a step is on record by then, so who comes after a crash knows that there may be silences. It goes
         on beside the step and takes little time; whatever goes wrong is noted, and told with the rest.
         """
-        if rule.silence is None or _is_tried(run):
+        if rule.silence is None or by_hand(run) is not None or _is_tried(run):
             return ()
         made: list[Silenced | Unsilenced] = []
         try:
@@ -206,7 +206,7 @@ class Silencing:
         """
         run = ledger.run
         is_planned = any(isinstance(fact, Planned) for fact in run.facts)
-        if rule is None or rule.silence is None or not is_planned:
+        if rule is None or rule.silence is None or by_hand(run) is not None or not is_planned:
             return
         await survive(self._find_again(ledger), "silence_not_looked_for", run=run.id)
 

@@ -78,10 +78,13 @@ class Looking:
                 found[_key(one)] = await self._look_at(run, one)
 
         try:
-            async with asyncio.timeout(_PATIENCE):
-                await asyncio.gather(*map(look_at, left[:_MOST_LOOKS]))
+            async with asyncio.timeout(_PATIENCE), asyncio.TaskGroup() as looks:  # where one fails the others are ended
+                for one in left[:_MOST_LOOKS]:
+                    looks.create_task(look_at(one), name=f"look-{run.id}-{one.verdict.step.id}")
         except TimeoutError:
             pass  # each says so itself
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from failed
         return found
 
     def _left(self, run: Run, verdicts: tuple[Verdict, ...], action_of: Callable[[StepId], Action]) -> Iterator[_Left]:

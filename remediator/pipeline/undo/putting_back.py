@@ -95,7 +95,7 @@ class PuttingBack:
         """That this one step is to be put back, as it is brought before the guards."""
         facts = reversed(ledger.run.facts)
         planned = next(fact for fact in facts if isinstance(fact, Planned) and fact.round == verdict.round)
-        plan = replace(planned.plan, steps=(verdict.step,), pools=(), held=())
+        plan = replace(planned.plan, steps=(verdict.step,), pools=())
         return replace(case_of(planned), plan=plan, approved=True, begun=True, undoes=True)
 
     async def _put_back(self, ledger: Ledger, undoing: Undoing, verdict: PutBack, case: Case) -> Parked | _Over | None:
@@ -104,7 +104,7 @@ class PuttingBack:
         action = case.rule.action(verdict.step.id)
         if action.inverse is None:
             return _Over(f"this version of {action.name} cannot put it back")
-        review = await self._guards.look(case)
+        review = await self._guards.review(case)  # what is paused is not read either
         if isinstance(review, Refuse):
             return _refused(review.reason, review.detail)
         if isinstance(review, Hold):
@@ -122,7 +122,7 @@ class PuttingBack:
         seen = await self._younger.look(ledger.run, verdict, self._calls.is_same(action))
         match seen.later:
             case Heir() as heir:
-                await self._leave_to(ledger, undoing, verdict, heir)
+                await self._leave_to(ledger, undoing, verdict, heir, seen.place)
                 return None
             case Busy(run=other):
                 return self._hold(ledger, undoing, case, _until_done(other, case.at))
@@ -133,10 +133,10 @@ class PuttingBack:
             return None
         return await self._restore(ledger, undoing, verdict, case, seen.reservation)
 
-    async def _leave_to(self, ledger: Ledger, undoing: Undoing, verdict: PutBack, heir: Heir) -> None:
+    async def _leave_to(self, ledger: Ledger, undoing: Undoing, verdict: PutBack, heir: Heir, place: int) -> None:
         """Leave a change to a later run, which knows of it from then on: its own goes back to what was before both."""
         now = self._clock.now()
-        if await self._younger.leave_to(heir, word_of(ledger.run, verdict, heir, now)):
+        if await self._younger.leave_to(heir, word_of(ledger.run, verdict, heir, now, place)):
             ledger.note(Left(now, verdict.round, verdict.step.id, undoing.count, heir.run, heir.until))
             log.info("change_left", step=verdict.step.id, to=heir.run)
             await ledger.save()

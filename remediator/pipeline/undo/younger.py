@@ -1,13 +1,14 @@
 """Whether another run has changed the same later, and stands: then an earlier run must not put its own change back now.
 
-Called where changes are put back, and where it is shown what would be. The journal of changes tells which runs came
-later, and their facts how they stand. A change is left to the next one by word to its run: that one puts nothing back
-past a word that it has not read, so either it has the word before it begins, or it had begun and is waited for.
+Called where changes are put back, and where it is shown what would be. The journal of changes tells by its order which
+runs came later, as hosts' clocks differ, and their facts how they stand. A change is left to the next one by word to
+its run: that one puts nothing back past a word that it has not read, so either it has the word before it begins, or it
+had begun and is waited for.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol, TypeVar, assert_never
 
 from remediator.model.change import Change
@@ -20,6 +21,8 @@ from remediator.model.undo import is_undo_action
 from remediator.pipeline.undo.timing import times_over
 from remediator.pipeline.undo.verdicts import Asks, Back, LeftTo, PutBack, Stays, Steps, Verdict, Why
 from remediator.storage.store import Refusal, Reservation
+
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 Open = TypeVar("Open", bound=PutBack | Asks)
 """What is not put back yet."""
@@ -77,6 +80,8 @@ class Seen:
 
     later: Later | None
     reservation: Reservation
+    place: int
+    """Of the change itself, in the journal; 0 where that has forgotten it."""
 
 
 class Younger:
@@ -90,7 +95,7 @@ class Younger:
         """The next later change of the same that another run has made, and that stands. Raises StoreUnavailable."""
         asked = _Asked.of(run, verdict)
         known = await self._runs.known(asked.questions)
-        return Seen(await self._first(asked, known, is_same), asked.reservation(known))
+        return Seen(await self._first(asked, known, is_same), asked.reservation(known), asked.place(known))
 
     async def _first(self, asked: "_Asked", known: Known, is_same: IsSame) -> Later | None:
         steps: dict[RunId, tuple[Run, Steps] | None] = {}
@@ -101,8 +106,7 @@ class Younger:
             if (one := steps[change.run]) is None:
                 return Unclear(f"run {change.run} has changed it later, and is not kept any more")
             for verdict in reversed(one[1].verdicts(round=change.round)):
-                came_later = one[1].begun_at(verdict.round, verdict.step.id) > asked.since
-                if came_later and _meets(verdict, asked.verdict, is_same) and (later := _standing(one[0], verdict)):
+                if _meets(verdict, asked.verdict, is_same) and (later := _standing(one[0], verdict)):
                     return later
         if asked.is_cut(known):
             return Unclear(f"more than {MOST_CHANGES} changes were made to it later, so it is not known what needs it")
@@ -131,7 +135,7 @@ def words_to(run: Run) -> tuple[TakeOver, ...]:
 def taken_over(run: Run, round_: int, step: StepId) -> TakeOver | None:
     """The earliest of the changes that go back with a step."""
     words = (word for word in words_to(run) if (word.round, word.step) == (round_, step))
-    return min(words, key=lambda word: word.begun, default=None)
+    return min(words, key=lambda word: (word.place, word.begun), default=None)
 
 
 def goes_back(run: Run, verdict: Open) -> Open:
@@ -140,8 +144,8 @@ def goes_back(run: Run, verdict: Open) -> Open:
     return verdict if word is None else replace(verdict, before=word.before)
 
 
-def word_of(run: Run, verdict: PutBack, heir: Heir, at: datetime) -> TakeOver:
-    """What a run says that leaves a change to a later one; `verdict` as `goes_back` tells it."""
+def word_of(run: Run, verdict: PutBack, heir: Heir, at: datetime, place: int = 0) -> TakeOver:
+    """What a run says that leaves a change to a later one; `verdict` as `goes_back` tells it, `place` as `Seen`."""
     earlier = taken_over(run, verdict.round, verdict.step.id)
     begun = Steps(run.facts).begun_at(verdict.round, verdict.step.id) if earlier is None else earlier.begun
     return TakeOver(
@@ -153,6 +157,7 @@ def word_of(run: Run, verdict: PutBack, heir: Heir, at: datetime) -> TakeOver:
         left_by=run.id,
         left_round=verdict.round,
         left_step=verdict.step.id,
+        place=place if earlier is None else earlier.place,
     )
 
 
@@ -174,33 +179,49 @@ class _Asked:
 
     def _of_target(self, target: str) -> Latest:
         """All that was done to it, by the entries that count: each plan has one for each of its targets."""
-        return Latest(Which(target=target), MOST_CHANGES, self.since)
+        return Latest(Which(target=target), MOST_CHANGES, _EVER)
 
     @property
     def _of_action(self) -> Latest:
-        return Latest(Which(action=self.verdict.step.action), MOST_CHANGES, self.since)
+        return Latest(Which(action=self.verdict.step.action), MOST_CHANGES, _EVER)
 
     @property
-    def questions(self) -> tuple[Question, ...]:
+    def questions(self) -> tuple[Latest, ...]:
         return (*map(self._of_target, self._targets), self._of_action)
 
+    def place(self, known: Known) -> int:
+        """Where the journal has the change itself; 0 where it has forgotten it, or does not tell of it."""
+        told = (one for question in self.questions for one in known.latest(question) if self._is_own(one))
+        return min((one.seq for one in told), default=0)
+
+    def _is_own(self, change: Change) -> bool:
+        return (change.run, change.round) == (self.run, self.verdict.round) and not is_undo_action(change.action)
+
     def _is_complete(self, known: Known, question: Latest) -> bool:
-        return len(known.latest(question)) < MOST_CHANGES
+        """Whether it is told of all that came later: those that are told reach back to the change itself."""
+        told = known.latest(question)
+        return len(told) < MOST_CHANGES or told[-1].at <= self.since or any(map(self._is_own, told))
 
     def is_cut(self, known: Known) -> bool:
         """Whether there are more later changes than the journal tells at once."""
-        return not self._is_complete(known, self._of_action) and not all(
-            self._is_complete(known, self._of_target(target)) for target in self._targets
-        )
+        return not self._is_complete(known, self._of_action) and not self._knows_targets(known)
+
+    def _knows_targets(self, known: Known) -> bool:
+        return all(self._is_complete(known, self._of_target(target)) for target in self._targets)
 
     def later(self, known: Known) -> tuple[Change, ...]:
         """The later changes by other runs that may be of the same, the oldest first."""
-        if self._is_complete(known, self._of_action):
-            found = [one for one in known.latest(self._of_action) if one.target in self._targets]
-        else:
+        if self._knows_targets(known) or not self._is_complete(known, self._of_action):
             found = [one for target in self._targets for one in known.latest(self._of_target(target))]
+        else:
+            found = [one for one in known.latest(self._of_action) if one.target in self._targets]
+        place = self.place(known)
         others = (one for one in found if one.run != self.run and not is_undo_action(one.action))
-        return tuple(sorted(others, key=lambda one: one.at))
+        return tuple(sorted((one for one in others if self._is_later(one, place)), key=lambda one: one.seq))
+
+    def _is_later(self, change: Change, place: int) -> bool:
+        """By the journal's order; where that has forgotten the change itself, by the clocks of those who began them."""
+        return change.seq > place if place else change.at > self.since
 
     def reservation(self, known: Known) -> Reservation:
         """Refuses a start where another run has changed a target since this answer."""

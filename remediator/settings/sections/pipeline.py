@@ -22,8 +22,6 @@ class PipelineSettings(Section):
     changes_at_once: Annotated[int, Field(ge=1, le=1000)] | None = None
     """How many of them may be carrying out a plan; half of them where it is not set. A change may take minutes, and
     what finds out what is wrong with the next alert must not wait for it."""
-    approval_timeout: Duration = timedelta(minutes=15)
-    """How long a plan waits for a person before the run ends as expired."""
     hold_timeout: Duration = timedelta(hours=1)
     """How long a plan may be held by guards before the run ends as expired: work too old to make sense is dropped. A
     run whose turn comes later than this after its alert (the service was down, or had too much to do) gathers its

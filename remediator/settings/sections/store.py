@@ -18,8 +18,8 @@ class StoreSettings(Section):
     secret_files = ("password",)
 
     directory: Path = Path("remediator-data")
-    """The folder of the embedded SQLite store and of the local admin token; a relative one in a settings file is taken
-    from its folder."""
+    """The folder of the embedded SQLite store, of the local admin token and of the audit journal's key; a relative one
+    in a settings file is taken from its folder."""
     url: Annotated[str | None, AfterValidator(postgres_address)] = None
     """A PostgreSQL database to keep everything in instead, `postgresql://user@host:port/database`, without a password;
     user and database are `remediator` where it names none. It takes version 13 or later, and connections that no pooler

@@ -15,7 +15,7 @@ from remediator.model.ids import RunId
 from remediator.model.occurrence import Accepted
 from remediator.storage import changes
 from remediator.storage.changes import Changes, Judged, Newest, Request, SoFar
-from remediator.storage.postgres import cut_groups, reading
+from remediator.storage.postgres import audit, cut_groups, reading
 from remediator.storage.postgres.keys import bounded, buckets, plain
 
 if TYPE_CHECKING:
@@ -209,6 +209,7 @@ async def _write(db: "Db", made: Changes) -> None:
     await _by_columns(db, _ADD_MEMBERS, made.members)
     await _by_columns(db, _ADD_SIGNALS, made.signals)
     await _by_columns(db, _ADD_POSTS, made.posts)
+    await audit.enter(db, made.audit)
     await cut_groups.note(db, made.cut_groups)
 
 

@@ -30,7 +30,8 @@ _ENTER = """
     SELECT run, round, rule, target, action, counts, alert_at, at
     FROM unnest($1::text[], $2::int[], $3::text[], $4::text[], $5::text[], $6::boolean[], $7::bigint[], $8::bigint[])
         WITH ORDINALITY AS c (run, round, rule, target, action, counts, alert_at, at, place) ORDER BY place
-    ON CONFLICT (run, round, target, action) DO UPDATE SET at = excluded.at, ending = NULL, ended_at = NULL
+    ON CONFLICT (run, round, target, action) DO UPDATE SET
+        at = excluded.at, ending = NULL, ended_at = NULL, seq = DEFAULT
     WHERE change.ending = 'not begun'
 """
 # Of several that are noted at once of the same change the last one stands.
@@ -187,7 +188,7 @@ _WITHIN = f"SELECT {codec.STOP} FROM stop WHERE scope = ANY ($1::text[]) ORDER B
 
 
 async def enter(db: "Db", changes: Sequence[Change]) -> None:
-    """Enter changes that are not there yet; one that was not begun is entered anew."""
+    """Enter changes that are not there yet; one that was not begun is entered anew, after all others."""
     rows = [
         (c.run, c.round, c.rule, bounded(c.target), c.action, c.counts, codec.to_us(c.alert_at), codec.to_us(c.at))
         for c in changes
@@ -245,13 +246,13 @@ async def _look(db: "Db", questions: Sequence[Question], entering: Sequence[Chan
         ]
         *asked, if_bad = _columns(spans, 9)
         looks = (*asked, *_columns(keys, 4), *_columns(runs, 5), scopes, if_bad)
-        for place, _, *columns in await db.fetch(_LOOK, *looks):
+        for place, seq, *columns in await db.fetch(_LOOK, *looks):
             if place == _STOPS:
                 stops.append(codec.read_stop(columns[column] for column in _OF_STOP))
             elif place <= _RUNS:
                 begun[place].append(Begun(columns[_RULE], columns[_AT]))
             else:
-                found[place].append(codec.read_change(columns))
+                found[place].append(codec.read_change((*columns, seq)))
         if full := [row for row, one in zip(runs, recent, strict=True) if answers.is_full(one, begun[row[0]])]:
             alerts = await _runs(db, _ALERTS, full)
             if again := [row for row in full if answers.has_repeats(alerts[row[0]])]:

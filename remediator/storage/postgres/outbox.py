@@ -1,17 +1,17 @@
 """The outbox: what chat is to be told. The same key again is a newer version of the same message."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from asyncpg import Record
 
 from remediator.model.ids import RunId
-from remediator.model.message import LEVEL, PARENT, TOLD_IN, Message, QueuedPost
+from remediator.model.message import CARD, LEVEL, NEWS, PARENT, TOLD_IN, Message, Post, QueuedPost
 from remediator.storage import codec
 from remediator.storage.postgres import reading
-from remediator.storage.postgres.keys import bounded
-from remediator.storage.store import NoticeState, OutboxState
+from remediator.storage.postgres.keys import bounded, plain
+from remediator.storage.store import NoticeState, OutboxState, PostState
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
@@ -29,6 +29,11 @@ NEWER_VERSION = f"""
         )
     WHERE post.message <> excluded.message OR post.is_minor <> excluded.is_minor
 """  # noqa: S608 - a constant of ours
+_QUEUE = f"""
+    INSERT INTO post (run, key, channel, message, queued_at, is_minor)
+    SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::boolean[])
+    ON CONFLICT (run, key) {NEWER_VERSION}
+"""  # noqa: S608 - a constant of ours
 _NOTIFY = f"""
     INSERT INTO post (key, channel, message, queued_at) VALUES ($1, $2, $3, $4)
     ON CONFLICT (channel, key) WHERE run IS NULL {NEWER_VERSION}
@@ -39,7 +44,18 @@ _POST = f"""
     WHERE p.sent_version < p.version
 """  # noqa: S608 - a constant of ours
 _NOTICE = f"{_POST} AND p.run IS NULL"  # with p.seq + 0 it is looked for among the few of these, and not among all
-_BY_RANK = (f"{_POST} AND NOT p.is_minor", f"{_POST} AND p.is_minor")
+# A thread in which a question's card waits, as far as that card: what people are asked goes before what they are told.
+_ASKING = f"""
+    WITH asking AS MATERIALIZED (
+        SELECT run, max(seq) AS seq FROM post
+        WHERE sent_version < version AND starts_with(key, '{CARD}') AND run IS NOT NULL GROUP BY run
+    )
+    SELECT p.*, parent.ref AS thread FROM asking
+    JOIN post AS p ON p.run = asking.run AND p.seq <= asking.seq
+    LEFT JOIN post AS parent ON parent.run = p.run AND parent.key = '{PARENT}' AND p.key <> parent.key
+    WHERE p.sent_version < p.version
+"""  # noqa: S608 - a constant of ours
+_BY_RANK = (_ASKING, f"{_POST} AND NOT p.is_minor", f"{_POST} AND p.is_minor")
 _MAY_BE_SENT = f"""
     AND p.seq <> ALL ($1::bigint[]) AND p.channel <> ALL ($2::text[])
     AND (p.run IS NULL OR p.key = '{PARENT}' OR p.ref IS NOT NULL OR (parent.ref IS NOT NULL AND NOT EXISTS (
@@ -49,9 +65,10 @@ _MAY_BE_SENT = f"""
             AND earlier.seq <> ALL ($3::bigint[])
     )))
 """  # noqa: S608 - a constant of ours
-# A notice that tells a level of one run, and stands nowhere: it was not told yet, or together with others.
+# A notice that tells a level or a place of one run, and stands nowhere: not told yet, or together with others.
 _LEVEL = f"""
-    p.run IS NULL AND starts_with(p.key, '{LEVEL}') AND (p.ref IS NULL OR starts_with(p.ref, '{TOLD_IN}'))
+    p.run IS NULL AND (starts_with(p.key, '{LEVEL}') OR starts_with(p.key, '{NEWS}'))
+    AND (p.ref IS NULL OR starts_with(p.ref, '{TOLD_IN}'))
 """
 # One that was tried was counted then, and may not wait for what it has used up itself.
 _NOT_FULL = f" AND NOT ({_LEVEL} AND NOT p.attempted AND p.channel = ANY ($4::text[]))"
@@ -66,6 +83,14 @@ _GATHER = """
 """
 _BEGIN_ANEW = "UPDATE post SET ref = NULL, attempted = false, sent_version = 0 WHERE run = $1 AND key = $2"
 _MOVE_NOTICE = "UPDATE post SET channel = $2, ref = NULL, attempted = false, sent_version = 0 WHERE seq = $1"
+
+
+async def queue(db: "Db", *, run: RunId, channel: str, posts: Sequence[Post], now: datetime) -> None:
+    """Messages of a run whose row is locked."""
+    if posts:
+        at = codec.to_us(now)
+        rows = [(post.key, channel, codec.write_message(post.message), at, post.is_minor) for post in posts]
+        await db.execute(_QUEUE, run, *map(list, zip(*rows, strict=True)))
 
 
 async def notify(db: "Db", *, channel: str, key: str, message: Message, at: datetime) -> None:
@@ -96,6 +121,21 @@ async def gather(db: "Db", *, posts: Collection[QueuedPost], key: str, message: 
 
 async def waiting_posts(db: "Db", *, limit: int) -> tuple[QueuedPost, ...]:
     return tuple(map(_post, await db.fetch(f"{_POST} ORDER BY p.seq LIMIT $1", limit)))
+
+
+async def posts_of(db: "Db", *, run: RunId, limit: int) -> tuple[PostState, ...]:
+    rows = await db.fetch("SELECT * FROM post WHERE run = $1 ORDER BY seq LIMIT $2", plain(run), limit)
+    return tuple(
+        PostState(
+            key=row["key"],
+            title=codec.read_message(row["message"]).title,
+            channel=row["channel"],
+            queued_at=codec.from_us(row["queued_at"]),
+            is_sent=row["sent_version"] >= row["version"],
+            ref=row["ref"],
+        )
+        for row in rows
+    )
 
 
 async def next_post(

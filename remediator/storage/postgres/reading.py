@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from asyncpg import Record
 
+from remediator.model.alert import BY_HAND
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.priority import Priority
@@ -32,15 +33,15 @@ _UNCLAIMED = """
 _OVERDUE = """
     SELECT id, wake_at, priority FROM run WHERE owner = $1 AND owner <> '' AND wake_at <= $2 ORDER BY wake_at LIMIT $3
 """
-_RUNS = """
-    SELECT id, rule, alertname, created_at, ended_at, outcome, wake_at, owner FROM {runs}
+_RUNS = f"""
+    SELECT {codec.SUMMARY} FROM {{runs}}
     WHERE ($1::text IS NULL OR outcome = $1) AND (NOT $2::boolean OR ended_at IS NULL)
     ORDER BY created_at DESC, id DESC LIMIT $3
-"""
-_RUNS_OF = """
-    SELECT id, rule, alertname, created_at, ended_at, outcome, wake_at, owner FROM run
+"""  # noqa: S608 - a constant of ours
+_RUNS_OF = f"""
+    SELECT {codec.SUMMARY} FROM run
     WHERE id IN (SELECT run FROM member WHERE occurrence = $1) ORDER BY created_at DESC, id DESC
-"""
+"""  # noqa: S608 - a constant of ours
 # A quotation mark inside of a text has a backslash before it, so that no text can pass for a status.
 _UNSETTLED = f"""(
     SELECT * FROM (SELECT * FROM run ORDER BY created_at DESC, id DESC LIMIT {SEARCHED}) AS newest WHERE EXISTS (
@@ -137,11 +138,11 @@ async def list_runs(
     db: "Db", *, limit: int, outcome: str | None, active: bool, unsettled: bool
 ) -> tuple[RunSummary, ...]:
     query = _RUNS.format(runs=_UNSETTLED if unsettled else "run")
-    return tuple(map(_summary, await db.fetch(query, plain(outcome) if outcome else None, active, limit)))
+    return tuple(map(codec.read_summary, await db.fetch(query, plain(outcome) if outcome else None, active, limit)))
 
 
 async def runs_of(db: "Db", *, occurrence: OccurrenceId) -> tuple[RunSummary, ...]:
-    return tuple(map(_summary, await db.fetch(_RUNS_OF, occurrence)))
+    return tuple(map(codec.read_summary, await db.fetch(_RUNS_OF, occurrence)))
 
 
 async def newest_occurrences(db: "Db", fingerprints: Iterable[str]) -> dict[str, Occurrence]:
@@ -170,24 +171,13 @@ async def due_doubts(db: "Db", *, at: datetime, limit: int, sent_again: bool) ->
 
 async def unheard(db: "Db", *, before: datetime, limit: int) -> tuple[Occurrence, ...]:
     rows = await db.fetch(
-        f"{_OCCURRENCE} FROM occurrence AS o WHERE o.closed_at IS NULL AND o.heard_at < $1 LIMIT $2",
+        f"{_OCCURRENCE} FROM occurrence AS o"
+        " WHERE o.closed_at IS NULL AND o.heard_at < $1 AND o.fingerprint NOT LIKE $3 LIMIT $2",
         codec.to_us(before),
         limit,
+        f"%{BY_HAND}",
     )
     return tuple(map(_occurrence, rows))
-
-
-def _summary(row: Record) -> RunSummary:
-    return RunSummary(
-        id=RunId(row["id"]),
-        rule=RuleId(row["rule"]),
-        alertname=row["alertname"],
-        created_at=codec.from_us(row["created_at"]),
-        ended_at=when(row["ended_at"]),
-        outcome=row["outcome"],
-        wake_at=when(row["wake_at"]),
-        owner=OwnerId(row["owner"]),
-    )
 
 
 def _occurrence(row: Record) -> Occurrence:

@@ -26,7 +26,7 @@ _IS_ALONE = """
     $1::bigint IS NOT NULL AND NOT EXISTS (SELECT 1 FROM member WHERE member.occurrence = occurrence.id)
     AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence = occurrence.id)
 """
-_PARTS = ("fact", "signal", "post", "lock", "member")
+_PARTS = ("fact", "signal", "button", "post", "lock", "member")
 _RULES = """
     DELETE FROM rule WHERE digest IN (SELECT digest FROM rule WHERE remembered_at < $1
         AND NOT EXISTS (SELECT 1 FROM run WHERE run.rule_digest = rule.digest) LIMIT $2) RETURNING 1

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from asyncpg import SerializationError
 
 from remediator.errors import Fenced
+from remediator.model.audit import AuditEntry
 from remediator.model.facts import Ended, Started
 from remediator.model.ids import RunId
+from remediator.model.occurrence import Closing
 from remediator.model.outcome import Reason
 from remediator.model.run import Signal
 from remediator.storage import codec
 from remediator.storage.holding import busy
-from remediator.storage.postgres import journal
+from remediator.storage.postgres import audit, journal
 from remediator.storage.postgres.keys import bounded, plain
 from remediator.storage.postgres.outbox import NEWER_VERSION, notify
 from remediator.storage.store import Claim, Entry, Refusal, Reservation
@@ -81,6 +83,14 @@ _END = f"""
         UPDATE lock SET until = mine.keep_until FROM mine WHERE lock.run = mine.id AND mine.keep_until IS NOT NULL
     ), {_ADD}
 """  # noqa: S608 - constants of ours
+_CLOSE = """
+    WITH ended AS (SELECT * FROM unnest($1::text[], $2::text[]) AS one (run, occurrence)),
+    closed AS (
+        UPDATE occurrence SET closed_at = $3, closing = $4 FROM ended
+        WHERE occurrence.id = ended.occurrence AND occurrence.closed_at IS NULL RETURNING ended.run
+    )
+    UPDATE run SET open_alerts = open_alerts - 1 FROM closed WHERE run.id = closed.run
+"""
 _NEWS = """
     SELECT claim.run FROM unnest($1::text[], $2::int[]) AS claim (run, signals_read) WHERE EXISTS (
         SELECT 1 FROM (SELECT kind FROM signal WHERE run = claim.run ORDER BY seq OFFSET claim.signals_read) AS unread
@@ -200,6 +210,7 @@ class Tell(RunWrite[bool]):
 
     run: RunId
     signal: Signal
+    audit: Sequence[AuditEntry] = ()
 
     @property
     def run_id(self) -> RunId:
@@ -323,16 +334,18 @@ def _beaten() -> SerializationError:
     return SerializationError("another process has just taken one of the targets")  # so it is tried anew
 
 
-async def _tell(db: "Db", writes: Sequence[Tell]) -> list[bool]:
+async def tell(db: "Db", writes: Sequence[Tell]) -> list[bool]:
     runs = [plain(write.run) for write in writes]
     kinds = [write.signal.kind for write in writes]
     bodies = [codec.write_signal(write.signal) for write in writes]
     found = {row["run"] for row in await db.fetch(_SIGNAL, _latest(writes), runs, kinds, bodies)}
+    told = zip(runs, writes, strict=True)
+    await audit.enter(db, [entry for run, write in told if run in found for entry in write.audit])
     return [run in found for run in runs]
 
 
 _MAKERS: dict[type[RunWrite[Any]], Callable[["Db", Sequence[Any]], Awaitable[Sequence[Any]]]] = {
-    Tell: _tell,
+    Tell: tell,
     Learn: learn,
     Park: _park,
     End: _end,
@@ -366,10 +379,19 @@ async def _add(
     unread = _unread(await db.fetch(statement, *claims, _latest(writes), *columns, *more))
     endings = [(run, one) for write in writes if (run := write.claim.run) in unread for one in write.entry.endings]
     await journal.note_endings(db, endings)
+    await audit.enter(db, [entry for write in writes if write.claim.run in unread for entry in write.entry.audit])
+    await _close(db, [write for write in writes if write.claim.run in unread])
     for write in writes:
         for told in write.entry.notices if write.claim.run in unread else ():
             await notify(db, channel=told.channel, key=told.key, message=told.message, at=write.now)
     return unread
+
+
+async def _close(db: "Db", writes: Sequence[_OwnersWrite[Any]]) -> None:
+    """Close what people have stated for runs that end with it: each is of that one run."""
+    closes = [(write.claim.run, write.entry.closes) for write in writes if write.entry.closes is not None]
+    if closes:
+        await db.execute(_CLOSE, *_columns(closes, 2), _latest(writes), Closing.RUN_ENDED)
 
 
 def _claims(writes: Sequence[_OwnersWrite[Any]]) -> list[list[Any]]:

@@ -1,21 +1,21 @@
 """Claiming runs, and the one write to a run that asks for no claim."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from remediator.model.change import Ended
-from remediator.model.facts import LateFinished
 from remediator.model.ids import OwnerId, RuleId, RunId
-from remediator.model.message import Post
 from remediator.model.priority import Priority
 from remediator.model.run import Run
 from remediator.storage import codec
-from remediator.storage.postgres import reading, run_writes
-from remediator.storage.store import Claim, Entry, Wake
+from remediator.storage.postgres import audit, outbox, reading, run_writes
+from remediator.storage.postgres.keys import plain
+from remediator.storage.store import Claim, Entry, Wake, Word
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
+
+T = TypeVar("T")
 
 _CLAIM = """
     UPDATE run SET owner = $2, epoch = epoch + 1
@@ -31,6 +31,7 @@ _CLAIM_DUE = """
         ) AS due ORDER BY CASE WHEN $5 THEN 0 ELSE one.priority END, due.wake_at LIMIT $3
     )) RETURNING id, wake_at, priority
 """
+_LOCK = "SELECT id FROM run WHERE id = $1 FOR NO KEY UPDATE"
 _OWNER = "SELECT owner, epoch FROM run WHERE id = $1 FOR NO KEY UPDATE"
 
 
@@ -48,10 +49,22 @@ async def claim_due(
     return tuple(sorted(found, key=lambda wake: (wake.priority, wake.at)))
 
 
-async def settle_late(
-    db: "Db", *, run: RunId, fact: LateFinished, posts: Sequence[Post], endings: Sequence[Ended], now: datetime
-) -> None:
+async def settle_late(db: "Db", *, run: RunId, entry: Entry, now: datetime) -> None:
     row = await db.fetchrow(_OWNER, run)
     if row is not None:
         whoever = Claim(run, OwnerId(row["owner"]), row["epoch"], 0)
-        await run_writes.learn(db, [run_writes.Learn(now, whoever, Entry([fact], posts, endings))])
+        await run_writes.learn(db, [run_writes.Learn(now, whoever, entry)])
+
+
+async def hear(db: "Db", *, run: RunId, judge: Callable[[Run], Word[T]], now: datetime) -> T | None:
+    if not await db.fetchval(_LOCK, plain(run)):
+        return None
+    found = await reading.read_run(db, run)
+    if found is None:
+        return None
+    word = judge(found)
+    if word.signal is not None:
+        await run_writes.tell(db, [run_writes.Tell(now, run, word.signal)])
+    await outbox.queue(db, run=run, channel=found.channel, posts=word.posts, now=now)
+    await audit.enter(db, word.audit)
+    return word.answer

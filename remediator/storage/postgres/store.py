@@ -10,6 +10,7 @@ from remediator.errors import BadSettings, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import CutGroup, Delivery
+from remediator.model.audit import AuditEntry, Part, Sealed
 from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, LateFinished, Started
 from remediator.model.history import Known, Question
@@ -18,10 +19,23 @@ from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.model.stop import Stop, StopKind
+from remediator.model.token import Token
 from remediator.settings import StoreSettings
 from remediator.storage import codec
 from remediator.storage.folder import Folder
-from remediator.storage.postgres import cut_groups, intake, journal, migrating, outbox, reading, retention, runs
+from remediator.storage.postgres import audit as audit_rows
+from remediator.storage.postgres import (
+    buttons,
+    cut_groups,
+    intake,
+    journal,
+    migrating,
+    outbox,
+    reading,
+    retention,
+    runs,
+    tokens,
+)
 from remediator.storage.postgres.gathering import Gathering
 from remediator.storage.postgres.links import FAILURES, RELABEL, SCHEMA, Links
 from remediator.storage.postgres.presence import News, Presence
@@ -29,17 +43,22 @@ from remediator.storage.postgres.run_writes import End, Learn, Park, RunWrite, S
 from remediator.storage.postgres.writer import Writer
 from remediator.storage.store import (
     FREE,
+    Button,
     Claim,
     Entry,
     Forgotten,
     NoticeState,
+    OpenQuestions,
     OutboxState,
+    PostState,
+    Pressed,
     Refusal,
     Replica,
     Reservation,
     Retention,
     Roll,
     Wake,
+    Word,
 )
 
 if TYPE_CHECKING:
@@ -211,17 +230,71 @@ class PostgresStore:
         return await self._make(End(self._clock.now(), claim, entry, ended, keep_locks_until, wake_at))
 
     async def settle_late(
-        self, run: RunId, fact: LateFinished, posts: Sequence[Post], endings: Sequence[ChangeEnded] = ()
+        self,
+        run: RunId,
+        fact: LateFinished,
+        posts: Sequence[Post],
+        endings: Sequence[ChangeEnded] = (),
+        audit: Sequence[AuditEntry] = (),
     ) -> None:
-        now = self._clock.now()
-        late = partial(runs.settle_late, run=run, fact=fact, posts=posts, endings=endings, now=now)
-        await self._write(late, run)
+        entry, now = Entry([fact], posts, endings, audit=audit), self._clock.now()
+        await self._write(partial(runs.settle_late, run=run, entry=entry, now=now), run)
 
-    async def signal(self, run: RunId, signal: Signal) -> bool:
-        stored = await self._make(Tell(self._clock.now(), run, signal))
+    async def signal(self, run: RunId, signal: Signal, audit: Sequence[AuditEntry] = ()) -> bool:
+        stored = await self._make(Tell(self._clock.now(), run, signal, audit))
         if stored:
             self._presence.tell([run])
         return stored
+
+    async def hear(self, run: RunId, judge: Callable[[Run], Word[T]]) -> T | None:
+        now = self._clock.now()
+        answer = await self._open_writer().run(lambda db: runs.hear(db, run=run, judge=judge, now=now), run)
+        self._presence.tell([run])
+        return answer
+
+    async def put_token(self, token: Token, audit: Sequence[AuditEntry] = ()) -> None:
+        await self._write(partial(tokens.put, token=token, audited=audit))
+
+    async def find_token(self, token_id: str) -> Token | None:
+        return await self._read(partial(tokens.find, token_id=token_id))
+
+    async def list_tokens(self) -> tuple[Token, ...]:
+        return await self._read(tokens.list_all)
+
+    async def revoke_token(self, token_id: str, at: datetime, by: str, audit: Sequence[AuditEntry] = ()) -> bool:
+        return await self._write(partial(tokens.revoke, token_id=token_id, at=at, by=by, audited=audit))
+
+    async def audit(self, entries: Sequence[AuditEntry]) -> None:
+        await self._write(partial(audit_rows.enter, entries=entries))
+
+    async def audit_page(
+        self, *, after: int, limit: int, run: RunId | None = None, part: Part = Part.ALL
+    ) -> tuple[Sealed, ...]:
+        return await self._read(partial(audit_rows.page, after=after, limit=limit, run=run, part=part))
+
+    async def audit_head(self) -> tuple[int, str]:
+        return await self._read(audit_rows.head)
+
+    async def audit_begin(self) -> tuple[int, str]:
+        return await self._read(audit_rows.begin)
+
+    async def audit_unsealed(self) -> int:
+        return await self._read(audit_rows.count_unsealed)
+
+    async def seal_audit(self, seal: Callable[[str, int, AuditEntry], str], key: str, limit: int) -> int:
+        return await self._write(partial(audit_rows.seal, sealing=seal, key=key, limit=limit))
+
+    async def drop_audit(self, before: datetime, limit: int, told: Callable[[int, str], AuditEntry]) -> int:
+        return await self._write(partial(audit_rows.drop, before=before, limit=limit, told=told))
+
+    async def keep_buttons(self, made: Sequence[Button], /) -> None:
+        await self._write(partial(buttons.keep, buttons=made), *{button.run for button in made})
+
+    async def find_button(self, digest: bytes) -> Pressed | None:
+        return await self._read(partial(buttons.find, digest=digest))
+
+    async def open_questions(self) -> tuple[OpenQuestions, ...]:
+        return await self._read(buttons.open_questions)
 
     async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
         return await self._read(partial(reading.open_alerts_of, run=run, limit=limit))
@@ -232,15 +305,19 @@ class PostgresStore:
     async def known(self, questions: Sequence[Question]) -> Known:
         return await self._read(partial(journal.known, questions=questions))
 
-    async def put_stop(self, stop: Stop) -> bool:
-        return await self._open_writer().run(partial(journal.put_stop, stop=stop), stops_starts=True)
+    async def put_stop(self, stop: Stop, audit: Sequence[AuditEntry] = ()) -> bool:
+        put = _audited(partial(journal.put_stop, stop=stop), audit)
+        return await self._open_writer().run(put, stops_starts=True)
 
-    async def prolong_stop(self, stop: Stop) -> Stop | None:
-        prolong = partial(journal.prolong_stop, stop=stop, now=self._clock.now())
+    async def prolong_stop(self, stop: Stop, audit: Sequence[AuditEntry] = ()) -> Stop | None:
+        prolong = _audited(partial(journal.prolong_stop, stop=stop, now=self._clock.now()), audit)
         return await self._open_writer().run(prolong, stops_starts=True)
 
-    async def lift_stop(self, kind: StopKind, scope: str, at: datetime, *, after_all: bool = False) -> bool:
-        return await self._write(partial(journal.lift_stop, kind=kind, scope=scope, at=at, after_all=after_all))
+    async def lift_stop(
+        self, kind: StopKind, scope: str, at: datetime, *, after_all: bool = False, audit: Sequence[AuditEntry] = ()
+    ) -> bool:
+        lift = partial(journal.lift_stop, kind=kind, scope=scope, at=at, after_all=after_all)
+        return await self._write(_audited(lift, audit))
 
     async def list_stops(self, at: datetime) -> tuple[Stop, ...]:
         return await self._read(partial(journal.list_stops, at=at))
@@ -262,6 +339,9 @@ class PostgresStore:
 
     async def waiting_posts(self, limit: int) -> tuple[QueuedPost, ...]:
         return await self._read(partial(outbox.waiting_posts, limit=limit))
+
+    async def posts_of(self, run: RunId, *, limit: int) -> tuple[PostState, ...]:
+        return await self._read(partial(outbox.posts_of, run=run, limit=limit))
 
     async def next_post(
         self, *, resting: Collection[int], busy: Collection[str], passed: Collection[int], full: Collection[str] = ()
@@ -364,6 +444,18 @@ class PostgresStore:
             return int(await db.fetchval(_SIZE, SCHEMA))
 
         return await self._read(read)
+
+
+def _audited(write: "Callable[[Db], Awaitable[T]]", entries: Sequence[AuditEntry]) -> "Callable[[Db], Awaitable[T]]":
+    """A write that enters these in the audit journal where it has written something."""
+
+    async def both(db: "Db") -> T:
+        written = await write(db)
+        if written:
+            await audit_rows.enter(db, entries)
+        return written
+
+    return both
 
 
 def _pieces(ids: Sequence[T]) -> list[Sequence[T]]:

@@ -13,7 +13,7 @@ from remediator.model.ids import OccurrenceId, RunId
 from remediator.model.occurrence import Accepted
 from remediator.storage import changes
 from remediator.storage.changes import Changes, Judged, Request, SoFar
-from remediator.storage.sqlite import cut_groups, reading
+from remediator.storage.sqlite import audit, cut_groups, reading
 
 _MEMBERS = "SELECT occurrence, run FROM member WHERE occurrence IN (SELECT value FROM json_each(?))"
 _RUNS = """
@@ -138,5 +138,6 @@ def _write(db: sqlite3.Connection, made: Changes) -> None:
     ):
         if rows:
             db.executemany(statement, rows)
+    audit.enter(db, made.audit)
     for group in made.cut_groups:
         cut_groups.note(db, group)

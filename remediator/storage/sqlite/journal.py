@@ -17,7 +17,8 @@ from remediator.storage.answers import Begun, Span
 
 _ENTER = """
     INSERT INTO change (run, round, rule, target, action, counts, alert_at, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (run, round, target, action) DO UPDATE SET at = excluded.at, ending = NULL, ended_at = NULL
+    ON CONFLICT (run, round, target, action) DO UPDATE SET
+        at = excluded.at, ending = NULL, ended_at = NULL, seq = (SELECT max(seq) + 1 FROM change)
     WHERE ending = 'not begun'
 """
 _END = """
@@ -98,7 +99,7 @@ _ONE = f"SELECT {codec.STOP} FROM stop WHERE kind = ? AND scope = ?"  # noqa: S6
 
 
 def enter(db: sqlite3.Connection, changes: Iterable[Change]) -> None:
-    """Enter changes that are not there yet; one that was not begun is entered anew."""
+    """Enter changes that are not there yet; one that was not begun is entered anew, after all others."""
     db.executemany(
         _ENTER,
         [
@@ -175,7 +176,8 @@ def _looks(named: tuple[bool, ...]) -> str:
     counted = () if "action" in columns else ("counts",)
     begun = "ending IS NOT 'not begun'"
     condition = " AND ".join((*counted, *(f"{column} = ?" for column in columns), begun, "at > ?"))
-    return f"SELECT {codec.CHANGE} FROM change WHERE {condition} ORDER BY at DESC, seq DESC LIMIT ? OFFSET ?"  # noqa: S608
+    columns_told = f"{codec.CHANGE}, seq"
+    return f"SELECT {columns_told} FROM change WHERE {condition} ORDER BY at DESC, seq DESC LIMIT ? OFFSET ?"  # noqa: S608
 
 
 def put_stop(db: sqlite3.Connection, *, stop: Stop) -> bool:

@@ -6,10 +6,10 @@ from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from remediator.model.ids import RunId
-from remediator.model.message import LEVEL, PARENT, TOLD_IN, Message, Post, QueuedPost
+from remediator.model.message import CARD, LEVEL, NEWS, PARENT, TOLD_IN, Message, Post, QueuedPost
 from remediator.storage import codec
 from remediator.storage.sqlite import reading
-from remediator.storage.store import NoticeState, OutboxState
+from remediator.storage.store import NoticeState, OutboxState, PostState
 
 _QUEUE = "INSERT INTO post (run, key, channel, message, queued_at, is_minor) VALUES (?, ?, ?, ?, ?, ?)"
 # What is minor no more waits from now on: people have waited for it since then. One that may have landed is looked for
@@ -51,10 +51,21 @@ _POST = """
     WHERE p.sent_version < p.version
 """
 _NOTICE = f"{_POST} AND p.run IS NULL"  # with +p.seq it is looked for among the few of these, and not among all
+# A thread in which a question's card waits, as far as that card: what people are asked goes before what they are told.
+_ASKING = f"""
+    WITH asking AS (
+        SELECT run, max(seq) AS seq FROM post
+        WHERE sent_version < version AND substr(key, 1, {len(CARD)}) = '{CARD}' AND run IS NOT NULL GROUP BY run
+    )
+    SELECT p.*, parent.ref AS thread FROM asking
+    CROSS JOIN post AS p ON p.run = asking.run AND p.seq <= asking.seq
+    LEFT JOIN post AS parent ON parent.run = p.run AND parent.key = :parent AND p.key <> parent.key
+    WHERE p.sent_version < p.version
+"""  # noqa: S608 - a constant of ours
 _OF_RANK = f"{_POST} AND p.is_minor = :minor"
-# A notice that tells a level of one run, and stands nowhere: it was not told yet, or together with others.
+# A notice that tells a level or a place of one run, and stands nowhere: not told yet, or together with others.
 _LEVEL = f"""
-    p.run IS NULL AND substr(p.key, 1, {len(LEVEL)}) = '{LEVEL}'
+    p.run IS NULL AND (substr(p.key, 1, {len(LEVEL)}) = '{LEVEL}' OR substr(p.key, 1, {len(NEWS)}) = '{NEWS}')
     AND (p.ref IS NULL OR substr(p.ref, 1, {len(TOLD_IN)}) = '{TOLD_IN}')
 """
 _MAY_BE_SENT = """
@@ -99,6 +110,21 @@ def waiting_posts(db: sqlite3.Connection, *, limit: int) -> tuple[QueuedPost, ..
     return tuple(map(_post, rows))
 
 
+def posts_of(db: sqlite3.Connection, *, run: RunId, limit: int) -> tuple[PostState, ...]:
+    rows = db.execute("SELECT * FROM post WHERE run = ? ORDER BY seq LIMIT ?", (run, limit))
+    return tuple(
+        PostState(
+            key=row["key"],
+            title=codec.read_message(row["message"]).title,
+            channel=row["channel"],
+            queued_at=codec.from_us(row["queued_at"]),
+            is_sent=row["sent_version"] >= row["version"],
+            ref=row["ref"],
+        )
+        for row in rows
+    )
+
+
 def next_post(
     db: sqlite3.Connection,
     *,
@@ -116,6 +142,8 @@ def next_post(
     }
     may = f"{_MAY_BE_SENT} {_NOT_FULL if full else ''}"
     row = db.execute(f"{_NOTICE} {may} ORDER BY +p.seq LIMIT 1", given).fetchone()
+    if row is None:
+        row = db.execute(f"{_ASKING} {may} ORDER BY p.seq LIMIT 1", given).fetchone()
     for minor in (False, True):
         if row is None:
             row = db.execute(f"{_OF_RANK} {may} ORDER BY p.seq LIMIT 1", {**given, "minor": minor}).fetchone()

@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Iterable
 from datetime import datetime
 
+from remediator.model.alert import BY_HAND
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
 from remediator.model.occurrence import Occurrence
 from remediator.model.priority import Priority
@@ -50,15 +51,15 @@ def wakes(db: sqlite3.Connection) -> tuple[Wake, ...]:
     return tuple(Wake(RunId(row["id"]), codec.from_us(row["wake_at"]), Priority(row["priority"])) for row in rows)
 
 
-_RUNS = """
-    SELECT id, rule, alertname, created_at, ended_at, outcome, wake_at, owner FROM {runs}
+_RUNS = f"""
+    SELECT {codec.SUMMARY} FROM {{runs}}
     WHERE (:outcome IS NULL OR outcome = :outcome) AND (NOT :active OR ended_at IS NULL)
     ORDER BY created_at DESC, id DESC LIMIT :limit
-"""
-_RUNS_OF = """
-    SELECT id, rule, alertname, created_at, ended_at, outcome, wake_at, owner FROM run
+"""  # noqa: S608 - a constant of ours
+_RUNS_OF = f"""
+    SELECT {codec.SUMMARY} FROM run
     WHERE id IN (SELECT run FROM member WHERE occurrence = ?) ORDER BY created_at DESC, id DESC
-"""
+"""  # noqa: S608 - a constant of ours
 # A quotation mark inside of a text has a backslash before it, so that no text can pass for a status.
 _UNSETTLED = f"""(
     SELECT * FROM (SELECT * FROM run ORDER BY created_at DESC LIMIT {SEARCHED}) AS newest WHERE EXISTS (
@@ -76,24 +77,11 @@ def list_runs(
 ) -> tuple[RunSummary, ...]:
     query = _RUNS.format(runs=_UNSETTLED if unsettled else "run")
     rows = db.execute(query, {"outcome": outcome, "active": active, "limit": limit})
-    return tuple(map(_summary, rows))
+    return tuple(map(codec.read_summary, rows))
 
 
 def runs_of(db: sqlite3.Connection, *, occurrence: OccurrenceId) -> tuple[RunSummary, ...]:
-    return tuple(map(_summary, db.execute(_RUNS_OF, (occurrence,))))
-
-
-def _summary(row: sqlite3.Row) -> RunSummary:
-    return RunSummary(
-        id=RunId(row["id"]),
-        rule=RuleId(row["rule"]),
-        alertname=row["alertname"],
-        created_at=codec.from_us(row["created_at"]),
-        ended_at=when(row["ended_at"]),
-        outcome=row["outcome"],
-        wake_at=when(row["wake_at"]),
-        owner=OwnerId(row["owner"]),
-    )
+    return tuple(map(codec.read_summary, db.execute(_RUNS_OF, (occurrence,))))
 
 
 _OCCURRENCE = """
@@ -163,7 +151,8 @@ def due_doubts(db: sqlite3.Connection, *, at: datetime, limit: int, sent_again: 
 
 def unheard(db: sqlite3.Connection, *, before: datetime, limit: int) -> tuple[Occurrence, ...]:
     rows = db.execute(
-        f"{_OCCURRENCE} WHERE o.closed_at IS NULL AND o.heard_at < ? LIMIT ?", (codec.to_us(before), limit)
+        f"{_OCCURRENCE} WHERE o.closed_at IS NULL AND o.heard_at < ? AND o.fingerprint NOT LIKE ? LIMIT ?",
+        (codec.to_us(before), f"%{BY_HAND}", limit),
     )
     return tuple(map(_occurrence, rows))
 

@@ -99,6 +99,7 @@ def _delete_run(db: sqlite3.Connection, run: str, now: datetime) -> int:
     for statement in (
         "DELETE FROM fact WHERE run = ?",
         "DELETE FROM signal WHERE run = ?",
+        "DELETE FROM button WHERE run = ?",
         "DELETE FROM post WHERE run = ?",
         "DELETE FROM lock WHERE run = ?",
         "DELETE FROM member WHERE run = ?",

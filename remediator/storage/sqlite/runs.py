@@ -1,20 +1,23 @@
 """The writes of a run's owner, each fenced on owner and epoch, and the signals that come from others."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from typing import TypeVar
 
 from remediator.errors import Fenced
-from remediator.model.change import Ended as ChangeEnded
-from remediator.model.facts import Ended, Fact, LateFinished, Started
-from remediator.model.ids import OwnerId, RunId
-from remediator.model.message import Post
+from remediator.model.audit import AuditEntry
+from remediator.model.facts import Ended, Fact, Started
+from remediator.model.ids import OccurrenceId, OwnerId, RunId
+from remediator.model.occurrence import Closing
 from remediator.model.outcome import Reason
 from remediator.model.run import Run, Signal
 from remediator.storage import codec
 from remediator.storage.holding import busy
-from remediator.storage.sqlite import journal, outbox, reading
-from remediator.storage.store import Claim, Entry, Refusal, Reservation
+from remediator.storage.sqlite import audit, journal, outbox, reading
+from remediator.storage.store import Claim, Entry, Refusal, Reservation, Word
+
+T = TypeVar("T")
 
 
 class Refused(Exception):  # noqa: N818 - it takes back the savepoint and never leaves the store
@@ -107,28 +110,35 @@ def _free_locks(db: sqlite3.Connection, run: RunId) -> None:
     db.execute("DELETE FROM lock WHERE run = ?", (run,))
 
 
-def settle_late(
-    db: sqlite3.Connection,
-    *,
-    run: RunId,
-    fact: LateFinished,
-    posts: Sequence[Post],
-    endings: Sequence[ChangeEnded],
-    now: datetime,
-) -> None:
+def settle_late(db: sqlite3.Connection, *, run: RunId, entry: Entry, now: datetime) -> None:
     row = db.execute("SELECT channel FROM run WHERE id = ?", (run,)).fetchone()
     if row is not None:
-        _add(db, run, row["channel"], Entry([fact], posts, endings), now)
+        _add(db, run, row["channel"], entry, now)
 
 
-def signal(db: sqlite3.Connection, *, run: RunId, signal: Signal, now: datetime) -> bool:
+def signal(
+    db: sqlite3.Connection, *, run: RunId, signal: Signal, now: datetime, audited: Sequence[AuditEntry] = ()
+) -> bool:
     changed = db.execute(
         "UPDATE run SET signals = signals + 1, wake_at = min(coalesce(wake_at, :now), :now) WHERE id = :run",
         {"now": codec.to_us(now), "run": run},
     )
     if changed.rowcount:
         _leave_word(db, run, signal)
+        audit.enter(db, audited)
     return bool(changed.rowcount)
+
+
+def hear(db: sqlite3.Connection, *, run: RunId, judge: Callable[[Run], Word[T]], now: datetime) -> T | None:
+    found = reading.read_run(db, run)
+    if found is None:
+        return None
+    word = judge(found)
+    if word.signal is not None:
+        signal(db, run=run, signal=word.signal, now=now)
+    outbox.queue(db, run, found.channel, word.posts, codec.to_us(now))
+    audit.enter(db, word.audit)
+    return word.answer
 
 
 def _leave_word(db: sqlite3.Connection, run: RunId, signal: Signal) -> None:
@@ -161,8 +171,21 @@ def _add(db: sqlite3.Connection, run: RunId, channel: str, entry: Entry, now: da
     _add_facts(db, run, entry.facts)
     outbox.queue(db, run, channel, entry.posts, codec.to_us(now))
     journal.note_endings(db, run, entry.endings)
+    audit.enter(db, entry.audit)
+    if entry.closes is not None:
+        _close(db, entry.closes, now)
     for notice in entry.notices:
         outbox.notify(db, channel=notice.channel, key=notice.key, message=notice.message, at=now)
+
+
+def _close(db: sqlite3.Connection, occurrence: OccurrenceId, now: datetime) -> None:
+    closed = db.execute(
+        "UPDATE occurrence SET closed_at = ?, closing = ? WHERE id = ? AND closed_at IS NULL",
+        (codec.to_us(now), Closing.RUN_ENDED, occurrence),
+    )
+    if closed.rowcount:
+        members = "SELECT run FROM member WHERE occurrence = ?"
+        db.execute(f"UPDATE run SET open_alerts = open_alerts - 1 WHERE id IN ({members})", (occurrence,))  # noqa: S608 - a constant
 
 
 def _add_facts(db: sqlite3.Connection, run: RunId, facts: Iterable[Fact]) -> None:

@@ -14,6 +14,7 @@ from remediator.errors import BadSettings, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import CutGroup, Delivery
+from remediator.model.audit import AuditEntry, Part, Sealed
 from remediator.model.change import Ended as ChangeEnded
 from remediator.model.facts import Ended, LateFinished, Started
 from remediator.model.history import Known, Question
@@ -22,21 +23,39 @@ from remediator.model.message import Message, Post, QueuedPost
 from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.model.stop import Stop, StopKind
+from remediator.model.token import Token
 from remediator.storage import codec
 from remediator.storage.changes import Request
 from remediator.storage.folder import Folder
-from remediator.storage.sqlite import cut_groups, integrity, journal, migrating, outbox, reading, retention, runs
+from remediator.storage.sqlite import audit as audit_rows
+from remediator.storage.sqlite import (
+    buttons,
+    cut_groups,
+    integrity,
+    journal,
+    migrating,
+    outbox,
+    reading,
+    retention,
+    runs,
+    tokens,
+)
 from remediator.storage.sqlite.writer import Writer
 from remediator.storage.store import (
+    Button,
     Claim,
     Entry,
     Forgotten,
     NoticeState,
+    OpenQuestions,
     OutboxState,
+    PostState,
+    Pressed,
     Refusal,
     Reservation,
     Retention,
     Wake,
+    Word,
 )
 
 T = TypeVar("T")
@@ -247,14 +266,67 @@ class SqliteStore:
         )
 
     async def settle_late(
-        self, run: RunId, fact: LateFinished, posts: Sequence[Post], endings: Sequence[ChangeEnded] = ()
+        self,
+        run: RunId,
+        fact: LateFinished,
+        posts: Sequence[Post],
+        endings: Sequence[ChangeEnded] = (),
+        audit: Sequence[AuditEntry] = (),
     ) -> None:
-        now = self._clock.now()
-        late = partial(runs.settle_late, run=run, fact=fact, posts=posts, endings=endings, now=now)
-        await self._write(late)
+        entry, now = Entry([fact], posts, endings, audit=audit), self._clock.now()
+        await self._write(partial(runs.settle_late, run=run, entry=entry, now=now))
 
-    async def signal(self, run: RunId, signal: Signal) -> bool:
-        return await self._write(partial(runs.signal, run=run, signal=signal, now=self._clock.now()))
+    async def signal(self, run: RunId, signal: Signal, audit: Sequence[AuditEntry] = ()) -> bool:
+        now = self._clock.now()
+        return await self._write(partial(runs.signal, run=run, signal=signal, now=now, audited=audit))
+
+    async def hear(self, run: RunId, judge: Callable[[Run], Word[T]]) -> T | None:
+        now = self._clock.now()
+        return await self._write(lambda db: runs.hear(db, run=run, judge=judge, now=now))
+
+    async def put_token(self, token: Token, audit: Sequence[AuditEntry] = ()) -> None:
+        await self._write(partial(tokens.put, token=token, audited=audit))
+
+    async def find_token(self, token_id: str) -> Token | None:
+        return await self._read(partial(tokens.find, token_id=token_id))
+
+    async def list_tokens(self) -> tuple[Token, ...]:
+        return await self._read(tokens.list_all)
+
+    async def revoke_token(self, token_id: str, at: datetime, by: str, audit: Sequence[AuditEntry] = ()) -> bool:
+        return await self._write(partial(tokens.revoke, token_id=token_id, at=at, by=by, audited=audit))
+
+    async def audit(self, entries: Sequence[AuditEntry]) -> None:
+        await self._write(partial(audit_rows.enter, entries=entries))
+
+    async def audit_page(
+        self, *, after: int, limit: int, run: RunId | None = None, part: Part = Part.ALL
+    ) -> tuple[Sealed, ...]:
+        return await self._read(partial(audit_rows.page, after=after, limit=limit, run=run, part=part))
+
+    async def audit_head(self) -> tuple[int, str]:
+        return await self._read(audit_rows.head)
+
+    async def audit_begin(self) -> tuple[int, str]:
+        return await self._read(audit_rows.begin)
+
+    async def audit_unsealed(self) -> int:
+        return await self._read(audit_rows.count_unsealed)
+
+    async def seal_audit(self, seal: Callable[[str, int, AuditEntry], str], key: str, limit: int) -> int:
+        return await self._write(partial(audit_rows.seal, sealing=seal, key=key, limit=limit))
+
+    async def drop_audit(self, before: datetime, limit: int, told: Callable[[int, str], AuditEntry]) -> int:
+        return await self._write(partial(audit_rows.drop, before=before, limit=limit, told=told))
+
+    async def keep_buttons(self, made: Sequence[Button], /) -> None:
+        await self._write(partial(buttons.keep, buttons=made))
+
+    async def find_button(self, digest: bytes) -> Pressed | None:
+        return await self._read(partial(buttons.find, digest=digest))
+
+    async def open_questions(self) -> tuple[OpenQuestions, ...]:
+        return await self._read(buttons.open_questions)
 
     async def open_alerts_of(self, run: RunId, *, limit: int) -> tuple[Occurrence, ...]:
         return await self._read(partial(reading.open_alerts_of, run=run, limit=limit))
@@ -265,14 +337,17 @@ class SqliteStore:
     async def known(self, questions: Sequence[Question]) -> Known:
         return await self._read(partial(journal.known, questions=questions))
 
-    async def put_stop(self, stop: Stop) -> bool:
-        return await self._write(partial(journal.put_stop, stop=stop))
+    async def put_stop(self, stop: Stop, audit: Sequence[AuditEntry] = ()) -> bool:
+        return await self._write(_audited(partial(journal.put_stop, stop=stop), audit))
 
-    async def prolong_stop(self, stop: Stop) -> Stop | None:
-        return await self._write(partial(journal.prolong_stop, stop=stop, now=self._clock.now()))
+    async def prolong_stop(self, stop: Stop, audit: Sequence[AuditEntry] = ()) -> Stop | None:
+        return await self._write(_audited(partial(journal.prolong_stop, stop=stop, now=self._clock.now()), audit))
 
-    async def lift_stop(self, kind: StopKind, scope: str, at: datetime, *, after_all: bool = False) -> bool:
-        return await self._write(partial(journal.lift_stop, kind=kind, scope=scope, at=at, after_all=after_all))
+    async def lift_stop(
+        self, kind: StopKind, scope: str, at: datetime, *, after_all: bool = False, audit: Sequence[AuditEntry] = ()
+    ) -> bool:
+        lift = partial(journal.lift_stop, kind=kind, scope=scope, at=at, after_all=after_all)
+        return await self._write(_audited(lift, audit))
 
     async def list_stops(self, at: datetime) -> tuple[Stop, ...]:
         return await self._read(partial(journal.list_stops, at=at))
@@ -294,6 +369,9 @@ class SqliteStore:
 
     async def waiting_posts(self, limit: int) -> tuple[QueuedPost, ...]:
         return await self._read(partial(outbox.waiting_posts, limit=limit))
+
+    async def posts_of(self, run: RunId, *, limit: int) -> tuple[PostState, ...]:
+        return await self._read(partial(outbox.posts_of, run=run, limit=limit))
 
     async def next_post(
         self, *, resting: Collection[int], busy: Collection[str], passed: Collection[int], full: Collection[str] = ()
@@ -361,6 +439,18 @@ class SqliteStore:
             return sum(part.stat().st_size for part in path.parent.glob(f"{FILE_NAME}*"))
         except OSError as error:
             raise StoreUnavailable(f"the store cannot be looked at: {error}") from error
+
+
+def _audited(write: Callable[[sqlite3.Connection], T], entries: Sequence[AuditEntry]) -> Callable[..., T]:
+    """A write that enters these in the audit journal where it has written something."""
+
+    def both(db: sqlite3.Connection) -> T:
+        written = write(db)
+        if written:
+            audit_rows.enter(db, entries)
+        return written
+
+    return both
 
 
 def _version(db: sqlite3.Connection) -> int:

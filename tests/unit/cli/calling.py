@@ -58,7 +58,7 @@ class _Asked(http.server.BaseHTTPRequestHandler):
 def listening(handler: type[http.server.BaseHTTPRequestHandler]) -> Iterator[str]:
     """A server on the loopback that has each request handled so; its URL."""
     server = http.server.HTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, name="listening")
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), name="listening")  # so it stops at once
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"

@@ -19,7 +19,7 @@ def test_good_rules_check_out(tmp_path: Path) -> None:
     as_text, as_json = call("check", "good.yaml"), call("check", "-o", "json", "good.yaml")
 
     assert (0, ["ok: 1 rule"]) == told(as_text)
-    nothing: dict[str, Any] = {"mistakes": [], "rules": 1, "held": [], "notes": [], "settings": []}
+    nothing: dict[str, Any] = {"mistakes": [], "rules": 1, "notes": [], "settings": []}
     assert (0, nothing) == (as_json.exit_code, json.loads(as_json.output))
 
 
@@ -195,21 +195,23 @@ def test_settings_that_cannot_be_read_are_an_annotation_too(
     assert 1 == len(result.stdout.splitlines())
 
 
-HELD = GOOD + "    remediate: [{gate: {quorum: 2}, do: [{http.get: {url: a}}]}]\n"
+ASKS = GOOD + "    remediate: [{gate: {approvers: [dba], quorum: 2}, do: [{http.get: {url: a}}]}]\n"
 
 
-def test_what_is_not_carried_out_yet_is_noted_and_no_mistake(tmp_path: Path) -> None:
-    """Nobody is to rely on what is not carried out."""
-    (tmp_path / "held.yaml").write_text(HELD)
-    as_text, as_json, as_github = (call("check", "held.yaml", "-o", form) for form in ("text", "json", "github"))
+def test_approvers_who_are_not_there_are_noted_and_no_mistake(tmp_path: Path) -> None:
+    """Nobody is to find out at night that no one can approve."""
+    (tmp_path / "asks.yaml").write_text(ASKS)
+    as_text, as_json, as_github = (call("check", "asks.yaml", "-o", form) for form in ("text", "json", "github"))
     ok, note = as_text.stdout.splitlines()
-    (held,) = json.loads(as_json.stdout)["held"]
+    (noted,) = json.loads(as_json.stdout)["notes"]
 
     assert [0, 0, 0] == [result.exit_code for result in (as_text, as_json, as_github)]
     assert "ok: 1 rule" == ok
-    assert "who approves it (`quorum`) is not looked at yet" in held["what"]
-    assert f"note: web/down: {held['what']}" == note
-    assert [f"::notice title=web/down::{held['what']}"] == as_github.stdout.splitlines()
+    assert noted["what"].startswith(
+        "who approves the remedy “http.get”: approval.groups has no group dba; 2 have to ap"
+    )
+    assert f"note: web/down: {noted['what']}" == note
+    assert [f"::notice title=web/down::{noted['what']}"] == as_github.stdout.splitlines()
 
 
 NAMES = """

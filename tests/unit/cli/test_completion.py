@@ -38,7 +38,7 @@ def complete(words: str, *, code: str = PROGRAM) -> list[str]:
     [
         ("remediator ex", ["explain"]),
         ("remediator ", main.list_commands(click.Context(main))),
-        ("remediator runs ", ["list", "settle", "show"]),
+        ("remediator runs ", ["list", "settle", "show", "start", "watch"]),
         ("remediator explain --ga", ["--gather"]),
         ("remediator runs list --outc", ["--outcome"]),
         ("remediator check -o g", ["github"]),

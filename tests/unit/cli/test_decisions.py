@@ -141,10 +141,9 @@ def test_a_decision_is_refused_where_nothing_waits_for_it(running: Running) -> N
 
 @pytest.fixture
 def holding(served: Served) -> Iterator[Running]:
-    """A service whose one rule asks for what is not built yet, so its plans are held."""
-    rules = served.folder / "rules.yaml"
-    asks_two = "      - name: mend\n        gate: {quorum: 2}\n"
-    rules.write_text(rules.read_text().replace("      - name: mend\n", asks_two))
+    """A service in a freeze that has begun long ago and is not over for long, so its plans are held."""
+    always = {"name": "sale", "time_intervals": [{"years": ["2020:2100"]}]}
+    served.configure(calendar={"time_intervals": [always], "freezes": [{"interval": "sale"}]})
     served.start()
     yield Running(served)
     served.end()
@@ -161,7 +160,7 @@ def test_a_held_plan_is_told_as_held_and_can_be_cancelled(holding: Running) -> N
     listed = holding.call("runs", "list").output.splitlines()
 
     assert "held" == listed[1].split()[4]
-    assert "Stands   held\n         the rule asks for what this version cannot do yet: " in shown
+    assert "Stands   held\n         changes are frozen at this time: " in shown
     assert f"To end this run: remediator cancel {run}" in shown.splitlines()[-1]
     assert (1, 1) == (approved.exit_code, denied.exit_code)
     assert approved.stderr == denied.stderr

@@ -77,7 +77,8 @@ def play(folder: Path, typed: bytes) -> tuple[str, int]:
 
 
 _AS_SESSION_WITH_TERMINAL = """
-import fcntl, termios
+import fcntl, signal, termios
+signal.signal(signal.SIGINT, signal.default_int_handler)  # as from a shell: what runs in the background may ignore it
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C becomes a signal
 from remediator.cli import main
 main(["demo"])

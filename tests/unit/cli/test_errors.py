@@ -17,7 +17,12 @@ ASKING = {
     "runs list": ["runs", "list"],
     "runs show": ["runs", "show", "r1"],
     "runs settle": ["runs", "settle", "r1", "done"],
+    "runs start": ["runs", "start", "web/down"],
+    "runs watch": ["runs", "watch", "r1"],
+    "runs watch of all": ["runs", "watch"],
+    "approvals list": ["approvals", "list"],
     "approve": ["approve", "r1"],
+    "approve of a rule": ["approve", "--rule", "web/down"],
     "deny": ["deny", "r1", "--reason", "no"],
     "cancel": ["cancel", "r1"],
     "rerun": ["rerun", "r1"],
@@ -28,7 +33,12 @@ ASKING = {
     "breaker list": ["breaker", "list"],
     "breaker reset": ["breaker", "reset", "redis:cache"],
     "breaker reset of a rule": ["breaker", "reset", "rule:web/down"],
+    "audit export": ["audit", "export"],
+    "audit verify": ["audit", "verify"],
     "stops": ["stops"],
+    "tokens make": ["tokens", "make", "ci"],
+    "tokens list": ["tokens", "list"],
+    "tokens revoke": ["tokens", "revoke", "0123456789ab"],
     "pause": ["pause"],
     "resume": ["resume"],
     "quarantine clear": ["quarantine", "clear", "docker:local/web"],
@@ -95,7 +105,7 @@ def test_the_local_token_is_told_by_its_path_and_whether_it_can_be_read(
     path = tmp_path / "remediator-data" / "admin-token"
     path.parent.mkdir()
     prepare(path)
-    with answering(403, b'{"error": "no"}') as (url, _):
+    with answering(401, b'{"error": "no"}') as (url, _):
         result = call("alerts", "--url", url)
 
     assert 5 == result.exit_code
@@ -120,6 +130,7 @@ def test_the_local_token_is_told_by_its_path_and_whether_it_can_be_read(
         ("resume", "nothing; see: remediator stops"),
         ("quarantine clear", "nothing; see: remediator stops"),
         ("promote", "nothing; see: remediator stops"),
+        ("tokens revoke", "nothing; see: remediator tokens list"),
         ("explain a run", "nothing; see: remediator runs list"),
         ("explain a fingerprint", "nothing; see: remediator alerts"),
         ("send", "nothing; is it remediator, and as new as this program? Set `listen`, or give --url"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from remediator.cli.telling import say_hold, tell_run
+from remediator.cli.telling import clock_time, say_hold, tell_run
 from remediator.model.outcome import Reason
 from tests.unit.cli.calling import answering, call
 
@@ -69,6 +69,16 @@ def test_a_storm_says_where_its_end_stands() -> None:
 
     assert say_hold(held)[0].endswith("5 in 2m; until when as of now: remediator stops")
     assert say_hold({**held, "reason": Reason.PAUSED.value})[0].endswith("5 in 2m")
+
+
+def test_a_storm_is_told_with_its_end_where_the_service_tells_it() -> None:
+    """Who waits for it wants to know for how long."""
+    held = {"reason": Reason.STORM.value, "detail": "5 in 2m", "until": None, "every": 120, "expires": AT, "ends": AT}
+    why, follows = say_hold(held)
+    ends = f"the storm ends at {clock_time(AT)} if no more alerts come; it is looked at again every 2m"
+
+    assert why.endswith("5 in 2m")
+    assert follows.startswith(ends)
 
 
 @pytest.mark.parametrize(

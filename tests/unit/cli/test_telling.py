@@ -228,3 +228,70 @@ def test_what_a_person_has_settled_is_told_once() -> None:
     assert ["2026-01-31 12:00:09 UTC  “restart the container web” was done, says ann: I looked"] == [
         line for line in tell_run({**waiting, "timeline": [*RUN["timeline"], fact]}) if " was done" in line
     ]
+
+
+ASKED = {
+    "at": "2026-01-31T12:00:03Z",
+    "kind": "asked",
+    "text": "asked for a decision",
+    "until": "2026-01-31T12:15:00Z",
+    "approvers": ["sre", "dba"],
+    "quorum": 2,
+    "on_timeout": "escalate",
+    "touches": "1 of 3 of service web",
+    "record": "7 healed, 1 unknown",
+}
+
+
+def test_it_is_told_who_was_asked_and_what_happens_then() -> None:
+    """Whoever reads it in the morning wants to know who could have decided."""
+    lines = tell_run({**RUN, "timeline": [ASKED], "signals": []})
+
+    assert [
+        "2026-01-31 12:00:03 UTC  asked for a decision",
+        "    until 2026-01-31 12:15:00 UTC; then the next level is told, and there is as much time again",
+        "    asked: sre or dba, 2 different people of them",
+        "    touches 1 of 3 of service web",
+        "    this rule before: 7 healed, 1 unknown",
+    ] == lines[-5:]
+
+
+def test_who_is_still_waited_for_is_told() -> None:
+    """One of two has approved."""
+    waiting = {**PLAN, "until": "2026-01-31T12:15:00Z", "missing": 1, "approvers": ["sre"], "approved_by": ["ann"]}
+
+    assert "Waits for a person of sre (approved by ann) with plan 0308d016c811, until 2026-01-31 12:15:00 UTC:" in (
+        tell_run({**RUN, "outcome": None, "waiting": waiting})
+    )
+
+
+def test_its_messages_are_told_with_what_is_not_sent_yet() -> None:
+    """Where chat is down, somebody has to know that nobody was told."""
+    sent = {"key": "parent", "title": "web", "channel": "#ops", "queued_at": "2026-01-31T12:00:00Z", "ref": "1"}
+    messages = [
+        {**sent, "sent": True},
+        {**sent, "sent": False, "title": "edited\x1b"},
+        {**sent, "sent": False, "ref": None, "title": "new"},
+    ]
+    lines = tell_run({**RUN, "messages": messages})
+
+    since = "  not sent yet, since 2026-01-31 12:00:00 UTC"
+    assert [
+        "Told in #ops: 1 message stands there as it is now",
+        f"{since} (an older wording stands there): edited\N{REPLACEMENT CHARACTER}",
+        f"{since}: new",
+    ] == lines[-3:]
+
+
+@pytest.mark.parametrize(
+    ("planned", "said"),
+    [
+        ({"says_alert": "ann has started it by hand"}, "    alert: ann has started it by hand"),
+        ({"alert_from": "Prometheus"}, "    alert: has to fire still right before each change, by Prometheus"),
+    ],
+)
+def test_who_says_that_the_alert_fires_is_told(planned: dict[str, str], said: str) -> None:
+    """A service of an earlier version has fewer words for it."""
+    event = {"at": "2026-01-31T12:00:02Z", "kind": "planned", "text": "planned: restart", "plan": PLAN, **planned}
+
+    assert said in tell_run({**RUN, "timeline": [event]})

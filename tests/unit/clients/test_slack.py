@@ -10,6 +10,7 @@ import pytest
 from remediator.clients.slack import Listed, MessageRef, SlackClient, is_channel_id
 from remediator.errors import Failed, OutcomeUnknown, RemediatorError, Transient, Unavailable
 from remediator.testing.slack import SlackStandIn
+from remediator.testing.slack_people import Ephemeral
 
 TOKEN = "xoxb-1234-very-secret"
 BLOCKS: list[dict[str, Any]] = [{"type": "divider"}]
@@ -85,6 +86,46 @@ async def test_messages_are_listed_with_their_metadata(slack: SlackStandIn, clie
 async def test_who_we_are_is_told(client: SlackClient) -> None:
     """The answer of the check at start-up."""
     assert "remediator in Stand-in" == await client.auth_test()
+
+
+async def test_whose_a_token_is_and_of_which_workspace(client: SlackClient) -> None:
+    """People of another workspace decide nothing here."""
+    who = await client.identity()
+
+    assert ("remediator in Stand-in", "T00000001") == (who.name, who.team)
+    assert frozenset({"chat:write", "channels:history"}) == who.scopes
+
+
+async def test_one_person_alone_is_told(slack: SlackStandIn, client: SlackClient) -> None:
+    """In the thread that it is about; nothing in it pings or is markup."""
+    await client.post_ephemeral("C00000001", "U1", text="it is decided", thread_ts="1.000001")
+
+    assert [Ephemeral("C00000001", "U1", "it is decided", "1.000001")] == slack.ephemerals
+    said = slack.calls[-1].arguments
+    assert ("none", False, False) == (said["parse"], said["link_names"], said["mrkdwn"])
+
+
+@pytest.mark.parametrize("error", ["user_not_in_channel", "channel_not_found"])
+async def test_somebody_who_cannot_be_told_is_an_answer(slack: SlackStandIn, client: SlackClient, error: str) -> None:
+    """Whoever has pressed may have left the channel."""
+    slack.fail_next("chat.postEphemeral", error=error)
+
+    with pytest.raises(Failed, match=error):
+        await client.post_ephemeral("C00000001", "U1", text="x")
+
+
+async def test_a_dialog_opens_for_whoever_has_just_pressed(slack: SlackStandIn, client: SlackClient) -> None:
+    """Once; who has pressed nothing gets none."""
+    button = {"type": "button", "text": {"type": "plain_text", "text": "Go"}, "action_id": "go", "value": "1"}
+    await client.post("#alerts", text="x", blocks=[{"type": "actions", "elements": [button]}])
+    trigger = slack.click_payload(slack.messages["alerts"][-1], "go")["trigger_id"]
+    view = {"type": "modal", "title": {"type": "plain_text", "text": "Why"}, "blocks": BLOCKS}
+
+    await client.open_view(trigger, view)
+    with pytest.raises(Failed, match="invalid_trigger_id"):
+        await client.open_view(trigger, view)
+
+    assert [("U00000100", view)] == [(one.user, one.view) for one in slack.views]
 
 
 @pytest.mark.parametrize(

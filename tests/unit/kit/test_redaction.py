@@ -50,6 +50,7 @@ LINE = S + "K" * 50
         (f"xoxb-{S}", "[redacted]"),
         (f"env_ghp_{S}", "env_[redacted]"),
         (f"(AKIA{S})", "([redacted])"),
+        (f"found rmd_0123456789ab_{S} in a paste", "found [redacted] in a paste"),
         (f"eyJ{S}.eyJ{S}.{S}", "[redacted]"),
     ],
 )

@@ -25,6 +25,7 @@ from remediator.model.occurrence import Accepted, Judge, Occurrence
 from remediator.model.plan import Mode
 from remediator.model.run import Decision, Run, Signal
 from remediator.model.stage import Drafted, Over, stage_of
+from remediator.pipeline.approvals import Approvals
 from remediator.pipeline.busy import BusyTargets
 from remediator.pipeline.calls import Calls
 from remediator.pipeline.diagnosis import Diagnosis
@@ -37,6 +38,7 @@ from remediator.pipeline.guards.effective import limits_by
 from remediator.pipeline.guards.shipped import shipped
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.lessons import Lessons
+from remediator.pipeline.people import People
 from remediator.pipeline.planning import Planner
 from remediator.pipeline.recovery import resume
 from remediator.pipeline.rulebook import Rulebook
@@ -94,6 +96,9 @@ class World:
     """What `test.set` sets: the way in which it was done last."""
     restores: list[str] = field(default_factory=list)
     """What `test.set` was put back to, once for each time it was really set."""
+    captures: int = 0
+    on_capture: Callable[[], Awaitable[None]] | None = None
+    """Called after it was read what is there before `test.set`."""
     fail_capture: RemediatorError | None = None
     fail_remains: RemediatorError | None = None
     on_remains: Callable[[], Awaitable[None]] | None = None
@@ -134,9 +139,13 @@ def _inverse(world: World) -> Inverse[What, SettingBefore]:
     """Of `test.set`."""
 
     async def capture(ctx: ActionContext, params: What) -> SettingBefore:
+        world.captures += 1
         if world.fail_capture is not None:
             raise world.fail_capture
-        return SettingBefore(value=world.setting)
+        before = SettingBefore(value=world.setting)
+        if world.on_capture is not None:
+            await world.on_capture()
+        return before
 
     async def remains(ctx: ActionContext, params: What, before: SettingBefore) -> Remains:
         found = compared(params, before)
@@ -351,11 +360,11 @@ class Process:
         probes: Sequence[Probe],
         levels: Levels,
         alertmanager: Alertmanager | None,
+        settings: Settings,
     ) -> None:
         self.store = store
         self.clock = clock
         self.metrics = Metrics()
-        settings = Settings()
         actions = actions_of(world)
         redactor = Redactor()
         self.owner = OwnerId(f"owner-{id(self)}")
@@ -368,6 +377,7 @@ class Process:
         execution = Execution(calls, guards, self.busy, clock, self.metrics)
         self.younger = Younger(store, lambda run: self.dispatcher.wake(run, clock.now()))
         self.looking = Looking(calls, self.younger, self.rulebook)
+        self.people = People(settings.people, settings.approval)
         self.flow = Flow(
             store=store,
             rulebook=self.rulebook,
@@ -387,7 +397,13 @@ class Process:
             settings=settings.pipeline,
             ceiling=ceiling,
             limits=limits_by(limits),
+            people=self.people,
+            approval=settings.approval,
             levels=levels,
+            hours=settings.hours_to_decide,
+        )
+        self.approvals = Approvals(
+            store, self.people, self.dispatcher, clock, redactor, self.metrics, rule_now=self.rulebook.digest_now
         )
         self.intake = Intake(
             store=store,
@@ -454,6 +470,7 @@ class Harness:
         probes: Sequence[Probe] = (),
         levels: Levels = NO_LEVELS,
         alertmanager: Alertmanager | None = None,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         """Without `limits` they are so wide that no test comes to them that is about something else."""
         self.folder = folder
@@ -461,6 +478,7 @@ class Harness:
         self.probes = probes
         self.levels = levels
         self.alertmanager = alertmanager
+        self.settings = Settings.model_validate(settings or {})
         self.ceiling = ceiling
         self.runs_at_once = runs_at_once
         self.runs_at_once_per_rule = runs_at_once_per_rule
@@ -487,6 +505,7 @@ class Harness:
             probes=self.probes,
             levels=self.levels,
             alertmanager=self.alertmanager,
+            settings=self.settings,
         )
 
     async def __aenter__(self) -> Self:

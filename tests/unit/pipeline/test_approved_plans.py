@@ -82,7 +82,8 @@ async def test_a_late_approval_is_void_for_another_target(tmp_path: Path, mode: 
         assert ([], ["web"], 2) == (before, it.world.effects, len(asked))
         told = "this is not what was approved: test:web is not the one that it was (id-1 then, id-2 now)"
         assert told == asked[-1].why
-        assert "This plan needs a person once more" in await titles(it)
+        assert "Void: approved by ann, and not done so" in await titles(it)
+        assert "Approved by ann" in await titles(it)
 
 
 async def test_a_soon_approval_is_void_for_another_target(tmp_path: Path) -> None:

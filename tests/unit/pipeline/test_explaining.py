@@ -111,11 +111,14 @@ def test_a_group_is_told_by_the_labels_that_make_it(tmp_path: Path) -> None:
     assert (("service", "web"), ("zone", "")) == view.group_key
 
 
-def test_what_this_version_does_not_carry_out_is_told(tmp_path: Path) -> None:
-    """Nobody is to rely on a second approver who is not asked."""
-    remedy = {"name": "cure", "do": [{"test.act": {"name": "a"}}], "gate": {"quorum": 2}}
+def test_approvers_who_are_not_there_are_told(tmp_path: Path) -> None:
+    """Nobody is to find out at night that no one can approve."""
+    remedy = {"name": "cure", "do": [{"test.act": {"name": "a"}}], "gate": {"approvers": ["dba"], "quorum": 2}}
     book = book_of(tmp_path, ("p", [rule("r", remediate=[remedy])]))
     (view,) = explained(book).rules
 
-    assert 1 == len(view.held)
-    assert "who approves it (`quorum`) is not looked at yet" in view.held[0]
+    assert view.outlook is not None
+    gate = view.outlook.rungs[0].gate
+    assert (("dba",), 2, "deny") == (gate.approvers, gate.quorum, gate.on_timeout)
+    few = "2 have to approve, and the settings know 1 who may, with the admin token and without other tokens"
+    assert (f"approval.groups has no group dba; {few}",) == gate.doubts

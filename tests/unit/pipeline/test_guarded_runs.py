@@ -94,6 +94,7 @@ async def test_a_hold_that_outlasts_the_plan_says_that_nothing_will_be_done(tmp_
         assert ["healed", "expired"] == await it.outcomes()
         assert f"it was held: {Reason.BUDGET_USED}" in last(over, Ended).brief
         assert "This run is over, whatever is lifted now." in said[0]
+        assert f"remediator rerun {over.id}" in said[0]
 
 
 async def test_two_runs_that_were_both_reviewed_do_not_use_up_one_place_twice(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ MADE: dict[str, Any] = {
     "a planned step": plan,
     "a planned check": lambda said: plan(check=said),
     "a question": lambda said: Asked(AT, 1, 1, AT, said),
+    "what a question touches": lambda said: Asked(AT, 1, 1, AT, touches=said),
     "a hold": lambda said: Held(AT, 1, 1, Reason.TARGET_BUSY, said, AT),
     "the end of a step": lambda said: Finished(AT, 1, STEP, 1, StepStatus.FAILED, said, "", 1),
     "a proof": lambda said: Verified(AT, 1, Proof.INCONCLUSIVE, 1, said),

@@ -117,10 +117,6 @@ FATES = {
     ),
     "suggest": ({"mode": "suggest"}, "it would be suggested, and not done: the mode is suggest"),
     "observe": ({"mode": "observe"}, "it would not even be suggested: the mode is observe"),
-    "held": (
-        {"mode": "auto", "remediate": [{"do": [SET], "gate": {"approvers": ["sre"], "quorum": 2}}]},
-        "it would be held: the rule asks for what this version cannot do yet: ",
-    ),
     "no rung": (
         {"remediate": [{"when": "not steps.state.sick", "do": [ACT]}]},
         "nothing would be done: no remedy of the rule fits the evidence",

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from remediator.errors import Unavailable
-from remediator.model.facts import Asked, Held, Planned
-from remediator.model.outcome import Reason
+from remediator.model.facts import Asked, Planned
 from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, alert, last, rule
 
 NAME = "{{ labels.service }}"
@@ -51,31 +50,6 @@ async def test_advice_that_cannot_be_worked_out_says_so(tmp_path: Path) -> None:
 
         assert ["told"] == await it.until_over()
         assert "“cause” fits, but its advice could not be worked out" in await it.ending()
-        assert [] == it.world.effects
-
-
-@pytest.mark.parametrize(
-    ("of_rung", "why"),
-    [
-        ({"gate": {"approvers": ["sre"]}}, "who approves it (`approvers`)"),
-        ({"gate": {"quorum": 2}}, "who approves it (`quorum`)"),
-        ({"gate": {"on_timeout": "auto"}}, "who approves it (`on_timeout: auto`)"),
-    ],
-)
-async def test_what_this_version_cannot_do_is_planned_told_and_held(
-    tmp_path: Path, of_rung: dict[str, Any], why: str
-) -> None:
-    """A limit that is not kept must not be taken for one that is: nothing is asked, nothing is done."""
-    async with Harness(tmp_path, rule(remediate=[{**ACT, **of_rung}])) as it:
-        await it.deliver(alert())
-        await it.pass_time(5 * SECOND)
-        run = await it.run()
-
-        assert why in last(run, Held).detail
-        assert Reason.NOT_BUILT is last(run, Held).reason
-        assert last(run, Planned).plan.steps[0].action in ("test.act", "test.set")
-        assert ["examined", "planned", "held"] == [fact.kind for fact in run.facts]
-        assert ["expired"] == await it.until_over(limit=timedelta(hours=2))
         assert [] == it.world.effects
 
 

@@ -125,7 +125,7 @@ def test_whatever_else_is_held_is_told_as_ever(known: tuple[Fact, ...], noted: t
         ((*WAITING, held(Reason.BUDGET_USED, 2)), (ASKED,), [*WAITED, "held.round.1.2", "asked.round.1.1"]),
         ((*WAITING, CALLED), (ASKED,), [*WAITED, "asked.round.1.1"]),
         (WAITING, (ended(Outcome.REFUSED),), [*WAITED, "ended.1"]),
-        ((*WAITING, ASKED), (STARTED,), []),
+        ((*WAITING, ASKED), (STARTED,), ["asked.round.1.1"]),
     ],
     ids=["asked", "started", "held-again", "called-before", "refused", "told-before"],
 )

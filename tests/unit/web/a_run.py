@@ -28,6 +28,7 @@ from remediator.model.outcome import Outcome, Reason
 from remediator.model.plan import Effect, Plan, PlannedCheck, PlannedStep, Verification
 from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Undo
 from remediator.model.target import Target
+from remediator.pipeline.approvals import Answer, Said, Verdict
 from tests.unit.web.serving import Client
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -132,7 +133,8 @@ class Runs:
     asked: list[tuple[int, str | None, bool]] = field(default_factory=list)
     unsettled: bool | None = None
     hosts: dict[OwnerId, str] = field(default_factory=dict)
-    decided: list[tuple[str, Decision]] = field(default_factory=list)
+    said: list[tuple[str, Said]] = field(default_factory=list)
+    verdict: Verdict = field(default_factory=lambda: Verdict(Answer.TAKEN, "approved: plan p of run r"))
     cancelled: list[tuple[str, Cancel]] = field(default_factory=list)
     settled: list[tuple[str, Settle]] = field(default_factory=list)
     undone: list[tuple[str, Undo]] = field(default_factory=list)
@@ -155,9 +157,9 @@ class Runs:
             raise self.error
         return self.known.get(run)
 
-    async def decide(self, run: RunId, decision: Decision, /) -> bool:
-        self.decided.append((run, decision))
-        return not self.has_ended
+    async def decide(self, run: RunId, said: Said, /) -> Verdict | None:
+        self.said.append((run, said))
+        return None if self.is_gone else self.verdict
 
     async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
         self.cancelled.append((run, wish))

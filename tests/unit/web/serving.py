@@ -17,7 +17,8 @@ from remediator.kit.metrics import Metrics
 from remediator.model.alert import Delivery
 from remediator.model.ids import OwnerId, RunId
 from remediator.model.occurrence import Occurrence
-from remediator.model.run import Cancel, Decision, Run, RunSummary, Settle, Undo
+from remediator.model.run import Cancel, Run, RunSummary, Settle, Undo
+from remediator.pipeline.approvals import Said, Verdict
 from remediator.pipeline.undo.looking import Found
 from remediator.pipeline.undo.verdicts import Key
 from remediator.settings import Settings
@@ -46,8 +47,8 @@ class Nothing:
     async def read_run(self, run: RunId, /) -> Run | None:
         return None
 
-    async def decide(self, run: RunId, decision: Decision, /) -> bool:
-        return False
+    async def decide(self, run: RunId, said: Said, /) -> Verdict | None:
+        return None
 
     async def cancel(self, run: RunId, wish: Cancel, /) -> bool:
         return False

@@ -69,6 +69,7 @@ BAD_LISTS = {
     "?waiting=1": "waiting is not true or false",
     "?unsettled=1": "unsettled is not true or false",
     "?outcome=great": "outcome is not one of healed, not healed",
+    "?outcome=": "outcome is not one of healed, not healed",
     "?outcom=healed": "there is no parameter 'outcom'",
 }
 
@@ -143,12 +144,15 @@ async def test_a_held_run_is_listed_and_shown_as_held(client: Client, runs: Runs
         "until": None,
         "every": 5,
         "expires": "2026-01-31T13:00:00Z",
+        "ends": None,
     } == shown["held"]
 
 
 async def test_a_run_is_shown(client: Client) -> None:
     """The command line's `runs show`."""
-    assert (200, {**show_run(WAITING), "held": None, "owner": None}) == await get(client, f"/api/v1/runs/{WAITING.id}")
+    assert (200, {**show_run(WAITING), "held": None, "owner": None, "messages": []}) == await get(
+        client, f"/api/v1/runs/{WAITING.id}"
+    )
 
 
 @pytest.mark.parametrize(

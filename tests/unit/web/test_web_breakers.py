@@ -33,7 +33,7 @@ class Systems:
     def states(self) -> Sequence[SystemState]:
         return (OPEN, HERE)
 
-    def reset(self, name: str, by: str) -> bool:
+    async def reset(self, name: str, by: str, **said_by: Any) -> bool:
         self.resets.append((name, by))
         return name == OPEN.name
 

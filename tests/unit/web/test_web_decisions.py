@@ -1,13 +1,12 @@
-"""The API takes a decision only on the very plan that waits, and a word only from somebody with a name."""
+"""The API hands on who decides what about which plan, and takes a word only from somebody with a name."""
 
 import json
-from datetime import UTC
 from typing import Any
 
 import pytest
 
-from remediator.model.run import Run
-from tests.unit.web.a_run import NOT_WAITING, PLAN, RUN, WRONG_WISHES, Runs
+from remediator.pipeline.approvals import Answer, Verdict
+from tests.unit.web.a_run import PLAN, RUN, WRONG_WISHES, Runs
 from tests.unit.web.serving import Client
 
 
@@ -21,44 +20,50 @@ APPROVAL = {"approved": True, "digest": PLAN.digest, "by": "am"}
 
 
 @pytest.mark.parametrize("approved", [True, False])
-async def test_a_decision_is_stored_for_the_owner(client: Client, runs: Runs, approved: bool) -> None:
-    """Nothing is started here; the owner checks everything again."""
+async def test_a_decision_is_handed_on_as_it_was_said(client: Client, runs: Runs, approved: bool) -> None:
+    """Whether it counts is judged where it is stored; nothing is started here."""
     answer = await decide(client, {**APPROVAL, "approved": approved, "reason": " it is night "})
-    ((run, decision),) = runs.decided
+    ((run, said),) = runs.said
 
-    assert (202, {}) == answer
-    assert (RUN.id, approved, PLAN.digest, "am", "it is night") == (
+    assert (202, {"says": runs.verdict.says, "missing": 0}) == answer
+    assert (RUN.id, approved, PLAN.digest, "am", "it is night", "127.0.0.1") == (
         run,
-        decision.approved,
-        decision.digest,
-        decision.by,
-        decision.reason,
+        said.approved,
+        said.digest,
+        said.person.shown,
+        said.reason,
+        said.origin,
     )
-    assert UTC == decision.at.tzinfo
 
 
-async def test_a_decision_on_another_plan_is_refused(client: Client, runs: Runs) -> None:
-    """What was approved is what runs."""
-    status, body = await decide(client, {**APPROVAL, "digest": "0" * 64})
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer.TAKEN, 202),
+        (Answer.NOT_ALLOWED, 403),
+        (Answer.NEEDS_REASON, 400),
+        (Answer.NOBODY_ASKS, 409),
+        (Answer.DECIDED, 409),
+        (Answer.SAID_BEFORE, 409),
+        (Answer.CHANGED, 409),
+        (Answer.EXPIRED, 409),
+    ],
+)
+async def test_what_becomes_of_a_decision_is_answered(
+    client: Client, runs: Runs, answer: Answer, expected: int
+) -> None:
+    """In the words of whoever has judged it."""
+    runs.verdict = Verdict(answer, "this is why", missing=1)
+    status, body = await decide(client, APPROVAL)
 
-    assert (409, []) == (status, runs.decided)
-    assert "has changed" in body["error"]
+    assert (expected, "this is why") == (status, body.get("says") or body.get("error"))
 
 
-@pytest.mark.parametrize("run", NOT_WAITING.values(), ids=NOT_WAITING.keys())
-async def test_a_decision_that_nobody_waits_for_is_refused(client: Client, runs: Runs, run: Run) -> None:
-    """An approval of something that is not asked must not lie in wait."""
-    runs.known[run.id] = run
-    status, _ = await decide(client, APPROVAL)
+async def test_a_decision_on_a_run_that_is_forgotten_meanwhile_is_404(client: Client, runs: Runs) -> None:
+    """The run can go between reading and writing."""
+    runs.is_gone = True
 
-    assert (409, []) == (status, runs.decided)
-
-
-async def test_a_decision_that_comes_too_late_is_refused(client: Client, runs: Runs) -> None:
-    """The run can end between reading and writing."""
-    runs.has_ended = True
-
-    assert 409 == (await decide(client, APPROVAL))[0]
+    assert 404 == (await decide(client, APPROVAL))[0]
 
 
 async def test_a_decision_on_an_unknown_run_is_404(client: Client) -> None:
@@ -90,7 +95,15 @@ async def test_a_decision_that_is_not_clear_is_refused(client: Client, runs: Run
     """Nothing may be guessed about an approval."""
     status, _ = await decide(client, said)
 
-    assert (400, []) == (status, runs.decided)
+    assert (400, []) == (status, runs.said)
+
+
+@pytest.mark.parametrize(("missing", "told"), [("digest", "digest is needed: which plan"), ("by", "by is needed: who")])
+async def test_what_a_decision_lacks_is_named(client: Client, missing: str, told: str) -> None:
+    """Of the two that are needed, a token of the API has to give just one."""
+    _, body = await decide(client, {name: value for name, value in APPROVAL.items() if name != missing})
+
+    assert body["error"].startswith(told)
 
 
 async def test_a_decision_is_a_small_body(client: Client) -> None:
@@ -98,12 +111,12 @@ async def test_a_decision_is_a_small_body(client: Client) -> None:
     assert 413 == (await decide(client, b" " * 65_537))[0]
 
 
-async def test_a_decision_needs_the_admin_token(client: Client, runs: Runs) -> None:
+async def test_a_decision_needs_a_token(client: Client, runs: Runs) -> None:
     """Whoever may send alerts may not approve what they start."""
     async with client.post(
         f"/api/v1/runs/{RUN.id}/decision", json=APPROVAL, headers={"Authorization": "Bearer x"}
     ) as answer:
-        assert (401, []) == (answer.status, runs.decided)
+        assert (401, []) == (answer.status, runs.said)
 
 
 async def cancel(client: Client, said: Any, run: str = RUN.id) -> tuple[int, Any]:

@@ -23,11 +23,11 @@ class Reruns:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str, str]] = []
 
-    async def of_run(self, run_id: RunId, by: str, reason: str) -> Begun | None:
+    async def of_run(self, run_id: RunId, by: str, reason: str, **said_by: Any) -> Begun | None:
         self.asked.append((run_id, by, reason))
         return Begun((NEW,), ()) if run_id == "r1" else None
 
-    async def of_alert(self, fingerprint: str, by: str, reason: str) -> Begun | None:
+    async def of_alert(self, fingerprint: str, by: str, reason: str, **said_by: Any) -> Begun | None:
         self.asked.append((fingerprint, by, reason))
         if fingerprint == "f":
             raise NothingAnew("run r1 of this alert is under way")

@@ -14,17 +14,20 @@ from remediator.model.facts import (
     Fact,
     Held,
     LateFinished,
+    Prolonged,
     Proof,
+    Reminded,
     Settled,
     Silenced,
     StepStatus,
     Unsilenced,
+    Voided,
 )
 from remediator.model.ids import RunId, StepId
 from remediator.model.outcome import Reason
-from remediator.model.run import Cancel, Joined, Resolved, Run, Settle, Undo
+from remediator.model.run import Again, Cancel, Decision, Joined, Resolved, Run, Settle, Signal, Undo
 from remediator.model.undo import Captured, Cause, Left, Undoing, Undone
-from remediator.web.shown import held_plan, show_hold, show_plan, show_run
+from remediator.web.shown import held_plan, show_fact, show_hold, show_plan, show_run, show_signal
 from tests.unit.web.a_run import (
     ASKED,
     DECISION,
@@ -94,10 +97,24 @@ def test_a_run_is_shown_with_its_stage_and_outcome(stage: str, run: Run, outcome
     assert (stage, outcome) == (shown["stage"], shown["outcome"])
 
 
+ASKED_MUCH = replace(ASKED, approvers=("sre",), quorum=2, on_timeout="escalate", touches="1 of 3", record="7 healed")
+APPROVED = Decision(NOW, True, PLAN.digest, 1, 1, "ann", "I looked", "ann", "slack", ("sre",))
+
+
 def test_a_waiting_plan_is_shown_with_all_that_a_decision_needs() -> None:
     """What is approved is what runs: the digest, the targets and the steps."""
     assert {
         "until": "2026-01-31T12:15:00Z",
+        "asked_at": "2026-01-31T12:00:00Z",
+        "why": "",
+        "approvers": ["sre"],
+        "quorum": 2,
+        "missing": 1,
+        "approved_by": ["ann"],
+        "on_timeout": "escalate",
+        "touches": "1 of 3",
+        "record": "7 healed",
+        "pools": [],
         "name": "restart",
         "digest": PLAN.digest,
         "targets": ["docker:local/web@4f5e"],
@@ -117,7 +134,7 @@ def test_a_waiting_plan_is_shown_with_all_that_a_decision_needs() -> None:
         ],
         "checks": ["http://127.0.0.1:8000/ answers"],
         "proof": "http://127.0.0.1:8000/ answers, expecting result.status == 200, within 1s",
-    } == show_run(WAITING)["waiting"]
+    } == show_run(replace(run_with(EXAMINED, PLANNED, ASKED_MUCH), signals=(APPROVED,)))["waiting"]
 
 
 def test_a_plan_is_shown_with_everything_that_its_steps_are_given() -> None:
@@ -191,6 +208,12 @@ TEXTS: dict[str, tuple[Fact, str]] = {
         "silenced in Alertmanager until 2026-01-31T12:00:00Z",
     ),
     "unsilenced": (Unsilenced(at=NOW, count=1, ended=False, brief="no answer", tries=1), "not over yet: no answer"),
+    "prolonged": (
+        Prolonged(NOW, 1, 1, NOW + 60 * SECOND),
+        "nobody has decided in time; there is as much time again",
+    ),
+    "voided": (Voided(NOW, 1, 1, "the rule has changed"), "what was asked for is void: the rule has changed"),
+    "reminded": (Reminded(NOW, 1, 1, 1), "reminded people that a plan waits for them"),
 }
 
 
@@ -333,3 +356,27 @@ def test_signals_are_told_in_words() -> None:
         "settled by ann: remediate.0.0 was done",
         "undo asked for by ann",
     ] == [line["text"] for line in show_run(run_with(signals=signals))["signals"]]
+
+
+@pytest.mark.parametrize(
+    ("signal", "text"),
+    [
+        (APPROVED, "approved by ann (in Slack)"),
+        (replace(APPROVED, approved=False, via="token"), "denied by ann (with their token)"),
+        (replace(APPROVED, via="admin"), "approved by ann (with the admin token)"),
+        (replace(APPROVED, via="service"), "approved by ann"),
+        (Again(NOW, "ann", "full", by_hand=True), "started by hand by ann"),
+    ],
+)
+def test_who_has_said_something_is_told_with_the_way(signal: Signal, text: str) -> None:
+    """Whoever reads it later asks how that person was known."""
+    assert text == show_signal(signal)["text"]
+
+
+def test_of_a_run_by_hand_it_is_told_that_no_alert_is_asked_for() -> None:
+    """A person's word counts instead."""
+    shown = show_fact(replace(PLANNED, alert_from="", stated_by="ann"))
+
+    assert ("", "ann") == (shown["alert_from"], shown["stated_by"])
+    assert shown["says_alert"].startswith("ann has started it by hand")
+    assert "by Alertmanager" in show_fact(replace(PLANNED, alert_from="Alertmanager"))["says_alert"]

@@ -30,13 +30,15 @@ class Keeper:
     def bars(self) -> Sequence[Bar]:
         return self.others
 
-    async def pause(self, scope: str, reason: str, by: str, lasts: timedelta | None) -> tuple[Stop, str]:
+    async def pause(
+        self, scope: str, reason: str, by: str, lasts: timedelta | None, **said_by: Any
+    ) -> tuple[Stop, str]:
         if scope != EVERYTHING:
             raise Mistaken(f"there is no {scope}")
         self.stops.append(Stop(StopKind.PAUSE, scope, reason, by, AT, AT + lasts if lasts else None))
         return self.stops[-1], "be careful"
 
-    async def lift(self, kind: StopKind, scope: str, by: str) -> bool:
+    async def lift(self, kind: StopKind, scope: str, by: str, **said_by: Any) -> bool:
         found = [stop for stop in self.stops if (stop.kind, stop.scope) == (kind, scope)]
         self.stops = [stop for stop in self.stops if stop not in found]
         return bool(found)

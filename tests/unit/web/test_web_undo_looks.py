@@ -78,6 +78,21 @@ async def test_it_is_answered_at_the_latest_when_the_time_is_over() -> None:
     assert found["under_way"]
 
 
+async def test_it_is_answered_when_the_service_stops() -> None:
+    """Who waits for half a minute must not hold up a stop, which others wait for."""
+    runs = One(UNDER_WAY)
+    async with api(ADMINS, runs=runs) as client, asyncio.timeout(20):
+        waiting = asyncio.ensure_future(client.get(f"{PATH}?wait=30s"))
+        while not runs.reads:
+            await asyncio.sleep(0)
+        app = client.app
+        assert app is not None
+        await app.shutdown()
+        found = await (await waiting).json()
+
+    assert found["under_way"]
+
+
 @pytest.mark.parametrize("query", ["wait=31s", "wait=soon", "look=maybe", "force=true"])
 async def test_what_it_does_not_know_is_told(query: str) -> None:
     """A typing mistake must not look like an answer."""

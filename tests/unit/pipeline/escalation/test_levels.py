@@ -30,7 +30,7 @@ from remediator.pipeline.timers import next_timer
 from remediator.rules.book import Rule
 from remediator.rules.loading import load_book
 from remediator.settings import EscalationSettings
-from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, World, actions_of, alert, last, rule
+from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, World, actions_of, alert, rule
 
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 TEAM = Mention("usergroup", "S0TEAM")
@@ -394,29 +394,6 @@ async def test_what_was_healed_is_told_to_nobody_else(tmp_path: Path) -> None:
         assert "Over: web is sick" == called.message.title
         assert "cure (it has helped)" in repr(called.message.parts)
         assert [] == await told_in(it, "webhook:pager")
-
-
-@pytest.mark.parametrize(("on_timeout", "count"), [("escalate", 1), ("deny", 0)])
-async def test_a_gate_that_nobody_answers_can_escalate_at_once(tmp_path: Path, on_timeout: str, count: int) -> None:
-    """Whoever was asked is not there; the level after the next keeps its own time."""
-    remedy = {
-        "name": "cure",
-        "do": [{"test.act": {"name": "a"}}],
-        "gate": {"timeout": "2m", "on_timeout": on_timeout},
-    }
-    levels = [{"after": "15m", "to": "pager"}, {"after": "30m", "to": "on-call"}]
-    async with Harness(tmp_path, rule(remediate=[remedy], escalate=levels), levels=LEVELS) as it:
-        await it.deliver(alert())
-        await it.pass_time(3 * MINUTE)
-        ended_at = last(await it.run(), Ended).at
-
-        assert ["expired"] == await it.outcomes()
-        assert [count, 0] == [len(await told_in(it, channel)) for channel in ("webhook:pager", "#on-call")]
-        assert 0 == count or last(await it.run(), Escalated).at - ended_at < SECOND
-        await it.pass_time(14 * MINUTE)
-        assert [1, 0] == [len(await told_in(it, channel)) for channel in ("webhook:pager", "#on-call")]
-        await it.pass_time(14 * MINUTE)
-        assert [1, 1] == [len(await told_in(it, channel)) for channel in ("webhook:pager", "#on-call")]
 
 
 async def test_to_be_told_makes_a_run_no_younger(tmp_path: Path) -> None:

@@ -137,11 +137,6 @@ def row(guard: str, reason: Reason) -> Callable[[Arrange], Arrange]:
 # -- what the journal and the settings tell --
 
 
-@row("Unbuilt", Reason.NOT_BUILT)
-def asks_for_what_cannot_be_done(world: World) -> None:
-    world.case = replace(world.case, plan=replace(world.case.plan, held=("it cannot be put back",)))
-
-
 @row("Targets", Reason.NO_TARGET)
 def changes_nothing_in_particular(world: World) -> None:
     world.case = a_case(steps=[a_step(targets=())])
@@ -380,7 +375,7 @@ async def test_every_guard_and_every_probe_that_the_service_runs_with_has_a_row(
     """And everything that is asked here is what the service asks."""
     settings = Settings(store=StoreSettings(directory=tmp_path))
     app = App(settings, actions=Actions({}), book=Book(()))
-    made = app.guards(Calls(app.clients, app.clock, app.redactor, app.metrics, app.systems))
+    made = app.parts.guards
     async with asked(World(), tmp_path) as ours:
         asked_here = [type(one).__name__ for one in (*ours.guards, *ours.probes)]
 

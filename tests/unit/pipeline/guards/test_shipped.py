@@ -8,7 +8,6 @@ import pytest
 
 from remediator.app import App
 from remediator.pipeline import guards
-from remediator.pipeline.calls import Calls
 from remediator.pipeline.guards import Guard, Probe
 from remediator.pipeline.guards.shipped import shipped
 from remediator.pipeline.guards.still_true import StillTrue
@@ -39,7 +38,6 @@ def test_every_guard_is_shipped_and_the_plainest_refusals_come_first() -> None:
 
     assert classes_with("asks", "judge") == set(names)
     assert [
-        "Unbuilt",
         "Targets",
         "Protected",
         "Pauses",
@@ -75,7 +73,7 @@ def test_whoever_knows_best_is_asked_whether_an_alert_still_fires(
         prometheus=PrometheusSettings(url=url if prometheus else None, raises_alerts=raises_alerts),
     )
     app = App(settings, actions=Actions({}), book=Book(()))
-    made = app.guards(Calls(app.clients, app.clock, app.redactor, app.metrics, app.systems))
+    made = app.parts.guards
     (still_true,) = (one for one in made.probes if isinstance(one, StillTrue))
 
     assert [expected] * 2 == [made.alert_from, still_true.source]
@@ -87,8 +85,7 @@ def test_the_service_runs_with_every_guard_and_every_probe(tmp_path: Path) -> No
         store=StoreSettings(directory=tmp_path), alertmanager=AlertmanagerSettings(url="http://127.0.0.1:1")
     )
     app = App(settings, actions=Actions({}), book=Book(()))
-    calls = Calls(app.clients, app.clock, app.redactor, app.metrics, app.systems)
-    made = app.guards(calls)
+    made = app.parts.guards
 
     assert len(shipped(CalendarSettings(), ProtectedSettings())) == len(made.guards)
     assert ["PauseFile", "ProtectedGroup", "StillTrue", "Dependencies", "HealthFloor", "Deploys", "DeadMan"] == [

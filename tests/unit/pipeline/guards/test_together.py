@@ -13,6 +13,7 @@ from tests.unit.pipeline.guards.probing import a_case
 AT = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 NEVER = Refuse(Reason.PROTECTED, "never")
 SOON, LATER = (Hold(Reason.PAUSED, AT + timedelta(minutes=minutes)) for minutes in (1, 2))
+REST = Hold(Reason.COOLING_DOWN, AT + timedelta(minutes=9))
 CHAT, POOL, FREEZE = Ask(Reason.CANNOT_TELL, "chat is away"), Ask(Reason.LAST_OF_POOL, "the last"), Ask(Reason.FROZEN)
 BOTH = Ask(
     Reason.CANNOT_TELL,
@@ -27,12 +28,22 @@ BOTH = Ask(
         ([], Allow()),
         ([Allow(), POOL], POOL),
         ([POOL, SOON, LATER, SOON], LATER),
+        ([SOON, REST, POOL], SOON),
         ([LATER, NEVER, POOL], NEVER),
         ([CHAT, Allow(), POOL, FREEZE], BOTH),
         ([CHAT, together([POOL, FREEZE])], BOTH),
         ([CHAT, CHAT], CHAT),
     ],
-    ids=["nothing", "one asks", "holds", "a refusal", "all questions", "questions of questions", "the same twice"],
+    ids=[
+        "nothing",
+        "one asks",
+        "holds",
+        "a pause",
+        "a refusal",
+        "all questions",
+        "questions of questions",
+        "the same twice",
+    ],
 )
 def test_the_strictest_word_counts_and_no_question_is_lost(said: list[Review], expected: Review) -> None:
     """A person decides on all of it at once."""

@@ -1,0 +1,1 @@
+"""What people press and say in Slack: `POST /slack/interactions` and `/slack/commands`, and Socket Mode."""

@@ -1,0 +1,120 @@
+"""`remediator audit`: what an export holds, and what is said of one that was changed, without any service."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from remediator.model.audit import AuditEntry, Sealed, key_id, seal_of
+from remediator.web.audit import show_entry
+from tests.unit.cli.calling import answering, call
+
+KEY = "k" * 43
+T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def _settings(tmp_path: Path, away: None) -> None:
+    (tmp_path / "remediator.yaml").write_text("store: {directory: data}\n")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "audit-key").write_text(KEY)
+
+
+def entries(key: str = KEY) -> list[dict[str, Any]]:
+    """Three entries, of which the last is not sealed."""
+    made, before = [], ""
+    for place in (1, 2):
+        entry = AuditEntry(T0, f"deed {place}", "remediator", "service")
+        before = seal_of(key.encode(), before, place, entry)
+        made.append(show_entry(Sealed(place, entry, place, before, key_id(key.encode()))))
+    return [*made, show_entry(Sealed(3, AuditEntry(T0, "new", "ann", "slack"), None, None, None))]
+
+
+def export(path: Path, found: list[dict[str, Any]], **first: Any) -> str:
+    head = {"format": "remediator audit journal 1", "begins": {"place": 0, "seal": ""}, "run": None, **first}
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in (head, *found)))
+    return str(path)
+
+
+def test_an_export_is_verified_offline(tmp_path: Path) -> None:
+    """It tells how much of it is sealed, and the head to note."""
+    result = call("audit", "verify", export(tmp_path / "journal", entries()))
+
+    assert (0, "") == (result.exit_code, result.stderr)
+    assert [
+        "verified: 2 entries",
+        "not sealed yet: 1 entry",
+        f"head: 2:{entries()[1]['seal']}",
+    ] == result.stdout.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "code", "said"),
+    [
+        ({"who": "bob"}, [], 1, "wrong: place 2 (deed 2, 2026-01-01 12:00:00 UTC) is not what was sealed there"),
+        ({"who": None}, [], 1, "is not what was sealed there"),
+        ({"at": "yesterday"}, [], 1, "wrong: line 3 of "),
+        ({}, ["--head", "2:" + "0" * 12], 1, "the seal at place 2 is not the one that was noted"),
+        ({}, ["--head", "9:" + "0" * 12], 1, "the newest are missing"),
+        ({}, ["--head", "2"], 2, "--head takes PLACE:SEAL"),
+        ({}, ["--head", "2:xyz"], 2, "--head takes PLACE:SEAL"),
+        ({}, ["--key-file", "nowhere"], 2, "the key in nowhere cannot be read: No such file or directory"),
+    ],
+)
+def test_what_is_wrong_is_said_first_of_all(
+    tmp_path: Path, change: dict[str, Any], arguments: list[str], code: int, said: str
+) -> None:
+    """A finding ends with 1, a mistake of the caller's with 2."""
+    one, two, three = entries()
+    result = call("audit", "verify", export(tmp_path / "journal", [one, {**two, **change}, three]), *arguments)
+
+    assert code == result.exit_code
+    assert said in result.stderr
+
+
+def test_a_key_of_another_time_can_be_given(tmp_path: Path) -> None:
+    """The key was changed, or another process has sealed."""
+    path = export(tmp_path / "journal", entries("o" * 43))
+    (tmp_path / "old").write_text("o" * 43 + "\n")
+
+    without, with_it = call("audit", "verify", path), call("audit", "verify", path, "--key-file", "old")
+
+    assert 1 == without.exit_code
+    assert "which is not known here" in without.stderr
+    assert 0 == with_it.exit_code
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("", "is no export"), ("{}", "is no export"), ("[]", "is no export"), ('{"format": "x"}', "is no export")],
+)
+def test_what_is_no_export_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    """Not taken for an empty journal."""
+    (tmp_path / "journal").write_text(text)
+    result = call("audit", "verify", str(tmp_path / "journal"))
+
+    assert 2 == result.exit_code
+    assert said in result.stderr
+
+
+def test_an_export_of_one_run_makes_no_chain(tmp_path: Path) -> None:
+    """Its entries have gaps between them."""
+    result = call("audit", "verify", export(tmp_path / "journal", entries(), run="r1"))
+
+    assert 2 == result.exit_code
+    assert "export the whole journal" in result.stderr
+
+
+def test_the_journal_of_one_run_is_exported_to_a_file(tmp_path: Path) -> None:
+    """The first line says that it is not all, and the service was asked for no more."""
+    found = json.dumps({"entries": entries(), "begins": {"place": 0, "seal": ""}, "head": {}}).encode()
+    with answering(200, found) as (url, asked):
+        result = call("audit", "export", "--run", "r" * 20, "-f", "out", "--url", url)
+    first, *rest = (tmp_path / "out").read_text().splitlines()
+
+    assert (0, "3 entries in out\n") == (result.exit_code, result.stdout)
+    assert "r" * 20 == json.loads(first)["run"]
+    assert entries() == [json.loads(line) for line in rest]
+    assert 1 == len(asked)
