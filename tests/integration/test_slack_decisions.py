@@ -65,6 +65,15 @@ async def a_card(slack: SlackStandIn) -> StoredMessage:
             await asyncio.sleep(0.02)
 
 
+async def noted(served: Served) -> None:
+    """Wait until every message is noted as sent: a service that is killed before that may send one again."""
+    await off(services.wait_until, lambda: _all_sent(served.run()), "all messages to be noted as sent")
+
+
+def _all_sent(run: dict[str, Any]) -> bool:
+    return bool(run["messages"]) and all(message["sent"] for message in run["messages"])
+
+
 async def eventually(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
         while not condition():
@@ -101,6 +110,7 @@ async def test_a_press_in_slack_has_the_step_done_once(slack: SlackStandIn, serv
         await off(fire, alertmanager.address)
         card = await a_card(slack)
         pressed = slack.click_payload(card, "approve")
+        await noted(served)
         await off(served.kill)
         await off(served.start)
 

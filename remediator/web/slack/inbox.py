@@ -42,6 +42,8 @@ T = TypeVar("T")
 
 _PATIENCE = timedelta(seconds=2.2)
 """How long a decision may take; what is left of Slack's three seconds is for the way, and for who we are."""
+_NOTED_IN = (timedelta(milliseconds=100),) * 5 + (timedelta(milliseconds=250),) * 4
+"""After which pauses it is looked again whether a message that was just sent is noted."""
 _STRANGER = "only people of the workspace that this app belongs to decide here"
 _UNKNOWN = "this button is not known here (any more); look at the run: remediator runs list --waiting"
 _TOO_EARLY = "this message was sent a moment ago, and is not noted yet; please press again"
@@ -195,7 +197,7 @@ class SlackInbox:
         return None if taken.answer is Answer.TAKEN else views.not_taken(taken.says)
 
     async def _take(self, presser: _Presser, token: str, *, approves: bool, reason: str = "") -> _Taken:
-        pressed = await self._buttons.find_button(sha256(token.encode(errors="replace")).digest())
+        pressed = await self._find(token)
         if pressed is None:
             await self._note_refused(presser, None, _UNKNOWN)
             return _Taken(_UNKNOWN)
@@ -212,6 +214,17 @@ class SlackInbox:
             return _Taken(_UNKNOWN)
         is_strange = verdict.answer is Answer.NOT_ALLOWED and presser.is_stranger
         return _Taken(_STRANGER if is_strange else verdict.says, verdict.answer, button)
+
+    async def _find(self, token: str) -> Pressed | None:
+        """The button, once it is noted where it stands: whoever is fast may press a moment earlier."""
+        digest = sha256(token.encode(errors="replace")).digest()
+        pressed = await self._buttons.find_button(digest)
+        for pause in _NOTED_IN:
+            if pressed is None or pressed.ref is not None:
+                break
+            await self._clock.sleep(pause)
+            pressed = await self._buttons.find_button(digest)
+        return pressed
 
     async def _note_refused(self, presser: _Presser, button: Button | None, why: str) -> None:
         """Enter a press that came to no decision in the journal."""

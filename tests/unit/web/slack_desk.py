@@ -61,6 +61,12 @@ class Desk:
     card: StoredMessage
     inbox: SlackInbox
 
+    async def note_card(self) -> None:
+        """Note where the card stands."""
+        post = await self.store.next_post(resting=(), busy=(), passed=())
+        assert post is not None
+        await self.store.note_sent(post.seq, post.version, f"{self.card.channel}:{self.card.ts}")
+
     async def decisions(self) -> list[Decision]:
         run = await self.store.read_run(RUN)
         assert run is not None

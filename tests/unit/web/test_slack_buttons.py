@@ -196,13 +196,30 @@ async def test_a_token_that_nobody_made_decides_nothing(desk: Desk, token: str) 
 
 
 async def test_a_press_before_it_is_known_where_the_message_stands_is_to_be_repeated() -> None:
-    """Slack shows the message before it tells us where it stands."""
+    """Slack shows the message before it tells us where it stands, and its answer may be lost."""
     async with at_the_desk(sent=False) as early:
-        await early.slack.click(early.card, "approve")
+        pressing = asyncio.create_task(early.slack.click(early.card, "approve"))
+        while not pressing.done():
+            await until(lambda: pressing.done() or early.clock.next_in() is not None)
+            await early.clock.advance(timedelta(milliseconds=250))
 
+        assert 200 == (await pressing).status
         ((_, text),) = await early.told()
         assert "press again" in text
         assert ([], []) == (await early.decisions(), await early.audited())
+
+
+async def test_a_press_a_moment_before_the_message_is_noted_counts() -> None:
+    """Who is that fast shall not have to press twice."""
+    async with at_the_desk(sent=False) as early:
+        pressing = asyncio.create_task(early.slack.click(early.card, "approve"))
+        await until(lambda: early.clock.next_in() is not None)
+        await early.note_card()
+        await early.clock.advance(timedelta(milliseconds=100))
+
+        assert 200 == (await pressing).status
+        assert ["ana"] == [decision.person for decision in await early.decisions()]
+        assert [] == early.slack.ephemerals
 
 
 async def _expire(desk: Desk) -> None:
