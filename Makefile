@@ -31,7 +31,7 @@ chaos: $(VENV)/.development  ## the tests of outages and storms, longer and larg
 		tests/contract/test_limits_hold.py \
 		-o timeout=3600 -o log_cli=true -o log_cli_level=info $(ARGS)
 
-bench: $(VENV)/.development  ## measure it, and write the tables of docs/performance.md (WHAT=accept: one alone; half an hour)
+bench: $(VENV)/.development  ## measure it, and write the tables of docs/performance.md (WHAT=accept: one alone; all: about 40 minutes)
 	tests/install-services
 	$(BIN)/python -m bench $(or $(WHAT),all) --write docs/performance.md -o $(VENV)/bench $(ARGS)
 

@@ -20,7 +20,8 @@ from remediator.kit.metrics import Metrics
 from remediator.model.duration import say_duration
 from remediator.plugins import Action, Actions, Permission
 from remediator.settings import Secret, Section, Settings
-from remediator.web.operations import OPERATIONS, Door
+from remediator.web.operations import OPERATIONS
+from remediator.web.operations.operation import Door
 
 HERE = Path(__file__).parent
 
@@ -339,7 +340,7 @@ def _option(option: click.Option) -> str:
     extra = [one_of(choice.choices)] if choice else []
     if option.required:
         extra.append("needed")
-    if isinstance(option.default, str | int) and not option.is_flag:
+    if isinstance(option.default, str | int) and option.default != "" and not option.is_flag:
         extra.append(f"`{option.default}` if not given")
     return f"- {names}: {flat(option.help)}" + (f" ({'; '.join(extra)})" if extra else "")
 

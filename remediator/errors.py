@@ -17,6 +17,7 @@ RemediatorError
 │   ├── TargetGone        what was to be acted on is not there, or is not what was seen
 │   ├── Protected         what was to be acted on says itself that it is not to be touched
 │   ├── Conflicted        what was to be put back has been changed by somebody since
+│   ├── StoredAlready     an id that was to be new is that of something else in our store
 │   └── NotAllowed        a limit of ours forbids it
 ├── OutcomeUnknown      a change may or may not have happened (the connection broke, the time limit passed)
 └── Fenced              the run belongs to somebody else now; stop working on it
@@ -95,6 +96,10 @@ class Protected(Failed):
 
 class Conflicted(Failed):
     """What was to be put back was changed by somebody since; the text says what was found. Nothing was done to it."""
+
+
+class StoredAlready(Failed):
+    """An id that was to be new is that of something else in our store. Nothing was written."""
 
 
 class NotAllowed(Failed):

@@ -340,9 +340,9 @@ class Action:
         return "" if self.inverse.stays is None else self.inverse.stays(clients, params)
 
     def describe(self, params: Params) -> str:
-        """What a step with these parameters would do, in one sentence for people."""
+        """What a step with these parameters would do, in one sentence for people, on one line whatever stands in it."""
         if self.say is not None:
-            return self.say(params)
+            return " ".join(self.say(params).splitlines())
         given = ", ".join(f"{k}={v!r}" for k, v in params.model_dump(mode="json", exclude_defaults=True).items())
         return f"{self.name} {given}".strip()
 

@@ -56,7 +56,7 @@ class Replica(Served):
 
     def until(self, deed: Deed) -> None:
         """Wait until it is dead, or frozen."""
-        services.wait_until(self.is_lost, f"{deed} of {self.folder.name}", limit=60)
+        services.wait_until(self.is_lost, f"{deed} of {self.folder.name}")
 
     def is_lost(self) -> bool:
         """Whether it is dead, or frozen."""

@@ -16,10 +16,10 @@ def slack_on_a_loop(token: str, channels: Sequence[str]) -> Iterator[SlackStandI
     thread.start()
     made = SlackStandIn(token=token, channels=channels)
     try:
-        asyncio.run_coroutine_threadsafe(made.start(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(made.start(), loop).result(60)
         yield made
-        asyncio.run_coroutine_threadsafe(made.close(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(made.close(), loop).result(60)
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(10)
+        thread.join(60)
         loop.close()

@@ -27,6 +27,7 @@ from remediator.actions.containers import (
     say_of,
     time_left,
 )
+from remediator.actions.last_lines import LastLines
 from remediator.clients import Clients
 from remediator.errors import Failed, Unavailable
 from remediator.kit.wording import counted
@@ -122,19 +123,8 @@ class Inspected(Result):
         return ", ".join(said)
 
 
-class Logs(Result):
+class Logs(LastLines):
     """The last lines that a container wrote."""
-
-    lines: tuple[str, ...]
-    """The lines, the oldest first; at most the last 256 KiB."""
-    count: int
-    """How many there are."""
-
-    def brief(self) -> str:
-        return "1 line" if self.count == 1 else f"{self.count} lines"
-
-    def detail(self) -> str:
-        return "\n".join(self.lines)
 
 
 class Started(Result):

@@ -24,6 +24,7 @@ from remediator.actions.folders import (
     say_bytes,
     say_place,
 )
+from remediator.actions.last_lines import LastLines
 from remediator.clients.files import Found
 from remediator.documents import Described
 from remediator.kit.wording import counted
@@ -132,19 +133,8 @@ class Listed(Result):
         return "\n".join(lines)
 
 
-class Tailed(Result):
+class Tailed(LastLines):
     """The last lines of a file."""
-
-    lines: tuple[str, ...]
-    """The lines, the oldest first; at most the last 256 KiB."""
-    count: int
-    """How many there are."""
-
-    def brief(self) -> str:
-        return "1 line" if self.count == 1 else f"{self.count} lines"
-
-    def detail(self) -> str:
-        return "\n".join(self.lines)
 
 
 class JsonLines(Result):

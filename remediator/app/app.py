@@ -51,7 +51,14 @@ class App:
         self.died: str | None = None
         self.port: int | None = None
         self.parts = Wiring(
-            settings, actions=actions, book=book, chat=chat, clock=clock, seen=seen, died=lambda: self.died
+            settings,
+            actions=actions,
+            book=book,
+            chat=chat,
+            clock=clock,
+            seen=seen,
+            died=lambda: self.died,
+            audit=lambda: self._audit.trouble,
         )
         self._on_death = on_death
         self._background = Background(self._note_death)

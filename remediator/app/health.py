@@ -16,6 +16,7 @@ from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor, shorten
 from remediator.model.duration import say_duration
 from remediator.pipeline.heartbeat import Heartbeat
+from remediator.pipeline.noted_head import REMEDY
 from remediator.pipeline.outbox import Outbox
 from remediator.pipeline.pressure import Pressure
 from remediator.pipeline.reloading import Reloader
@@ -24,7 +25,7 @@ from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.store_check import StoreCheck
 from remediator.pipeline.systems import Systems
 from remediator.settings import Settings
-from remediator.storage.store import Store
+from remediator.storage.outbox import OutboxStore
 from remediator.web.health import Health, HealthCheck
 from remediator.web.slack.socket import SocketMode
 
@@ -41,7 +42,7 @@ class HealthChecks:
         self,
         settings: Settings,
         *,
-        store: Store,
+        store: OutboxStore,
         store_check: StoreCheck,
         pressure: Pressure,
         rulebook: Rulebook,
@@ -56,8 +57,9 @@ class HealthChecks:
         metrics: Metrics,
         redactor: Redactor,
         died: Callable[[], str | None],
+        audit: Callable[[], str],
     ) -> None:
-        """`died`: the name of a part that has died, if any."""
+        """`died`: the name of a part that has died, if any. `audit`: what is wrong with the audit journal."""
         self._settings = settings
         self._store = store
         self._store_check = store_check
@@ -74,6 +76,7 @@ class HealthChecks:
         self._metrics = metrics
         self._redactor = redactor
         self._died = died
+        self._audit = audit
 
     async def look(self) -> Health:
         """Whether alerts can be accepted, and what is degraded and why."""
@@ -92,6 +95,7 @@ class HealthChecks:
             *self._check_reach(),
             self._check_systems(),
             *self._check_clock(),
+            *self._check_audit(),
         )
         return Health(ready, (*checks, *more))
 
@@ -167,6 +171,11 @@ class HealthChecks:
         """What steps have found out; one that does not answer keeps no alerts out."""
         is_any_away, told = self._systems.summary()
         return HealthCheck("systems", ok=True, degraded=is_any_away, detail=told)
+
+    def _check_audit(self) -> tuple[HealthCheck, ...]:
+        """That somebody has changed the journal, or its key, keeps no alerts out."""
+        trouble = self._audit()
+        return (HealthCheck("audit", ok=True, degraded=True, detail=f"{trouble}; {REMEDY}"),) if trouble else ()
 
     def _check_clock(self) -> tuple[HealthCheck, ...]:
         """That the machine's clock was set keeps nothing from working; but what is stored and told has other times."""

@@ -4,7 +4,7 @@ What people say is stored first, and only then is the run woken: a word is never
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from remediator.kit.clock import Clock
 from remediator.kit.redaction import Redactor
@@ -62,6 +62,7 @@ class Runs:
         return await self._say(run, wish)
 
     async def _say(self, run: RunId, word: Cancel | Settle | Undo) -> bool:
+        word = replace(word, by=self.redactor.text(word.by), reason=self.redactor.text(word.reason))
         stored = await self.store.signal(run, word, [auditing.of_word(run, word, self.redactor)])
         if stored:
             self.dispatcher.wake(run, self.clock.now(), Priority.HIGH)  # a person waits to see it done

@@ -57,8 +57,9 @@ from remediator.plugins import Actions
 from remediator.rules.book import Book
 from remediator.rules.watching import Look, RuleFiles
 from remediator.settings import Settings, StoreSettings
+from remediator.storage.presence import SharedStore
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import SharedStore, Store
+from remediator.storage.store import Store
 from remediator.web.health import Health
 
 
@@ -75,8 +76,12 @@ class Wiring:
         clock: Clock | None,
         seen: Look | None,
         died: Callable[[], str | None],
+        audit: Callable[[], str],
     ) -> None:
-        """`seen`: how the rule files looked before `book` was read from them. `died`: a part that has died, if any."""
+        """`seen`: how the rule files looked before `book` was read from them. `died`: a part that has died, if any.
+
+        `audit`: what people should know of the audit journal, if anything.
+        """
         self.settings = settings
         self.clock = clock or SystemClock()
         self.metrics = Metrics()
@@ -126,7 +131,7 @@ class Wiring:
         self.socket_mode = socket_of(settings.slack, self.slack_inbox, clock=self.clock, metrics=self.metrics)
         self.rule_files = RuleFiles(settings.rules, self.clock, seen=seen)
         self.reloader = self._reload_rules_of(actions)
-        self.health = self._check_health(died)
+        self.health = self._check_health(died, audit)
 
     def leads(self) -> bool:
         """Whether it is this process that does what only one of those who share the store may do."""
@@ -264,6 +269,7 @@ class Wiring:
             leads=self.leads,
             limits=self.chats.limits,
             has_buttons=self.chats.has_buttons,
+            rests=self.chats.rests,
         )
 
     def _join_others(self) -> Alone | Replicas:
@@ -297,7 +303,7 @@ class Wiring:
             on_message=self.outbox.nudge,
         )
 
-    def _check_health(self, died: Callable[[], str | None]) -> HealthChecks:
+    def _check_health(self, died: Callable[[], str | None], audit: Callable[[], str]) -> HealthChecks:
         return HealthChecks(
             self.settings,
             store=self.store,
@@ -315,6 +321,7 @@ class Wiring:
             metrics=self.metrics,
             redactor=self.redactor,
             died=died,
+            audit=audit,
         )
 
     async def _look_at_health(self) -> Health:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
+from remediator.cli import options
 from remediator.cli.fields import flat, say_bounded, say_default, say_inverse, say_kind, with_items
 from remediator.cli.loading import installed_actions
 from remediator.cli.service import USAGE, fail, plain
@@ -24,7 +25,7 @@ def _complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 @click.command
 @click.argument("name", required=False, shell_complete=_complete)
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@options.output
 def actions(name: str | None, output: str) -> None:
     """List the actions that rules may use, or show the action NAME with its parameters and result."""
     installed = installed_actions()

@@ -5,15 +5,16 @@ from typing import Any
 
 import click
 
-from remediator.cli.service import URL_HELP, Service, plain
+from remediator.cli import options
+from remediator.cli.service import Service, plain
 from remediator.cli.telling import clock_time, table
 
 
 @click.command
 @click.option("-n", "--limit", type=click.IntRange(1, 500), default=20, help="How many at the most, the newest first.")
 @click.option("--open", "only_open", is_flag=True, help="Only those that have not resolved.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
-@click.option("--url", help=URL_HELP)
+@options.output
+@options.url
 @click.pass_context
 def alerts(
     ctx: click.Context,

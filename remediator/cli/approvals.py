@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from remediator.cli import Suggesting
-from remediator.cli.service import FINDINGS, URL_HELP, Service, fail, plain
+from remediator.cli import Suggesting, options
+from remediator.cli.service import FINDINGS, Service, fail, plain
 from remediator.cli.telling import clock_time, say_who, table
 from remediator.kit.wording import counted
 
@@ -21,8 +21,8 @@ def approvals() -> None:
 
 @approvals.command("list")
 @click.option("--rule", help="Only those of this rule, PACK/NAME.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
-@click.option("--url", help=URL_HELP)
+@options.output
+@options.url
 @click.pass_context
 def list_(ctx: click.Context, rule: str | None, output: str, url: str | None) -> None:
     """List the plans that wait for people, the oldest first: of which run, who may decide, and until when."""

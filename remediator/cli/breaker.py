@@ -6,14 +6,12 @@ from typing import Any
 
 import click
 
-from remediator.cli import Suggesting
+from remediator.cli import Suggesting, options
 from remediator.cli.decide import who
-from remediator.cli.service import URL_HELP, Service, plain
+from remediator.cli.service import Service, plain
 from remediator.cli.telling import clock_time, table
 
 _RULE = re.compile(r"[^:/\s]+/[^:/\s]+")  # the name of no system has a slash, and no colon before it
-
-_url = click.option("--url", help=URL_HELP)
 
 
 @click.group(cls=Suggesting)
@@ -22,8 +20,8 @@ def breaker() -> None:
 
 
 @breaker.command("list")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
-@_url
+@options.output
+@options.url
 @click.pass_context
 def list_(ctx: click.Context, output: str, url: str | None) -> None:
     """List the systems that were asked lately, with their circuit breakers; those that do not answer come first.
@@ -51,7 +49,7 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
 
 @breaker.command("reset")
 @click.argument("system")
-@_url
+@options.url
 @click.pass_context
 def reset(ctx: click.Context, system: str, url: str | None) -> None:
     """Close the breaker of SYSTEM at once, as `breaker list` names it; the next call to it goes through.

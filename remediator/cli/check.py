@@ -148,8 +148,8 @@ def _capped(settings: "Settings", book: "Book") -> Notes:
 
 def _unnamed(settings: "Settings | None", book: "Book | None", places: "Places") -> "list[tuple[str, Mistake]]":
     """What rules name and the settings do not have: a step with it would fail when it is needed."""
-    from remediator.doctor.local import unknown_names
     from remediator.doctor.needs import needs_of
+    from remediator.doctor.unknown import unknown_names
     from remediator.documents import Mistake
 
     if book is None or settings is None:

@@ -6,13 +6,14 @@ from dataclasses import asdict
 
 import click
 
+from remediator.cli import options
 from remediator.cli.loading import installed_actions
 from remediator.cli.service import FINDINGS, plain, settings_of
 from remediator.kit.wording import counted
 
 
 @click.command
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
+@options.output
 @click.option("--all", "show_all", is_flag=True, help="Print what is well, too.")
 @click.pass_context
 def doctor(ctx: click.Context, output: str, *, show_all: bool) -> None:
@@ -21,7 +22,8 @@ def doctor(ctx: click.Context, output: str, *, show_all: bool) -> None:
     Ends with 1 where something does not work. Nothing is changed anywhere.
     """
     settings = settings_of(ctx)
-    from remediator.doctor import Verdict, examine
+    from remediator.doctor.examination import examine
+    from remediator.doctor.finding import Verdict
 
     findings = asyncio.run(examine(settings, installed_actions()))
     problems = [finding for finding in findings if finding.verdict is Verdict.PROBLEM]

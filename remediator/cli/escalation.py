@@ -7,13 +7,11 @@ from urllib.parse import quote
 
 import click
 
-from remediator.cli import Suggesting
+from remediator.cli import Suggesting, options
 from remediator.cli.decide import who
-from remediator.cli.service import FINDINGS, URL_HELP, Service, find_run, plain
+from remediator.cli.service import FINDINGS, Service, find_run, plain
 from remediator.cli.telling import clock_time, table
 from remediator.kit.wording import counted
-
-_url = click.option("--url", help=URL_HELP)
 
 
 @click.group(cls=Suggesting)
@@ -22,8 +20,8 @@ def escalation() -> None:
 
 
 @escalation.command("list")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
-@_url
+@options.output
+@options.url
 @click.pass_context
 def list_(ctx: click.Context, output: str, url: str | None) -> None:
     """List open problems, the newest first, each with how far the telling of its levels is, and who is told next.
@@ -81,7 +79,7 @@ def _place(place: dict[str, Any]) -> str:
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True)
 @click.option("--reason", default="", help="What you say to it; it is told in the thread and to whoever was called.")
 @click.option("--take-over", is_flag=True, help="Take it from whoever has it.")
-@_url
+@options.url
 @click.pass_context
 def ack(ctx: click.Context, runs: tuple[str, ...], reason: str, take_over: bool, url: str | None) -> None:  # noqa: FBT001 - click gives it so
     """Take on the problem of the run RUN, or of several: nobody else is told of it. The end of a run's id is enough.

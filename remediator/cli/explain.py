@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from remediator.cli import options
 from remediator.cli.send import parse_pairs, payload
-from remediator.cli.service import FINDINGS, URL_HELP, USAGE, Service, fail, find_run, plain, settings_of
+from remediator.cli.service import FINDINGS, USAGE, Service, fail, find_run, plain, settings_of
 from remediator.model.alert import Alert
 from remediator.model.ids import Fingerprint
 
@@ -44,18 +45,11 @@ _NO_RULES = "there is none at all"
 @click.option("-a", "--annotation", "annotations", multiple=True, callback=parse_pairs, help="An annotation.")
 @click.option("--fingerprint", help="Explain the alert with this fingerprint that the running service has stored.")
 @click.option("--run", help="Explain the alert of this run; the end of its id is enough.")
-@click.option(
-    "-r",
-    "--rules",
-    "paths",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A rule file or a folder of them, instead of those of the settings; may be repeated.",
-)
+@options.rule_paths
 @click.option("--gather", is_flag=True, help="Look at the world: gather evidence, choose the remedy, draw its plan.")
 @click.option("--all", "every_rule", is_flag=True, help="Show every rule, also those that come nowhere near.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
-@click.option("--url", help=URL_HELP)
+@options.output
+@options.url
 @click.pass_context
 def explain(
     ctx: click.Context,

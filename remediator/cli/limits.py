@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from remediator.cli import options
 from remediator.cli.loading import book_of
-from remediator.cli.service import FINDINGS, URL_HELP, Service, fail, plain, settings_of
+from remediator.cli.service import FINDINGS, Service, fail, plain, settings_of
 from remediator.cli.telling import clock_time, table
 
 if TYPE_CHECKING:
@@ -21,18 +22,11 @@ _HEAD_OF_USE = ("LIMIT", "OF", "USED", "ALLOWED", "ROOM", "REMEDIES")
 
 @click.command
 @click.argument("rule", required=False)
-@click.option(
-    "-r",
-    "--rules",
-    "paths",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A rule file or a folder of them, instead of those of the settings; may be repeated.",
-)
+@options.rule_paths
 @click.option("--used", is_flag=True, help="Ask the service how much of each budget is used, and when it frees.")
 @click.option("--target", help="With --used: the budgets of this target, such as docker:local/web, as well.")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
-@click.option("--url", help=URL_HELP)
+@options.output
+@options.url
 @click.pass_context
 def limits(
     ctx: click.Context,

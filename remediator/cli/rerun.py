@@ -5,8 +5,9 @@ from urllib.parse import quote
 
 import click
 
+from remediator.cli import options
 from remediator.cli.decide import who
-from remediator.cli.service import URL_HELP, Service, find_run, plain
+from remediator.cli.service import Service, find_run, plain
 
 _ONE = "give a run, or an alert by --fingerprint (remediator alerts --open), and not both"
 
@@ -15,7 +16,7 @@ _ONE = "give a run, or an alert by --fingerprint (remediator alerts --open), and
 @click.argument("run", required=False)
 @click.option("--fingerprint", help="Instead of a run: the alert with this fingerprint, also one that no rule was for.")
 @click.option("--reason", default="", help="Why; it is told in the thread.")
-@click.option("--url", help=URL_HELP)
+@options.url
 @click.pass_context
 def rerun(ctx: click.Context, run: str | None, fingerprint: str | None, reason: str, url: str | None) -> None:
     """Begin another run for the alerts of the run RUN, which is over, while they fire still.

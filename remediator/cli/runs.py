@@ -5,16 +5,13 @@ from typing import Any
 
 import click
 
-from remediator.cli import Suggesting
+from remediator.cli import Suggesting, options
 from remediator.cli.decide import who
-from remediator.cli.service import URL_HELP, Service, find_run
+from remediator.cli.service import Service, find_run
 from remediator.cli.start import start
 from remediator.cli.telling import list_runs, tell_run
 from remediator.cli.watch import watch
 from remediator.model.outcome import Outcome
-
-_output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
-_url = click.option("--url", help=URL_HELP)
 
 
 class _Outcomes(click.Choice[str]):
@@ -44,8 +41,8 @@ runs.add_command(watch)
 @click.option(
     "--unsettled", is_flag=True, help="Only those with a step that nobody knows the end of; it may take long."
 )
-@_output
-@_url
+@options.output
+@options.url
 @click.pass_context
 def list_(
     ctx: click.Context,
@@ -83,8 +80,8 @@ def list_(
 
 @runs.command("show")
 @click.argument("run")
-@_output
-@_url
+@options.output
+@options.url
 @click.pass_context
 def show(ctx: click.Context, run: str, output: str, url: str | None) -> None:
     """Show the run RUN with everything that happened in it; the end of its id is enough."""
@@ -99,7 +96,7 @@ def show(ctx: click.Context, run: str, output: str, url: str | None) -> None:
 @click.argument("run")
 @click.argument("what", type=click.Choice(["done", "not-done"]))
 @click.option("--reason", default="", help="How you know; it is told in the thread.")
-@_url
+@options.url
 @click.pass_context
 def settle(ctx: click.Context, run: str, what: str, reason: str, url: str | None) -> None:
     """Say whether the step of the run RUN was done that nobody saw the end of; it frees the target and starts nothing.

@@ -109,7 +109,11 @@ def send(
     resolved: bool,  # noqa: FBT001 - click gives it so
     url: str | None,
 ) -> None:
-    """Send the alert ALERTNAME to a running service, as Alertmanager would."""
+    """Send the alert ALERTNAME to a running service, as Alertmanager would.
+
+    It shows what a rule finds and plans. Where the settings name an Alertmanager, nothing is changed for it, because
+    that is asked first and does not have it firing.
+    """
     settings = settings_of(ctx)
     given = {name: value for name, value in labels.items() if value}  # an empty label is none
     body = payload({**given, "alertname": alertname}, annotations, resolved=resolved, at=datetime.now(UTC))

@@ -4,9 +4,10 @@ from typing import Any
 
 import click
 
+from remediator.cli import options
 from remediator.cli.decide import who
 from remediator.cli.send import parse_pairs
-from remediator.cli.service import URL_HELP, Service, plain
+from remediator.cli.service import Service, plain
 
 
 @click.command("start")
@@ -15,7 +16,7 @@ from remediator.cli.service import URL_HELP, Service, plain
 @click.option("-a", "--annotation", "annotations", multiple=True, callback=parse_pairs, help="An annotation of it.")
 @click.option("--reason", default="", help="Why; it is told in the thread.")
 @click.option("--key", default="", help="For scripts: called again with the same key, it starts nothing twice.")
-@click.option("--url", help=URL_HELP)
+@options.url
 @click.pass_context
 def start(
     ctx: click.Context,

@@ -146,13 +146,19 @@ def _events(run: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Facts and signals in the order of time; alerts that join one after another are one event.
 
     A person's word on an unknown step is told once: as the fact that it becomes. That the alert has ended is told as it
-    was heard, and a person's word that has ended the run as they gave it: the fact beside it says the same.
+    was heard, and a person's word that has ended the run as they gave it: the fact beside it says the same. Of a step
+    that cannot be put back the plan has told so.
     """
     told: list[Mapping[str, Any]] = []
     settled = {(fact["step"], fact["attempt"]) for fact in run["timeline"] if fact["kind"] == "settled"}
     signals = (s for s in run["signals"] if s["kind"] != "settle" or (s["step"], s["attempt"]) not in settled)
     is_heard = any(signal["kind"] == "resolved" for signal in run["signals"])
-    facts = (fact for fact in run["timeline"] if fact["kind"] != "closed" or not is_heard)
+    stays = {step["id"] for step in _steps(run) if step.get("stays")}
+    facts = (
+        fact
+        for fact in run["timeline"]
+        if not (fact["kind"] == "closed" and is_heard) and not (fact["kind"] == "captured" and fact["step"] in stays)
+    )
     for event in sorted([*facts, *signals], key=lambda e: datetime.fromisoformat(e["at"])):
         if told and told[-1]["kind"] == event["kind"] == "joined":
             labels = [*told[-1].get("labels", ()), *event.get("labels", ())]
@@ -222,8 +228,14 @@ def _for_whom(waiting: Mapping[str, Any]) -> str:
 
 def _sentences(run: Mapping[str, Any]) -> dict[str, str]:
     """What each step of the run's plans does, by the step's id."""
-    plans = (fact["plan"] for fact in run["timeline"] if fact["kind"] == "planned")
-    return {step["id"]: step["sentence"] for plan in plans for step in plan["steps"]}
+    return {step["id"]: step["sentence"] for step in _steps(run)}
+
+
+def _steps(run: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """The steps of all plans of the run."""
+    for fact in run["timeline"]:
+        if fact["kind"] == "planned":
+            yield from fact["plan"]["steps"]
 
 
 def _headline(event: Mapping[str, Any], sentences: Mapping[str, str], proof: str) -> str:

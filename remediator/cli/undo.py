@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from remediator.cli import options
 from remediator.cli.decide import who
-from remediator.cli.service import FINDINGS, URL_HELP, Service, fail, find_run, plain
+from remediator.cli.service import FINDINGS, Service, fail, find_run, plain
 from remediator.cli.telling import tell_change
 
 _LOOK_EVERY = 0.3  # seconds
@@ -32,8 +33,8 @@ _NOT_DONE = ("can be put back", "needs a person")
     default=15,
     help="How many seconds to wait for what comes of it; it goes on anyway.",
 )
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
-@click.option("--url", help=URL_HELP)
+@options.output
+@options.url
 @click.pass_context
 def undo(
     ctx: click.Context,

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
-from remediator.cli.service import FINDINGS, NOT_REACHABLE, URL_HELP, Service, find_run, plain
+from remediator.cli import options
+from remediator.cli.service import FINDINGS, NOT_REACHABLE, Service, find_run, plain
 from remediator.cli.telling import state_of, tell_events
 from remediator.model.outcome import Outcome
 
@@ -51,7 +52,7 @@ class _Watched:
 
 @click.command("watch")
 @click.argument("run", required=False)
-@click.option("--url", help=URL_HELP)
+@options.url
 @click.pass_context
 def watch(ctx: click.Context, run: str | None, url: str | None) -> None:
     """Follow the run RUN until it ends, printing what happens in it; the end of its id is enough.

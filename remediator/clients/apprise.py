@@ -82,7 +82,7 @@ class AppriseClient:
 
 def _open(setting: str, url: str) -> "Apprise":
     if find_spec(_LIBRARY) is None:
-        remedy = "which is not installed here: pip install 'remediator[apprise]'"
+        remedy = "which is not installed here: pip install 'apprise>=2.2'"
         raise BadSettings(f"{setting}.url needs the package apprise, {remedy}")
     library = logging.getLogger(_LIBRARY)
     library.propagate = False  # it logs addresses
@@ -91,7 +91,9 @@ def _open(setting: str, url: str) -> "Apprise":
         warnings.simplefilter("ignore")  # of a hundred services, whose modules are loaded now
         import apprise
 
-        known = apprise.Apprise(asset=apprise.AppriseAsset(app_id="remediator", app_desc="remediator"))
+        # A redirect would have a message, with its secrets, be told elsewhere, or asked for and taken for told.
+        asset = apprise.AppriseAsset(app_id="remediator", app_desc="remediator", http_redirects=False)
+        known = apprise.Apprise(asset=asset)
         if not known.add(url) or len(known) != 1:
             what = f"apprise does not know this address ({_scheme(url)}://…)"
             raise BadSettings(f"{setting}.url: {what}; its documentation says how each service is written")

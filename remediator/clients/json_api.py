@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from remediator.clients.addresses import bare_url
-from remediator.clients.sessions import open_session
+from remediator.clients.sessions import Session
 from remediator.errors import Failed, OutcomeUnknown, Unavailable
 from remediator.kit.redaction import Redactor, shorten
 
@@ -31,7 +31,7 @@ class JsonApi:
         self._url = url.rstrip("/")
         self._timeout = timeout
         self._setting = setting
-        self._session: aiohttp.ClientSession | None = None
+        self._session = Session(timeout)
 
     async def ask(
         self,
@@ -48,7 +48,7 @@ class JsonApi:
         """
         where = f"{method} {bare_url(self._url)}{path}"
         try:
-            async with self._opened().request(
+            async with self._session.opened().request(
                 method, self._url + path, params=list(query), data=form, allow_redirects=False
             ) as response:
                 status, body = response.status, await _read(response, where)
@@ -75,7 +75,9 @@ class JsonApi:
         """
         where = f"{method} {bare_url(self._url)}{path}"
         try:
-            async with self._opened().request(method, self._url + path, json=body, allow_redirects=False) as response:
+            async with self._session.opened().request(
+                method, self._url + path, json=body, allow_redirects=False
+            ) as response:
                 status, said = response.status, await _read(response, where)
         except aiohttp.ClientConnectorError as error:
             raise Unavailable(f"{where}: {told(str(error))}; check {self._setting}") from error
@@ -94,13 +96,7 @@ class JsonApi:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = open_session(self._timeout)
-        return self._session
+        await self._session.close()
 
 
 def refuses_the_question(status: int) -> bool:

@@ -9,11 +9,24 @@ from datetime import timedelta
 import aiohttp
 
 
-def open_session(timeout: timedelta) -> aiohttp.ClientSession:
-    """A session in which each call takes so long at the most. Whoever has opened it closes it."""
-    return aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=timeout.total_seconds()),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": "remediator"},
-        trust_env=False,
-    )
+class Session:
+    """A session in which each call takes so long at the most; it is opened with the first."""
+
+    def __init__(self, timeout: timedelta) -> None:
+        self._timeout = timeout
+        self._session: aiohttp.ClientSession | None = None
+
+    def opened(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                timeout=aiohttp.ClientTimeout(total=self._timeout.total_seconds()),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "remediator"},
+                trust_env=False,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()

@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from yarl import URL
 
 from remediator.clients.json_api import told
-from remediator.clients.sessions import open_session
+from remediator.clients.sessions import Session
 from remediator.errors import Failed, OutcomeUnknown
 from remediator.kit.clock import Clock
 from remediator.settings import EscalationSettings
@@ -36,13 +36,15 @@ class _Receiver:
         self._setting = setting
         self._url = url
         self._timeout = timeout
-        self._session: aiohttp.ClientSession | None = None
+        self._session = Session(timeout)
 
     async def post(self, body: bytes, headers: Mapping[str, str]) -> None:
         """Have it know JSON. Raises Failed where it surely has not heard it, OutcomeUnknown where it may have."""
         sent = {"Content-Type": "application/json", **headers}
         try:
-            async with self._opened().post(self._url, data=body, headers=sent, allow_redirects=False) as response:
+            async with self._session.opened().post(
+                self._url, data=body, headers=sent, allow_redirects=False
+            ) as response:
                 status, said = response.status, await response.content.read(_SAID)
         except aiohttp.ClientConnectorError as error:
             remedy = f"check {self._setting}.webhook and the network"
@@ -61,13 +63,7 @@ class _Receiver:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-
-    def _opened(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = open_session(self._timeout)
-        return self._session
+        await self._session.close()
 
 
 class WebhookClient:

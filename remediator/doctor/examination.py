@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 
 from remediator.clients import Clients
-from remediator.doctor import database, engines, escalation, local, places, servers, services
+from remediator.doctor import database, engines, escalation, local, places, servers, services, tokens
 from remediator.doctor.finding import Finding, problem
 from remediator.doctor.needs import Needs, needs_of
 from remediator.errors import RemediatorError
@@ -22,6 +22,7 @@ Look = Callable[[Clients, Needs], Awaitable[list[Finding]]]
 
 LOOKS: Mapping[str, Look] = {
     "store database": database.store,
+    "tokens": tokens.tokens,
     "slack": services.slack,
     "slack socket": places.socket,
     "escalation": escalation.levels,

@@ -2,13 +2,14 @@
 
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from remediator.doctor.allowed import denied
 from remediator.doctor.finding import Finding, ok, problem, warning
-from remediator.doctor.needs import ESCALATION, Needs, Use
-from remediator.documents import Mistake, did_you_mean
+from remediator.doctor.journal import journal
+from remediator.doctor.needs import Needs
+from remediator.documents import Mistake
 from remediator.kit.private import is_open
 from remediator.kit.wording import counted
 from remediator.pipeline.approvers import doubtful_approvers
@@ -66,6 +67,7 @@ def examine(settings: Settings, needs: Needs) -> list[Finding]:
     """Everything local."""
     return [
         _store(settings.store.directory),
+        *journal(settings),
         *_pause_file(settings),
         _door(settings),
         *_folders(settings, needs),
@@ -156,23 +158,6 @@ def _networks(settings: Settings, needs: Needs) -> Iterator[Finding]:
             )
         elif allowed:
             yield ok(family, f"may reach {', '.join(map(str, allowed))}")
-
-
-def unknown_names(settings: Settings, needs: Needs) -> Iterator[tuple[Use, str]]:
-    """Each place in a rule that needs what the settings do not name, with a sentence on it; nothing is looked at."""
-    kinds: Mapping[str, tuple[str, Collection[str]]] = {
-        "docker": ("Docker engine", settings.docker.engines),
-        "redis": ("Redis server", settings.redis),
-        "postgres": ("PostgreSQL server", settings.postgres),
-        "files": ("files root", settings.files.roots),
-        "command": ("command", settings.commands),
-        ESCALATION: ("level of escalation", settings.escalation),
-    }
-    for family, (kind, known) in kinds.items():
-        for name in needs.names(family):
-            for use in needs.places[family, name] if name not in known else ():
-                meant = did_you_mean(name, known)
-                yield use, f"the settings name no {kind} `{name}`{meant or '; remediator doctor tells more'}"
 
 
 def unnamed(family: str, known: Collection[str], needs: Needs, remedy: str) -> Iterator[Finding]:

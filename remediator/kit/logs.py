@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
+from enum import StrEnum
 from typing import Any, Literal, TextIO
 
 import structlog
@@ -78,6 +79,8 @@ def configure(*, level: str, style: Literal["text", "json"], redactor: Redactor)
 
 def _as_data(value: Any) -> Any:
     """What is rendered for a value: an object is written as its `repr`, so that is what secrets are taken out of."""
+    if isinstance(value, StrEnum):  # its `repr` has the name of its class
+        return value.value
     return value if value is None or isinstance(value, _DATA) else repr(value)
 
 

@@ -66,8 +66,10 @@ class Delivery:
     @property
     def cut_group(self) -> CutGroup | None:
         """What is to be fetched, where alerts were left out; None also where nobody could be asked for it."""
+        if not self.truncated:
+            return None
         words = (self.receiver, self.group_key, *self.group_labels, *self.group_labels.values())
-        if not self.truncated or sum(map(len, words)) > _MOST_OF_A_CUT_GROUP:
+        if sum(map(len, words)) > _MOST_OF_A_CUT_GROUP:
             return None
         return CutGroup(self.receiver, self.group_key, self.group_labels, self.truncated, self.received_at)
 

@@ -54,6 +54,7 @@ class Part(StrEnum):
     """Which entries are meant."""
 
     ALL = "all"
+    """The sealed ones, and then the others."""
     SEALED = "sealed"
     UNSEALED = "unsealed"
 

@@ -31,6 +31,8 @@ class Person:
     """Those of them that the person's token gives; the settings may say otherwise later of all others."""
     is_known: bool = False
     """Whether the settings, or a token of ours, say who this is."""
+    token: str = ""
+    """The id of the token of the API by which they speak; empty for every other way."""
 
     @property
     def is_admin(self) -> bool:

@@ -77,6 +77,8 @@ class Decision:
     """The way by which it came (`Via`)."""
     groups: tuple[str, ...] = ()
     """The groups of approvers that the person's token gave them then."""
+    token: str = ""
+    """The id of that token; empty for every other way, and where an older version has stored it."""
     kind: Literal["decision"] = "decision"
 
     @property

@@ -28,7 +28,7 @@ from remediator.pipeline.silencing.silencing import Silencing
 from remediator.pipeline.turn import A_MOMENT, Parked, Turn, hear_news, wait_to_change
 from remediator.pipeline.undo.putting_back import lost_sight_of
 from remediator.rules.book import Rule
-from remediator.storage.store import Refusal
+from remediator.storage.runs import Refusal
 
 log = structlog.get_logger(__name__)
 

@@ -18,6 +18,13 @@ def key_of(settings: AuditSettings, directory: Path) -> bytes:
     return read_or_make(directory / KEY_FILE, what="a key").encode()
 
 
+def known_key(settings: Settings) -> bytes:
+    """The key that there is; none is made. Raises OSError."""
+    if settings.audit.key is not None:
+        return settings.audit.key.get_secret_value().encode()
+    return (settings.store.directory / KEY_FILE).read_bytes().strip()
+
+
 KEY_NOT_SHARED = (
     "each process seals the audit journal with a key of its own, so that to verify it takes the keys of all; give all "
     "the same audit.key"

@@ -229,6 +229,11 @@ def of_drop(at: datetime, key: bytes, place: int, seal: str) -> AuditEntry:
     return _entry(at, DROPPED, Redactor(), subject=subject_of_drop(place), digest=seal, detail=proof)
 
 
+def of_settled(at: datetime, trouble: str) -> AuditEntry:
+    """That somebody has taken the journal as it is, whatever was wrong with it."""
+    return _entry(at, "journal accepted", Redactor(), detail=trouble)
+
+
 def digest_of_book(book: Book) -> Digest:
     """Of all rules in force, in their order."""
     return digest_of([[rule.id, rule.digest] for rule in book.rules])

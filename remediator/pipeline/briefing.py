@@ -15,7 +15,7 @@ from remediator.model.plan import Plan
 from remediator.model.pool import Pool
 from remediator.pipeline.guards.guard import Case
 from remediator.pipeline.guards.tries import of_rule, tries_of
-from remediator.storage.store import Store
+from remediator.storage.journal import JournalStore
 
 LAST = 10
 """So many of the rule's last plans are told of."""
@@ -39,7 +39,7 @@ class Uncounted:
     why: str
 
 
-async def record_of(store: Store, case: Case) -> str:
+async def record_of(store: JournalStore, case: Case) -> str:
     """What came of the last plans of the case's rule, in a line. Raises StoreUnavailable."""
     question = of_rule(case, if_bad=False)
     tries = tries_of((await store.known([question])).latest(question))

@@ -6,18 +6,13 @@ it raises becomes an answer, and a change that raised something unforeseen count
 
 import asyncio
 import json
-import math
-import re
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, TypeVar
 
 import structlog
 from pydantic import ValidationError
-from pydantic_core import to_jsonable_python
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, stop_after_attempt
-from tenacity.wait import wait_exponential_jitter
 
 from remediator.clients import Clients
 from remediator.errors import (
@@ -32,53 +27,23 @@ from remediator.errors import (
 )
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
-from remediator.kit.redaction import Redactor, shorten
+from remediator.kit.redaction import Redactor
 from remediator.model.deployed import Deployed
 from remediator.model.duration import say_duration
-from remediator.model.facts import Evidence, StepStatus
+from remediator.model.facts import StepStatus
 from remediator.model.ids import StepId
 from remediator.model.plan import Effect, PlannedStep
 from remediator.model.pool import Pool
 from remediator.model.system import System
 from remediator.model.target import Target
+from remediator.pipeline.answer import Answer, Keeping
+from remediator.pipeline.retrying import Trouble, retried
 from remediator.pipeline.systems import Manner, Systems, Visit
 from remediator.plugins import Action, ActionContext, Before, Inverse, Params, Remains, Result
 
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
-
-_TRIES = 3
-_BRIEF_LIMIT = 500
-_DETAIL_LIMIT = 16_000
-_RESULT_LIMIT = 64_000
-_LARGEST_INT = 1023  # bits; a larger one is no float, and Python itself refuses to print a really long one
-_HALVES = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How one call ended; texts and result are redacted and cut."""
-
-    status: StepStatus
-    result: Mapping[str, Any]
-    brief: str
-    detail: str
-    seconds: float
-    begun: bool = True
-    """False where what was to be acted on has said that it is not to be touched, or was changed by somebody since it
-    was to be put back: nothing was done."""
-
-    def as_evidence(self, action: str) -> Evidence:
-        ok = self.status is StepStatus.DONE
-        return Evidence(action, ok, self.result, self.brief, self.detail, self.seconds)
-
-
-@dataclass(slots=True)
-class _Trouble:
-    """Why the last try of a call failed: where the time limit ends the next one, it is what there is to tell."""
-
-    last: Transient | None = None
 
 
 class Calls:
@@ -91,6 +56,7 @@ class Calls:
         self.clients = clients
         self.clock = clock
         self._redactor = redactor
+        self._keeping = Keeping(redactor)
         self._metrics = metrics
         self._systems = systems or Systems(clients.settings.systems, clock, metrics, redactor)
 
@@ -113,12 +79,12 @@ class Calls:
             if manner is Manner.PROBING and (found := self._systems.recall(system, action.name, params)) is not None:
                 asked_ago = max(found[1], 0.1)
                 return found[0]
-            context, trouble, seconds = self._context(step, limit), _Trouble(), limit.total_seconds()
+            context, trouble, seconds = self._context(step, limit), Trouble(), limit.total_seconds()
             async with self._systems.visit(system, manner, patience=seconds) as visit:
                 waiting = asyncio.timeout(seconds - visit.waited)
                 try:
                     async with waiting:
-                        result = await self._retried(lambda: action.perform(context, params), trouble)
+                        result = await retried(self.clock, lambda: action.perform(context, params), trouble)
                 except TimeoutError:
                     if not waiting.expired():
                         raise
@@ -129,7 +95,7 @@ class Calls:
         answer = await self._answer(action, call, surprise=StepStatus.FAILED)
         if not asked_ago:
             return answer
-        return replace(answer, brief=self._brief(f"{answer.brief} (so it was {asked_ago:.1f} s ago)"))
+        return replace(answer, brief=self._keeping.brief(f"{answer.brief} (so it was {asked_ago:.1f} s ago)"))
 
     def _note_away(self, visit: Visit, system: System, action: Action, params: Params, result: Result) -> None:
         """Where the result itself says that the system does not answer, nobody need ask it the same again at once."""
@@ -154,7 +120,7 @@ class Calls:
                 try:
                     async with asyncio.timeout(seconds - visit.waited):
                         if may_retry and step.idempotent:
-                            result = await self._retried(lambda: action.perform(context, params))
+                            result = await retried(self.clock, lambda: action.perform(context, params))
                         else:
                             result = await action.perform(context, params)
                 except TimeoutError:
@@ -240,7 +206,7 @@ class Calls:
         found = await self._read_back(
             action, params, step.timeout, lambda: inverse.remains(context, params, read), late
         )
-        return Remains(found.now, self._brief(found.found))
+        return Remains(found.now, self._keeping.brief(found.found))
 
     def is_same(self, action: Action) -> Callable[[PlannedStep, PlannedStep], bool]:
         """Tells whether two of its steps on one target change the same thing; where that cannot be told, they do."""
@@ -292,7 +258,7 @@ class Calls:
         async with self._systems.visit(_system(action, params), Manner.ORDINARY, patience=seconds) as visit:
             try:
                 async with asyncio.timeout(seconds - visit.waited):
-                    return await self._retried(look)
+                    return await retried(self.clock, look)
             except TimeoutError:
                 raise Unavailable(f"{late} within {seconds:g} s") from None
 
@@ -307,45 +273,13 @@ class Calls:
             return f"no answer within its time limit of {say_duration(limit)}; if it needs {remedy}"
         return f"{place}: no answer within {say_duration(limit)}; is it running? If it needs {remedy}"
 
-    async def _retried(self, call: Callable[[], Awaitable[T]], trouble: "_Trouble | None" = None) -> T:
-        """The result of a call, tried again where that may help. Most calls succeed at once, and then cost no more."""
-        try:
-            return await call()
-        except Transient as error:
-            failed: list[Transient] = [error]
-
-        async def again() -> T:
-            if failed:  # the first try, so that tries and pauses are counted from it
-                raise failed.pop()
-            return await call()
-
-        async def rest(seconds: float) -> None:
-            await self.clock.sleep(timedelta(seconds=seconds))
-
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(Transient),
-            stop=stop_after_attempt(_TRIES),
-            wait=_wait_as_told,
-            sleep=rest,
-            reraise=True,
-        )
-        async for attempt in retrying:
-            with attempt:
-                try:
-                    return await again()
-                except Transient as error:
-                    if trouble is not None:
-                        trouble.last = error
-                    raise
-        raise AssertionError("tenacity gave up without an error")
-
     async def _answer(self, action: Action, call: Callable[[], Awaitable[Result]], *, surprise: StepStatus) -> Answer:
         began = self.clock.monotonic()
         kept: Mapping[str, Any] = {}
         detail, begun = "", True
         try:
             result = await call()
-            kept, detail, brief = self._kept(result), self._detail(result), result.brief()
+            kept, detail, brief = self._keeping.result(result), self._keeping.detail(result), result.brief()
             status = StepStatus.DONE
         except TimeoutError:
             status, brief = StepStatus.FAILED, "the action gave up waiting for an answer"
@@ -360,39 +294,7 @@ class Calls:
             status, brief = surprise, f"the action broke: {type(error).__name__}: {error}"
         seconds = self.clock.monotonic() - began
         self._metrics.step_seconds.labels(action.name, status).observe(seconds)
-        return Answer(status, kept, self._brief(brief), detail, round(seconds, 3), begun)
-
-    def _brief(self, text: str) -> str:
-        redacted = self._redactor.start(_whole_text(text), 2 * _BRIEF_LIMIT)
-        return shorten(" ".join(redacted.split()), _BRIEF_LIMIT)
-
-    def _detail(self, result: Result) -> str:
-        return self._redactor.end(_whole_text(result.detail()), _DETAIL_LIMIT)
-
-    def _kept(self, result: Result) -> Mapping[str, Any]:
-        """What is stored of a result and seen by expressions: redacted, and cut where it is huge.
-
-        It is the same before and after it was stored: a number that JSON does not have (NaN, an infinite one, one too
-        large for a float) is None, which a `when` sees as nothing; the action's brief tells it. Half a character is a
-        replacement character.
-        """
-        dumped = {name: self._cut_roughly(value) for name, value in _dumped(result).items()}
-        kept: dict[str, Any] = _storable(self._redactor.value(dumped))
-        if len(json.dumps(kept)) > _RESULT_LIMIT:
-            share = _RESULT_LIMIT // max(len(kept), 1)
-            kept = {name: _cut(value, share) for name, value in kept.items()}
-        return kept
-
-    def _cut_roughly(self, value: Any) -> Any:
-        """What surely would be cut later goes before it is redacted, which takes time."""
-        if isinstance(value, str):
-            return value if len(value) <= _RESULT_LIMIT else self._redactor.start(value, _RESULT_LIMIT)
-        if not isinstance(value, list):
-            return value if _weight(value, _RESULT_LIMIT) <= _RESULT_LIMIT else None
-        room, first = _RESULT_LIMIT, len(value)
-        while first and (room := room - _weight(value[first - 1], room)) >= 0:
-            first -= 1
-        return value[first:]
+        return Answer(status, kept, self._keeping.brief(brief), detail, round(seconds, 3), begun)
 
 
 def _system(action: Action, params: Params) -> System:
@@ -425,78 +327,3 @@ def _before(inverse: Inverse[Any, Any], before: Mapping[str, Any]) -> Before:
 
 def _manner(action: Action) -> Manner:
     return Manner.ORDINARY if action.away is None else Manner.PROBING
-
-
-def _dumped(result: Result) -> dict[str, Any]:
-    try:
-        return result.model_dump(mode="json")
-    except UnicodeError:  # half a character in a key
-        dumped: dict[str, Any] = to_jsonable_python(_storable(result.model_dump()))
-        return dumped
-
-
-def _weight(value: Any, limit: int) -> int:
-    """How long a value is in JSON at the least; not counted to the end where that is beyond the limit."""
-    weight, parts = 0, [value]
-    while parts and weight <= limit:
-        part = parts.pop()
-        weight += 1
-        if isinstance(part, str):
-            weight += len(part)
-        elif isinstance(part, dict):
-            parts += [*part.keys(), *part.values()]
-        elif isinstance(part, list):
-            parts += part
-    return weight
-
-
-def _storable(value: Any) -> Any:
-    """The value as it would be read back from the store."""
-    match value:
-        case str():
-            return _whole_text(value)
-        case bool():
-            return value
-        case int():
-            return value if value.bit_length() <= _LARGEST_INT else None
-        case float():
-            return value if math.isfinite(value) else None
-        case list() | tuple():
-            return [_storable(item) for item in value]
-        case dict():
-            return {_storable(key): _storable(item) for key, item in value.items()}
-    return value
-
-
-def _whole_text(text: str) -> str:
-    """The text without halves of characters, which can neither be stored nor sent."""
-    return _HALVES.sub("\ufffd", text)
-
-
-def _cut(value: Any, limit: int) -> Any:
-    if isinstance(value, str):
-        return shorten(value, limit)
-    if isinstance(value, list):
-        kept: list[Any] = []
-        for item in reversed(value):  # the newest lines are the ones worth keeping
-            limit -= len(json.dumps(item))
-            if limit < 0:
-                break
-            kept.append(item)
-        return kept[::-1]
-    return value if len(json.dumps(value)) <= limit else None
-
-
-_backoff = wait_exponential_jitter(multiplier=0.2, max=5, jitter=0.2)
-
-
-def _wait_as_told(state: RetryCallState) -> float:
-    """A growing pause with jitter, or what the other side asked for where that is longer."""
-    error = state.outcome.exception() if state.outcome else None
-    own = _backoff(state)
-    asked = (
-        error.retry_after.total_seconds()
-        if isinstance(error, Transient) and not isinstance(error, Unavailable)
-        else 0.0
-    )
-    return max(own, asked)

@@ -267,7 +267,10 @@ def _lines(number: int, step: PlannedStep) -> Iterator[str]:
 
 
 def _brief(value: Any) -> str:
+    """On one line: a value may be a label's, and must not look like another step."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if not text.isprintable():
+        text = json.dumps(value, default=str)
     return shorten(text, _BRIEF)
 
 

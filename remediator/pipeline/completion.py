@@ -12,7 +12,7 @@ from remediator.kit.redaction import shorten
 from remediator.model.alert import CutGroup, Delivery
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.rounds import anybody, look_again_and_again, survive
-from remediator.storage.store import Store
+from remediator.storage.intake import IntakeStore
 
 log = structlog.get_logger(__name__)
 
@@ -33,7 +33,7 @@ class Completion:
 
     def __init__(
         self,
-        store: Store,
+        store: IntakeStore,
         intake: Intake,
         alertmanager: AlertmanagerClient | None,
         clock: Clock,

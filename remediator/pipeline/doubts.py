@@ -12,7 +12,7 @@ from remediator.model.ids import OccurrenceId
 from remediator.model.occurrence import Occurrence
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.rounds import anybody, look_again_and_again, survive
-from remediator.storage.store import Store
+from remediator.storage.intake import IntakeStore
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Doubts:
 
     def __init__(
         self,
-        store: Store,
+        store: IntakeStore,
         intake: Intake,
         alertmanager: AlertmanagerClient | None,
         clock: Clock,

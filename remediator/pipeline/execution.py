@@ -28,15 +28,16 @@ from remediator.model.plan import Effect, Plan, PlannedStep
 from remediator.model.run import Run
 from remediator.model.stage import Fresh, stage_of
 from remediator.model.undo import Captured
+from remediator.pipeline.answer import Answer
 from remediator.pipeline.busy import BusyTargets
-from remediator.pipeline.calls import Answer, Calls
+from remediator.pipeline.calls import Calls
 from remediator.pipeline.guards import Case, Guards
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.undo.untouched import asked_of, untouched
 from remediator.pipeline.undo.verdicts import PutBack
 from remediator.plugins import Action
 from remediator.rules.book import Rule
-from remediator.storage.store import NOTHING, Refusal, Reservation
+from remediator.storage.runs import NOTHING, Refusal, Reservation
 
 log = structlog.get_logger(__name__)
 

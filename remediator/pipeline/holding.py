@@ -16,7 +16,7 @@ from remediator.pipeline import outcome
 from remediator.pipeline.guards import Case, Hold
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.turn import A_MOMENT, LOOK_AGAIN, Parked, note_held, until_looked_at
-from remediator.storage.store import Refusal
+from remediator.storage.runs import Refusal
 
 VOIDS = {Reason.PAUSED, Reason.PROTECTED}
 """What people, or the settings, stop is asked for anew when it goes on: whoever approved it knew nothing of that."""

@@ -14,7 +14,7 @@ from remediator.kit.metrics import Metrics
 from remediator.pipeline.rounds import anybody, look_again_and_again, survive
 from remediator.pipeline.rulebook import Rulebook
 from remediator.settings import OccurrenceSettings, StoreSettings
-from remediator.storage.store import Forgotten, Retention, Store
+from remediator.storage.retention import Forgotten, Retention, RetentionStore
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +31,7 @@ class Housekeeping:
     def __init__(
         self,
         *,
-        store: Store,
+        store: RetentionStore,
         rulebook: Rulebook,
         clock: Clock,
         metrics: Metrics,

@@ -29,6 +29,7 @@ from remediator.model.facts import (
     StepStatus,
     Unsilenced,
     Verified,
+    Voided,
 )
 from remediator.model.ids import StepId
 from remediator.model.plan import Effect, PlannedCheck, PlannedStep
@@ -38,13 +39,13 @@ from remediator.model.undo import Captured, Undoing, Undone, undo_action, undone
 from remediator.pipeline import auditing, story
 from remediator.pipeline.escalation.notices import notices_of
 from remediator.pipeline.notifying import NO_PLACES, Places
-from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
+from remediator.storage.runs import Claim, Entry, Refusal, Reservation, RunStore
 
 
 class Ledger:
     """One owner's hold on one run. Every write raises Fenced once the run is somebody else's."""
 
-    def __init__(self, run: Run, store: Store, redactor: Redactor, places: Places = NO_PLACES) -> None:
+    def __init__(self, run: Run, store: RunStore, redactor: Redactor, places: Places = NO_PLACES) -> None:
         """`places`: where else than in the chat it is told."""
         self.run = run
         self._places = places
@@ -220,6 +221,7 @@ def _step_of(run: Run, round_: int, id_: StepId) -> PlannedStep:
 
 _SAID: Mapping[type[Fact], str] = {
     Held: "detail",
+    Voided: "why",
     Finished: "brief",
     Verified: "brief",
     Ended: "brief",
@@ -240,7 +242,7 @@ def redacted(fact: Fact, redactor: Redactor) -> Fact:
             told = {name: _told(item, "brief", redactor) for name, item in fact.evidence.items()}
             return fact if told == fact.evidence else replace(fact, evidence=told)
         case Planned():
-            return _told_plan(fact, redactor)
+            return _told_plan(_told(fact, "differs", redactor), redactor)
         case Asked():
             return _told(_told(fact, "why", redactor), "touches", redactor)
         case _:

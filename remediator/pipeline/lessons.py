@@ -10,7 +10,7 @@ from remediator.model.history import Standing
 from remediator.model.stop import StopKind
 from remediator.pipeline.guards import Case, aftermath, storm
 from remediator.pipeline.stops import Stops
-from remediator.storage.store import Store
+from remediator.storage.journal import JournalStore
 
 _OFTEN_ENOUGH = timedelta(seconds=15)
 """By so much the end of a storm that is told may be too early."""
@@ -19,7 +19,7 @@ _OFTEN_ENOUGH = timedelta(seconds=15)
 class Lessons:
     """Puts the stops that follow, and lifts those that have done their part."""
 
-    def __init__(self, store: Store, stops: Stops) -> None:
+    def __init__(self, store: JournalStore, stops: Stops) -> None:
         self._store = store
         self._stops = stops
 

@@ -3,12 +3,12 @@
 from datetime import UTC, datetime
 
 from remediator.pipeline.dispatch import Dispatcher
-from remediator.storage.store import Store
+from remediator.storage.runs import RunStore
 
 _LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
-async def resume(store: Store, dispatcher: Dispatcher) -> int:
+async def resume(store: RunStore, dispatcher: Dispatcher) -> int:
     """Make every run due that an earlier process left with something to do; how many there are.
 
     Those that rest until later are looked at too, and go on resting: if the machine's clock was set back meanwhile, one

@@ -29,7 +29,7 @@ from remediator.plugins import Actions
 from remediator.rules.book import Book
 from remediator.rules.loading import check_files
 from remediator.rules.watching import look_at
-from remediator.storage.store import Store
+from remediator.storage.outbox import OutboxStore
 
 log = structlog.get_logger(__name__)
 
@@ -126,7 +126,7 @@ class Reloader:
         paths: Sequence[Path],
         actions: Actions,
         rulebook: Rulebook,
-        store: Store,
+        store: OutboxStore,
         clock: Clock,
         metrics: Metrics,
         redactor: Redactor,

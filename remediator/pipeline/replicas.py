@@ -20,7 +20,8 @@ from remediator.kit.metrics import Metrics
 from remediator.model.ids import OwnerId, RunId, new_owner_id
 from remediator.pipeline.dispatch import Dispatcher, wait_for_event
 from remediator.pipeline.lines import OLDEST_EVERY
-from remediator.storage.store import FREE, Replica, Roll, SharedStore
+from remediator.storage.presence import Replica, Roll, SharedStore
+from remediator.storage.runs import FREE
 
 log = structlog.get_logger(__name__)
 

@@ -18,7 +18,7 @@ from remediator.model.person import Person
 from remediator.model.run import Again
 from remediator.model.stage import by_hand
 from remediator.pipeline.intake import NothingAnew
-from remediator.storage.store import Store
+from remediator.storage.reading import ReadingStore
 
 _MOST = 1000  # alerts of one run that are begun anew
 
@@ -43,7 +43,7 @@ class Begun:
 class Reruns:
     """Has alerts that fire still begin another run."""
 
-    def __init__(self, store: Store, opener: Opener, clock: Clock, redactor: Redactor) -> None:
+    def __init__(self, store: ReadingStore, opener: Opener, clock: Clock, redactor: Redactor) -> None:
         self._store = store
         self._opener = opener
         self._clock = clock

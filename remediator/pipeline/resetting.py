@@ -8,13 +8,13 @@ from remediator.model.person import ADMIN, Person, Via
 from remediator.model.system import SystemState
 from remediator.pipeline import auditing
 from remediator.pipeline.systems import Systems
-from remediator.storage.store import Store
+from remediator.storage.audit import AuditStore
 
 
 class Resetting:
     """The breakers of systems, as people see them and close them."""
 
-    def __init__(self, systems: Systems, store: Store, clock: Clock, redactor: Redactor) -> None:
+    def __init__(self, systems: Systems, store: AuditStore, clock: Clock, redactor: Redactor) -> None:
         self._systems = systems
         self._store = store
         self._clock = clock

@@ -1,7 +1,7 @@
 """What stands in the way of changes: put there and lifted by people, and by what guards have found. Told in chat.
 
 Called by the API and by the flow. Every process on the store obeys at once, as starts are judged in the store; a run
-that is held looks again within a minute.
+that is held looks again within two minutes.
 """
 
 from collections.abc import Callable, Iterable, Sequence

@@ -9,7 +9,7 @@ from remediator.kit.clock import Clock
 from remediator.model.duration import say_duration
 from remediator.pipeline.intake import Intake
 from remediator.pipeline.rounds import anybody, look_again_and_again
-from remediator.storage.store import Store
+from remediator.storage.intake import IntakeStore
 
 log = structlog.get_logger(__name__)
 
@@ -22,7 +22,7 @@ class Unheard:
 
     def __init__(
         self,
-        store: Store,
+        store: IntakeStore,
         intake: Intake,
         clock: Clock,
         *,

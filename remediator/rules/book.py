@@ -52,7 +52,7 @@ class Book:
         found = list(self._loose)
         for label, by_value in self._filed.items():
             found += by_value.get(labels.get(label, ""), ())
-        return sorted(found, key=lambda filed: filed[0])
+        return sorted(found, key=_place_of) if len(found) > 1 else found
 
     def get(self, rule_id: RuleId) -> Rule | None:
         """The rule of that id, as it is now; a run keeps the one that it started with."""
@@ -63,6 +63,10 @@ class Book:
 
     def __iter__(self) -> Iterator[Rule]:
         return iter(self.rules)
+
+
+def _place_of(filed: _Filed) -> int:
+    return filed[0]
 
 
 def _key_of(rule: Rule) -> Matcher | None:

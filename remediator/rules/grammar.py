@@ -142,7 +142,7 @@ StepShape = Annotated[dict[str, Any], BeforeValidator(_step)]
 class Shape(Described):
     """A part of a rule file. Unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     belongs: ClassVar[Mapping[str, str]] = {}
     """Keys that stand elsewhere, and where."""
     members: ClassVar[Mapping[str, str]] = {}

@@ -10,13 +10,9 @@ import secrets
 import stat
 from pathlib import Path
 
-import structlog
-
 from remediator.errors import BadSettings
 
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
-
-log = structlog.get_logger(__name__)
 
 
 def read_or_make(path: Path, *, what: str) -> str:
@@ -69,4 +65,7 @@ def _tighten(path: Path, descriptor: int) -> None:
     found = os.fstat(descriptor)
     if stat.S_IMODE(found.st_mode) & 0o077 and found.st_uid == os.geteuid():
         os.fchmod(descriptor, 0o600)
+        import structlog  # slow to import, and the command line checks settings without it
+
+        log = structlog.get_logger(__name__)
         log.warning("secret_was_readable_by_others", path=str(path), remedy="replace it: others may have it")

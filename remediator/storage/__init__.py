@@ -1,1 +1,1 @@
-"""Where alerts, runs and messages are kept. One protocol (`store.py`), and one package for each engine."""
+"""Where alerts, runs and messages are kept: one protocol (`store.py`), and one package for each engine."""

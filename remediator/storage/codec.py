@@ -129,7 +129,7 @@ def write_mapping(value: Mapping[str, Any]) -> str:
 
 def write_labels(value: Mapping[str, str]) -> str:
     """Labels or annotations; `write_mapping` takes many times as long. `read_mapping` reads both."""
-    return to_json(dict(value)).decode()
+    return to_json(value if type(value) is dict else dict(value)).decode()
 
 
 def read_mapping(text: str) -> dict[str, Any]:

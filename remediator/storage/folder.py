@@ -17,7 +17,10 @@ log = structlog.get_logger(__name__)
 
 _LOCK = "lock"
 _NAME = "instance"
-_OURS = (_LOCK, _NAME, "remediator.sqlite3", "admin-token", ".admin-token.", "audit-key", ".audit-key.", "PAUSE")
+_OURS = (
+    *(_LOCK, _NAME, "remediator.sqlite3", "admin-token", ".admin-token.", "audit-key", ".audit-key."),
+    *("audit-head", ".audit-head", "PAUSE"),
+)
 """How the names begin of what is kept there."""
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from remediator.model.outcome import Reason
-from remediator.storage.store import Refusal
+from remediator.storage.runs import Refusal
 
 
 def busy(target: str, holder: str, until: datetime | None) -> Refusal:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-_PATIENCE = 5.0  # seconds for the process to end, or to listen
+_PATIENCE = 30.0  # seconds for the process to end, or to listen
 
 
 class _Patient(BaseHTTPRequestHandler):

@@ -15,7 +15,7 @@ import json
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Self
@@ -26,45 +26,27 @@ from aiohttp import web
 
 from remediator.kit.clock import Clock, SystemClock
 from remediator.testing import block_kit, slack_people
+from remediator.testing.slack_messages import (
+    Answer,
+    Arguments,
+    Edit,
+    Refused,
+    StoredMessage,
+    checked,
+    is_linked,
+    is_within,
+    metadata_of,
+    paged,
+    structured,
+    told,
+)
 from remediator.testing.slack_people import Answered, Ephemeral, OpenedView, User
 
-_LONGEST_TEXT = 40_000
-_PAGE, _LONGEST_PAGE = 100, 999
 _TRIGGER = 3.0  # seconds for which a dialog can be opened after a press
 _PATIENCE = 3.0  # seconds in which Slack wants an answer
 _ANA = User()
 
-Arguments = Mapping[str, Any]
-Answer = dict[str, Any]
-
-
-@dataclass(slots=True)
-class Edit:
-    """What a message said before it was edited."""
-
-    text: str
-    blocks: list[Any]
-
-
-@dataclass(slots=True)
-class StoredMessage:
-    """A message as Slack keeps it."""
-
-    channel: str
-    ts: str
-    thread_ts: str | None
-    text: str
-    blocks: list[Any]
-    metadata: Any
-    pings: list[str]
-    """Whom it would notify; empty is what a bot wants."""
-    edits: list[Edit] = field(default_factory=list)
-    """What it said before, oldest first."""
-
-    @property
-    def shown(self) -> str:
-        """Everything that people see, as plain text: for assertions."""
-        return "\n".join(block_kit.texts(self.blocks)) if self.blocks else self.text
+__all__ = ["Call", "Edit", "SlackStandIn", "StoredMessage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +67,6 @@ class _Fault:
     hang: bool = False
     land_then_hang: bool = False
     land_then_reset: bool = False
-
-
-class _Refused(Exception):  # noqa: N818 - not an error of ours
-    def __init__(self, error: str, **more: Any) -> None:
-        super().__init__(error)
-        self.answer: Answer = {"ok": False, "error": error, **more}
 
 
 class SlackStandIn:
@@ -335,7 +311,7 @@ class SlackStandIn:
         try:
             headers = {"X-OAuth-Scopes": ",".join(sorted(self.scopes))}
             return web.json_response({"ok": True, **methods[method](arguments)}, headers=headers)
-        except _Refused as refused:
+        except Refused as refused:
             wait = refused.answer.pop("retry_after", None)
             if wait is None:
                 return web.json_response(refused.answer)
@@ -358,9 +334,9 @@ class SlackStandIn:
         channel = self._writable(arguments)
         thread_ts = arguments.get("thread_ts")
         if thread_ts is not None and not any(m.ts == thread_ts for m in self._in(channel)):
-            raise _Refused("thread_not_found")
-        text, blocks = _checked(arguments)
-        metadata = _metadata(arguments)
+            raise Refused("thread_not_found")
+        text, blocks = checked(arguments)
+        metadata = metadata_of(arguments)
         self._pace(channel)
         message = StoredMessage(
             channel=channel,
@@ -369,30 +345,30 @@ class SlackStandIn:
             text=text,
             blocks=blocks,
             metadata=metadata,
-            pings=block_kit.pings(text, blocks, linked=_is_linked(arguments)),
+            pings=block_kit.pings(text, blocks, linked=is_linked(arguments)),
         )
         self._in(channel).append(message)
         self._on_message(message)
-        return {"channel": channel, "ts": message.ts, "message": _told(message, with_metadata=False)}
+        return {"channel": channel, "ts": message.ts, "message": told(message, with_metadata=False)}
 
     def _post_ephemeral(self, arguments: Arguments) -> Answer:
         self._need("chat:write")
         channel, user = self._writable(arguments), arguments.get("user")
         if not isinstance(user, str) or not user.startswith(("U", "W")):
-            raise _Refused("user_not_in_channel")
-        text, _ = _checked(arguments)
+            raise Refused("user_not_in_channel")
+        text, _ = checked(arguments)
         self.ephemerals.append(Ephemeral(channel, user, text, arguments.get("thread_ts")))
         return {"message_ts": self._next_ts()}
 
     def _open_view(self, arguments: Arguments) -> Answer:
         user, made = self._triggers.pop(str(arguments.get("trigger_id")), ("", 0.0))
         if not user:
-            raise _Refused("invalid_trigger_id")
+            raise Refused("invalid_trigger_id")
         if time.monotonic() - made > _TRIGGER:
-            raise _Refused("expired_trigger_id")
-        view = _structured(arguments, "view", "invalid_arguments")
+            raise Refused("expired_trigger_id")
+        view = structured(arguments, "view", "invalid_arguments")
         if found := slack_people.view_problems(view):
-            raise _Refused("invalid_arguments", response_metadata={"messages": found})
+            raise Refused("invalid_arguments", response_metadata={"messages": found})
         shown = tuple(block_kit.texts([view]))
         self.views.append(OpenedView(f"V{len(self.views) + 1:08d}", user, view, shown))
         return {"view": {**view, "id": self.views[-1].id}}
@@ -402,35 +378,35 @@ class SlackStandIn:
         channel = self._by_id(arguments)
         message = next((m for m in self._in(channel) if m.ts == arguments.get("ts")), None)
         if message is None:
-            raise _Refused("message_not_found")
-        text, blocks = _checked(arguments)
+            raise Refused("message_not_found")
+        text, blocks = checked(arguments)
         message.edits.append(Edit(message.text, message.blocks))
         message.text, message.blocks = text, blocks
-        message.pings += block_kit.pings(text, blocks, linked=_is_linked(arguments))
+        message.pings += block_kit.pings(text, blocks, linked=is_linked(arguments))
         if "metadata" in arguments:
-            message.metadata = _metadata(arguments)
+            message.metadata = metadata_of(arguments)
         self._on_message(message)
         return {"channel": channel, "ts": message.ts, "text": text}
 
     def _history(self, arguments: Arguments) -> Answer:
         self._need("channels:history")
         channel = self._by_id(arguments)
-        found = [m for m in self._in(channel) if m.thread_ts in (None, m.ts) and _is_within(m, arguments)]
-        return _paged(found[::-1], arguments)
+        found = [m for m in self._in(channel) if m.thread_ts in (None, m.ts) and is_within(m, arguments)]
+        return paged(found[::-1], arguments)
 
     def _replies(self, arguments: Arguments) -> Answer:
         self._need("channels:history")
         channel = self._by_id(arguments)
         thread = self.thread(channel, str(arguments.get("ts")))
         if not thread:
-            raise _Refused("thread_not_found")
-        return _paged([m for m in thread if m.thread_ts is None or _is_within(m, arguments)], arguments)
+            raise Refused("thread_not_found")
+        return paged([m for m in thread if m.thread_ts is None or is_within(m, arguments)], arguments)
 
     # -- what they share --
 
     def _need(self, scope: str) -> None:
         if scope not in self.scopes:
-            raise _Refused("missing_scope", needed=scope, provided=",".join(sorted(self.scopes)))
+            raise Refused("missing_scope", needed=scope, provided=",".join(sorted(self.scopes)))
 
     def _id_of(self, channel: str) -> str:
         return self._ids.get(channel.removeprefix("#"), channel)
@@ -442,20 +418,17 @@ class SlackStandIn:
         return self.messages[self._name_of(channel)]
 
     def _writable(self, arguments: Arguments) -> str:
-        channel = self._id_of(str(arguments.get("channel", "")))
-        if channel not in self._ids.values():
-            raise _Refused("channel_not_found")
-        if channel not in self._joined:
-            raise _Refused("not_in_channel")
-        return channel
+        return self._joined_one(self._id_of(str(arguments.get("channel", ""))))
 
     def _by_id(self, arguments: Arguments) -> str:
         """Only chat.postMessage takes a name."""
-        channel = str(arguments.get("channel", ""))
+        return self._joined_one(str(arguments.get("channel", "")))
+
+    def _joined_one(self, channel: str) -> str:
         if channel not in self._ids.values():
-            raise _Refused("channel_not_found")
+            raise Refused("channel_not_found")
         if channel not in self._joined:
-            raise _Refused("not_in_channel")
+            raise Refused("not_in_channel")
         return channel
 
     def _pace(self, channel: str) -> None:
@@ -464,7 +437,7 @@ class SlackStandIn:
         now = time.monotonic()
         wait = self._last_post.get(channel, float("-inf")) + self.rate_limit.total_seconds() - now
         if wait > 0:
-            raise _Refused("ratelimited", retry_after=int(wait) + 1)
+            raise Refused("ratelimited", retry_after=int(wait) + 1)
         self._last_post[channel] = now
 
     def _next_ts(self) -> str:
@@ -482,76 +455,3 @@ async def _arguments(request: web.Request) -> Arguments:
     elif request.can_read_body:
         arguments |= dict(await request.post())
     return arguments
-
-
-def _structured(arguments: Arguments, name: str, error: str) -> Any:
-    """An argument that is JSON, or JSON in a string (in forms)."""
-    value = arguments.get(name)
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise _Refused(error) from None
-
-
-def _checked(arguments: Arguments) -> tuple[str, list[Any]]:
-    """The text and blocks, refused where Slack would refuse them."""
-    text = arguments.get("text") or ""
-    blocks = _structured(arguments, "blocks", "invalid_blocks_format") or []
-    if not isinstance(text, str) or (not text.strip() and not blocks):
-        raise _Refused("no_text")
-    if len(text) > _LONGEST_TEXT:
-        raise _Refused("msg_too_long")
-    if found := block_kit.problems(blocks):
-        told = [f"[ERROR] {problem}" for problem in found]
-        raise _Refused("invalid_blocks", errors=found, response_metadata={"messages": told})
-    if block_kit.is_too_long(blocks):
-        raise _Refused("msg_blocks_too_long")
-    return text, blocks
-
-
-def _metadata(arguments: Arguments) -> Any:
-    metadata = _structured(arguments, "metadata", "invalid_metadata_format")
-    if metadata is None:
-        return None
-    if not isinstance(metadata, dict) or not isinstance(metadata.get("event_payload"), dict):
-        raise _Refused("invalid_metadata_format")
-    if not isinstance(metadata.get("event_type"), str):
-        raise _Refused("invalid_metadata_format")
-    return metadata
-
-
-def _is_linked(arguments: Arguments) -> bool:
-    return arguments.get("parse") == "full" or str(arguments.get("link_names", "0")).lower() in ("1", "true")
-
-
-def _is_within(message: StoredMessage, arguments: Arguments) -> bool:
-    return float(message.ts) > float(arguments.get("oldest") or 0)
-
-
-def _told(message: StoredMessage, *, with_metadata: bool) -> Answer:
-    told: Answer = {"type": "message", "bot_id": "B00000001", "ts": message.ts, "text": message.text}
-    told["blocks"] = message.blocks
-    if message.thread_ts is not None:
-        told["thread_ts"] = message.thread_ts
-    if message.edits:
-        told["edited"] = {"user": "B00000001", "ts": message.ts}
-    if with_metadata and message.metadata is not None:
-        told["metadata"] = message.metadata
-    return told
-
-
-def _paged(messages: list[StoredMessage], arguments: Arguments) -> Answer:
-    size = min(int(arguments.get("limit") or _PAGE), _LONGEST_PAGE)
-    cursor = str(arguments.get("cursor") or "next:0")
-    if not cursor.removeprefix("next:").isdigit():
-        raise _Refused("invalid_cursor")
-    start = int(cursor.removeprefix("next:"))
-    with_metadata = str(arguments.get("include_all_metadata", "0")).lower() in ("1", "true")
-    page = [_told(message, with_metadata=with_metadata) for message in messages[start : start + size]]
-    more = start + size < len(messages)
-    answer: Answer = {"messages": page, "has_more": more}
-    if more:
-        answer["response_metadata"] = {"next_cursor": f"next:{start + size}"}
-    return answer

@@ -24,11 +24,12 @@ from remediator.model.stop import EVERYTHING, Stop, StopKind
 from remediator.pipeline.approvals import Answer, Said, Verdict
 from remediator.pipeline.undo.looking import Found
 from remediator.pipeline.undo.verdicts import Key
-from remediator.storage.store import PostState
+from remediator.storage.reading import PostState
 from remediator.web.approvals import asked_at_of
 from remediator.web.auth import CALLER, Caller
 from remediator.web.body import Bodies
 from remediator.web.cancelling import say_asked, what_comes
+from remediator.web.given import bad, is_id, known, only, read_given, refuse_other_parameters, words
 from remediator.web.shown import (
     held_plan,
     show_hold,
@@ -41,17 +42,15 @@ from remediator.web.shown import (
     waiting_plan,
 )
 from remediator.web.undo import is_under_way, refusal_of, show_changes
-from remediator.web.webhook import read_json
 
 T = TypeVar("T")
 
 _LONGEST_WAIT = timedelta(seconds=30)
 _LOOK_EVERY = timedelta(seconds=0.25)
 _MAX_LISTED = 500
-_MAX_ID = 64
+_MAX_DIGITS = 64
 _MAX_FINGERPRINT = 2 * 64 + 1  # a sender's own and ours
 _MAX_BODY = 64 * 1024
-_MAX_WORDS = 2000  # of a person's name or reason
 _DECISION = ("approved", "digest", "asked_at", "by", "reason")
 
 
@@ -116,7 +115,7 @@ class AlertPages:
 
     async def list(self, request: web.Request) -> web.Response:
         """`?limit=` at most 500, `?open=true` what has not resolved."""
-        _refuse_unknown(request.query, "limit", "open")
+        refuse_other_parameters(request.query, "limit", "open")
         found = await self._alerts.list_occurrences(
             limit=_one_of(request.query, "limit", "50", _limit, _LIMIT),
             only_open=_one_of(request.query, "open", "false", _YES_NO.__getitem__, "true or false"),
@@ -166,7 +165,7 @@ class RunPages:
         `?waiting=true`: what waits for a person, among the newest 500 that have not ended. `?unsettled=true`: what has
         a step that nobody knows the end of, to be looked at and settled.
         """
-        _refuse_unknown(request.query, "limit", "outcome", "active", "waiting", "unsettled")
+        refuse_other_parameters(request.query, "limit", "outcome", "active", "waiting", "unsettled")
         limit = _one_of(request.query, "limit", "50", _limit, _LIMIT)
         waiting = _one_of(request.query, "waiting", "false", _YES_NO.__getitem__, "true or false")
         active = _one_of(request.query, "active", "false", _YES_NO.__getitem__, "true or false")
@@ -220,9 +219,8 @@ class RunPages:
 
     async def decide(self, request: web.Request) -> web.Response:
         """Take a person's word on the plan that waits: 403 where they may not, 409 where it decides nothing."""
-        async with self._bodies.hold() as hold:
-            body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        said = _said(read_json(body), request[CALLER])
+        given = await read_given(request, self._bodies, _MAX_BODY)
+        said = _said(given, request[CALLER])
         run = await self._find(request)
         verdict = await self._runs.decide(run.id, said)
         if verdict is None:
@@ -237,9 +235,8 @@ class RunPages:
 
         A step that is acting is let to its end. Where somebody has asked for it before, nothing new is stored.
         """
-        async with self._bodies.hold() as hold:
-            body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        wish = _cancel(read_json(body), request[CALLER], self._clock.now())
+        given = await read_given(request, self._bodies, _MAX_BODY)
+        wish = _cancel(given, request[CALLER], self._clock.now())
         run = await self._find(request)
         before = say_asked(run)
         if isinstance(stage_of(run), Over) or not (before or await self._runs.cancel(run.id, wish)):
@@ -250,10 +247,9 @@ class RunPages:
 
     async def settle(self, request: web.Request) -> web.Response:
         """Store whether a step that nobody saw the end of was done; 409 where none is unknown, or not any more."""
-        async with self._bodies.hold() as hold:
-            body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
+        given = await read_given(request, self._bodies, _MAX_BODY)
         caller = request[CALLER]
-        done, who, reason = _settlement(read_json(body), caller)
+        done, who, reason = _settlement(given, caller)
         run = await self._find(request)
         unknown = unsettled(run)
         if unknown is None:
@@ -271,7 +267,7 @@ class RunPages:
         `?look=true`: how it is now is looked at as well, without changing anything. `?wait=10s`: answered when nothing
         is being put back any more, or after that time, which is 30s at the most; at once where the service stops.
         """
-        _refuse_unknown(request.query, "look", "wait")
+        refuse_other_parameters(request.query, "look", "wait")
         look = _one_of(request.query, "look", "false", _YES_NO.__getitem__, "true or false")
         end = self._clock.monotonic() + _one_of(request.query, "wait", "0s", _wait, "a duration of 30s at the most")
         run = await self._find(request)
@@ -290,9 +286,8 @@ class RunPages:
 
     async def undo(self, request: web.Request) -> web.Response:
         """Store a person's wish that a run's changes are put back; 409 where nothing would come of it."""
-        async with self._bodies.hold() as hold:
-            body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        wish = _undo(read_json(body), request[CALLER], self._clock.now())
+        given = await read_given(request, self._bodies, _MAX_BODY)
+        wish = _undo(given, request[CALLER], self._clock.now())
         run = await self._find(request)
         if refusal := refusal_of(run, wish.at):
             raise _conflict(refusal)
@@ -312,7 +307,7 @@ class RunPages:
 
     async def _find(self, request: web.Request) -> Run:
         name = request.match_info["id"]
-        fit = len(name) <= _MAX_ID and name.isascii() and name.isalnum()
+        fit = is_id(name)
         run = await self._runs.read_run(RunId(name)) if fit else None
         if run is None:
             raise web.HTTPNotFound(text=f"there is no run {name}" if fit else "there is no such run")
@@ -323,22 +318,15 @@ _LIMIT = f"a number from 1 to {_MAX_LISTED}"
 _YES_NO = {"true": True, "false": False}
 
 
-def _refuse_unknown(query: Mapping[str, str], *known: str) -> None:
-    unknown = sorted(set(query) - set(known))
-    if unknown:
-        names = f"{', '.join(known[:-1])} and {known[-1]}"
-        raise _bad(f"there is no parameter {unknown[0][:40]!a}; there are {names}")
-
-
 def _one_of(query: Mapping[str, str], name: str, default: str, read: Callable[[str], T], wanted: str) -> T:
     try:
         return read(query.get(name, default))
     except (ValueError, KeyError):
-        raise _bad(f"{name} is not {wanted}") from None
+        raise bad(f"{name} is not {wanted}") from None
 
 
 def _limit(text: str) -> int:
-    limit = int(text) if text.isascii() and text.isdigit() and len(text) < _MAX_ID else 0
+    limit = int(text) if text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS else 0
     if not 1 <= limit <= _MAX_LISTED:
         raise ValueError(text)
     return limit
@@ -358,15 +346,12 @@ def _outcome(text: str) -> str:
 
 def _said(given: Any, caller: Caller) -> Said:
     """What they say to which plan."""
-    if type(given) is not dict:
-        raise _bad(f"a decision is a JSON object: {', '.join(_DECISION)}")
-    if unknown := sorted(set(given) - set(_DECISION)):
-        raise _bad(f"there is no field {unknown[0][:40]!a}; there are {', '.join(_DECISION)}")
+    given = known(given, "a decision is", _DECISION)
     if type(given.get("approved")) is not bool:
-        raise _bad("approved is not true or false")
-    digest, by, reason = (_words(given, name) for name in ("digest", "by", "reason"))
+        raise bad("approved is not true or false")
+    digest, by, reason = (words(given, name) for name in ("digest", "by", "reason"))
     if not digest:
-        raise _bad("digest is needed: which plan; the run, and the list of approvals, have it")
+        raise bad("digest is needed: which plan; the run, and the list of approvals, have it")
     return Said(
         caller.named(by, "by is needed: who decides"),
         given["approved"],
@@ -378,38 +363,24 @@ def _said(given: Any, caller: Caller) -> Said:
 
 
 def _cancel(given: Any, caller: Caller, at: datetime) -> Cancel:
-    if type(given) is not dict or set(given) - {"by", "reason"}:
-        raise _bad("a cancellation is a JSON object: by, reason")
-    reason, who = _words(given, "reason"), caller.named(_words(given, "by"), "by is needed: who cancels")
+    given = only(given, "a cancellation is", "by", "reason")
+    reason, who = words(given, "reason"), caller.named(words(given, "by"), "by is needed: who cancels")
     return Cancel(at, who.shown, reason, who.name, who.via.value, caller.origin)
 
 
 def _undo(given: Any, caller: Caller, at: datetime) -> Undo:
-    if type(given) is not dict or set(given) - {"by", "reason"}:
-        raise _bad("an undo is a JSON object: by, reason")
-    reason, who = _words(given, "reason"), caller.named(_words(given, "by"), "by is needed: who has it put back")
+    given = only(given, "an undo is", "by", "reason")
+    reason, who = words(given, "reason"), caller.named(words(given, "by"), "by is needed: who has it put back")
     return Undo(at, who.shown, reason, who.name, who.via.value, caller.origin)
 
 
 def _settlement(given: Any, caller: Caller) -> tuple[bool, Person, str]:
     """Whether it was done, who says so, and why."""
-    if type(given) is not dict or set(given) - {"done", "by", "reason"}:
-        raise _bad("a settlement is a JSON object: done, by, reason")
+    given = only(given, "a settlement is", "done", "by", "reason")
     if type(given.get("done")) is not bool:
-        raise _bad("done is not true or false")
-    reason, who = _words(given, "reason"), caller.named(_words(given, "by"), "by is needed: who settles it")
+        raise bad("done is not true or false")
+    reason, who = words(given, "reason"), caller.named(words(given, "by"), "by is needed: who settles it")
     return given["done"], who, reason
-
-
-def _words(given: Mapping[str, Any], name: str) -> str:
-    value = given.get(name, "")
-    if type(value) is not str or len(value) > _MAX_WORDS:
-        raise _bad(f"{name} is not a text of at most {_MAX_WORDS} characters")
-    return value.strip()
-
-
-def _bad(what: str) -> web.HTTPBadRequest:
-    return web.HTTPBadRequest(text=what)
 
 
 def _conflict(what: str) -> web.HTTPConflict:

@@ -16,15 +16,14 @@ from remediator.model.stage import by_hand
 from remediator.pipeline.approvals import Answer, Said, Verdict
 from remediator.web.auth import CALLER
 from remediator.web.body import Bodies
+from remediator.web.given import bad, is_id, known, read_given, refuse_other_parameters, words
 from remediator.web.shown import show_question, waiting_plan
-from remediator.web.webhook import read_json
 
 _MOST = 500
 """Runs that are looked through, the newest of those that have not ended, and that one call decides on."""
 _MAX_BODY = 256 * 1024
 _MAX_ID = 64
 _MAX_RULE = 200
-_MAX_WORDS = 2000  # of a person's name or reason
 _FIELDS = ("runs", "approved", "reason", "by")
 
 _One = tuple[RunId, Digest, datetime | None]
@@ -64,11 +63,10 @@ class ApprovalPages:
 
         `more`: whether there are more active runs than those.
         """
-        if unknown := sorted(set(request.query) - {"rule"}):
-            raise _bad(f"there is no parameter {unknown[0][:40]!a}; there is rule")
+        refuse_other_parameters(request.query, "rule")
         rule = request.query.get("rule")
         if rule is not None and not 0 < len(rule) <= _MAX_RULE:
-            raise _bad(f"rule is a text of at most {_MAX_RULE} characters")
+            raise bad(f"rule is a text of at most {_MAX_RULE} characters")
         found = await self._runs.list_runs(limit=_MOST, outcome=None, active=True, unsettled=False)
         shown: list[dict[str, Any]] = []
         for summary in reversed(found):
@@ -85,9 +83,7 @@ class ApprovalPages:
     async def decide(self, request: web.Request) -> web.Response:
         """Take a person's word on several plans; what became of each, in the order in which they were given."""
         caller = request[CALLER]
-        async with self._bodies.hold() as hold:
-            given = read_json(await self._bodies.read(request, hold, max_bytes=_MAX_BODY))
-        runs, approved, reason, by = _read(given)
+        runs, approved, reason, by = _read(await read_given(request, self._bodies, _MAX_BODY))
         person = caller.named(by, "by is needed: who decides")
         shown: list[dict[str, Any]] = []
         for run, digest, asked_at in runs:
@@ -106,30 +102,27 @@ def _show(verdict: Verdict | None) -> dict[str, Any]:
 
 def _read(given: Any) -> tuple[list[_One], bool, str, str]:
     """The runs with their plans and questions, whether they are approved, why, and who says so."""
-    if type(given) is not dict:
-        raise _bad(f"decisions are a JSON object: {', '.join(_FIELDS)}")
-    if unknown := sorted(set(given) - set(_FIELDS)):
-        raise _bad(f"there is no field {unknown[0][:40]!a}; there are {', '.join(_FIELDS)}")
+    given = known(given, "decisions are", _FIELDS)
     if type(given.get("approved")) is not bool:
-        raise _bad("approved is not true or false")
+        raise bad("approved is not true or false")
     runs = given.get("runs")
     if type(runs) is not list or not 1 <= len(runs) <= _MOST:
-        raise _bad(f"runs is not a list of 1 to {_MOST} objects with id and digest")
+        raise bad(f"runs is not a list of 1 to {_MOST} objects with id and digest")
     named = [_one(item) for item in runs]
     if len({run for run, *_ in named}) < len(named):
-        raise _bad("a run stands in runs twice")
-    return named, given["approved"], _words(given, "reason"), _words(given, "by")
+        raise bad("a run stands in runs twice")
+    return named, given["approved"], words(given, "reason"), words(given, "by")
 
 
 def _one(item: Any) -> _One:
     is_right = type(item) is dict and {"id", "digest"} <= set(item) <= {"id", "digest", "asked_at"}
     if not is_right or any(type(one) is not str for one in item.values()):
-        raise _bad("each of runs is an object with id and digest, whole as the list shows them, and may have asked_at")
+        raise bad("each of runs is an object with id and digest, whole as the list shows them, and may have asked_at")
     if not 0 < len(item["digest"]) <= _MAX_ID:
-        raise _bad("each of runs is an object with id and digest, whole as the list shows them")
+        raise bad("each of runs is an object with id and digest, whole as the list shows them")
     name: str = item["id"]
-    if not (0 < len(name) <= _MAX_ID and name.isascii() and name.isalnum()):
-        raise _bad("an id in runs is none")
+    if not is_id(name):
+        raise bad("an id in runs is none")
     return RunId(name), Digest(item["digest"]), asked_at_of(item)
 
 
@@ -143,16 +136,5 @@ def asked_at_of(given: Mapping[str, Any]) -> datetime | None:
     except ValueError:
         found = None
     if found is None or found.tzinfo is None:
-        raise _bad("asked_at is a time, as the run and the list of approvals show it")
+        raise bad("asked_at is a time, as the run and the list of approvals show it")
     return found
-
-
-def _words(given: Mapping[str, Any], name: str) -> str:
-    value = given.get(name, "")
-    if type(value) is not str or len(value) > _MAX_WORDS:
-        raise _bad(f"{name} is not a text of at most {_MAX_WORDS} characters")
-    return value.strip()
-
-
-def _bad(what: str) -> web.HTTPBadRequest:
-    return web.HTTPBadRequest(text=what)

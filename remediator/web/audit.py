@@ -24,7 +24,7 @@ class AuditReader(Protocol):
     async def audit_page(
         self, *, after: int, limit: int, run: RunId | None = None, part: Part = Part.ALL
     ) -> tuple[Sealed, ...]:
-        """Entries after a `seq`, or after a place."""
+        """Entries after a place, or, of those that are not sealed, after a `seq`."""
         ...
 
     async def audit_head(self) -> tuple[int, str]:
@@ -45,7 +45,7 @@ class AuditPages:
     async def list(self, request: web.Request) -> web.Response:
         """A page of entries, and where the chain begins and ends.
 
-        `part=sealed`: in the order of the chain, and `after` is a place; else in that in which they came, by `seq`.
+        In the order of the chain, after a place, and last what is not sealed yet; `part=unsealed`: only that, by `seq`.
         """
         query = request.query
         if unknown := next((name for name in query if name not in _PARAMETERS), None):

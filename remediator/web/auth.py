@@ -172,7 +172,7 @@ class Callers:
             log.warning("api_refused", why="the token is over", origin=origin, id=token.id, subject=token.subject)
             raise self._over(token)
         self._remember(digest)
-        return Caller(self._people.of_token(token.subject, token.groups), token.scope, token.id, origin)
+        return Caller(self._people.of_token(token.subject, token.groups, token=token.id), token.scope, token.id, origin)
 
     def _remember(self, digest: bytes) -> None:
         self._seen[digest] = None

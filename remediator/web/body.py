@@ -38,6 +38,7 @@ class Limits:
     time: timedelta = timedelta(seconds=30)  # how long a sender may take for its body
     thread_above: int = 256 * _KIB  # larger bodies are parsed in a thread, so that the loop goes on turning
     alone_above: int = 1 * _MIB  # larger ones one at a time: parsing takes several times their size
+    ahead: bool = True  # whether there is room for all of a body before its first byte; not where anybody may begin one
 
 
 class Room:
@@ -153,7 +154,8 @@ class Bodies:
             return request.content.read_nowait()
         # Room for what will be made of it is taken before the first byte: several that each hold a part of what they
         # need, and wait for the rest, would all be refused in the end.
-        await hold.grow_to(min((length or 0) * _BY_SIZE, self._most_of_one))
+        if self._limits.ahead:
+            await hold.grow_to(min((length or 0) * _BY_SIZE, self._most_of_one))
         pieces = _at_most(max_bytes, self._received(request), setting)
         if encoding in _GZIP or encoding in _DEFLATE:
             inflated = _inflated(pieces, raw_allowed=encoding in _DEFLATE)

@@ -13,7 +13,7 @@ from remediator.model.person import Person
 from remediator.model.system import SystemState
 from remediator.web.auth import CALLER, Caller
 from remediator.web.body import Bodies
-from remediator.web.webhook import read_json
+from remediator.web.given import only, read_given, refuse_other_parameters
 
 _MAX_BODY = 16 * 1024
 _MAX_NAME = 1000
@@ -41,16 +41,14 @@ class BreakerPages:
 
     async def list(self, request: web.Request) -> web.Response:
         """Every system that was asked lately, those that do not answer first."""
-        if request.query:
-            raise web.HTTPBadRequest(text=f"there is no parameter {next(iter(request.query))[:40]!a}; there is none")
+        refuse_other_parameters(request.query)
         return web.json_response({"breakers": [_show(state) for state in self._breakers.states()]})
 
     async def reset(self, request: web.Request) -> web.Response:
         """Close the breaker of one system; 404 where none of that name has one."""
-        async with self._bodies.hold() as hold:
-            body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
+        given = await read_given(request, self._bodies, _MAX_BODY)
         caller = request[CALLER]
-        name, who = _wish(read_json(body), caller)
+        name, who = _wish(given, caller)
         if not await self._breakers.reset(name, who.shown, person=who, origin=caller.origin):
             raise web.HTTPNotFound(text=f"there is no breaker {name[:_SHOWN_NAME]}")
         return web.json_response({})
@@ -72,8 +70,7 @@ def _show(state: SystemState) -> Mapping[str, Any]:
 
 def _wish(given: Any, caller: Caller) -> tuple[str, Person]:
     """The system, and who wants its breaker closed."""
-    if type(given) is not dict or set(given) - {"system", "by"}:
-        raise web.HTTPBadRequest(text="a reset is a JSON object: system, by")
+    given = only(given, "a reset is", "system", "by")
     name, by = given.get("system", ""), given.get("by", "")
     if not all(type(text) is str and len(text) <= _MAX_NAME for text in (name, by)):
         raise web.HTTPBadRequest(text=f"system and by are texts of at most {_MAX_NAME} characters")

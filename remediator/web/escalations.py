@@ -3,7 +3,7 @@
 Called by the server, which has checked who calls. Whoever takes a problem on is told in its thread, by name.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
 
@@ -17,11 +17,9 @@ from remediator.pipeline.escalation.deliveries import LevelState, Place
 from remediator.pipeline.escalation.listing import NoProblem, OpenProblem, TakenAlready
 from remediator.web.auth import CALLER, Caller, SaidBy
 from remediator.web.body import Bodies
-from remediator.web.webhook import read_json
+from remediator.web.given import is_id, only, read_given, refuse_other_parameters, words
 
 _MAX_BODY = 64 * 1024
-_MAX_ID = 64
-_MAX_WORDS = 2000  # of a person's name or reason
 _REDACTOR = Redactor()
 
 
@@ -48,18 +46,16 @@ class EscalationPages:
 
     async def list(self, request: web.Request) -> web.Response:
         """The open problems, the newest first, each with who was reached, and who is next."""
-        if request.query:
-            raise web.HTTPBadRequest(text=f"there is no parameter {next(iter(request.query))[:40]!a}; there is none")
+        refuse_other_parameters(request.query)
         return web.json_response({"escalations": [_show(one) for one in await self._escalations.list_open()]})
 
     async def acknowledge(self, request: web.Request) -> web.Response:
         """Store that a person has taken a problem on; 409 where it is over, and where somebody else has it."""
-        async with self._bodies.hold() as hold:
-            body = await self._bodies.read(request, hold, max_bytes=_MAX_BODY)
-        who, reason, take_over = _said(read_json(body), request[CALLER])
+        given = await read_given(request, self._bodies, _MAX_BODY)
+        who, reason, take_over = _said(given, request[CALLER])
         said_by: SaidBy = {"person": who, "origin": request[CALLER].origin}
         name = request.match_info["id"]
-        fit = len(name) <= _MAX_ID and name.isascii() and name.isalnum()
+        fit = is_id(name)
         try:
             take_on = partial(self._escalations.acknowledge, take_over=take_over, **said_by)
             word = await take_on(RunId(name), who.shown, reason) if fit else None
@@ -72,20 +68,12 @@ class EscalationPages:
 
 def _said(given: Any, caller: Caller) -> tuple[Person, str, bool]:
     """Who takes it on, what they say, and whether they take it from whoever has it."""
-    if type(given) is not dict or set(given) - {"by", "reason", "take_over"}:
-        raise web.HTTPBadRequest(text="an acknowledgement is a JSON object: by, reason, take_over")
-    who = caller.named(_words(given, "by"), "by is needed: who takes it on")
-    reason, take_over = _words(given, "reason"), given.get("take_over", False)
+    given = only(given, "an acknowledgement is", "by", "reason", "take_over")
+    who = caller.named(words(given, "by"), "by is needed: who takes it on")
+    reason, take_over = words(given, "reason"), given.get("take_over", False)
     if type(take_over) is not bool:
         raise web.HTTPBadRequest(text="take_over is neither true nor false")
     return who, reason, take_over
-
-
-def _words(given: Mapping[str, Any], name: str) -> str:
-    value = given.get(name, "")
-    if type(value) is not str or len(value) > _MAX_WORDS:
-        raise web.HTTPBadRequest(text=f"{name} is not a text of at most {_MAX_WORDS} characters")
-    return value.strip()
 
 
 def _show(one: OpenProblem) -> dict[str, Any]:

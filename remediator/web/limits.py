@@ -10,6 +10,7 @@ from aiohttp import web
 
 from remediator.model.ids import RuleId
 from remediator.pipeline.usage import Used
+from remediator.web.given import refuse_other_parameters
 
 _MAX_RULE, _MAX_TARGET = 200, 1000
 _SHOWN_NAME = 100
@@ -37,8 +38,7 @@ class LimitPages:
     async def show(self, request: web.Request) -> web.Response:
         """`?rule=` and `?target=` by their names; without a rule the budgets of all rules together."""
         rule, target = (request.query.get(name, "") for name in _NAMES)
-        if unknown := sorted(set(request.query) - set(_NAMES)):
-            raise web.HTTPBadRequest(text=f"there is no parameter {unknown[0][:40]!a}; there are rule and target")
+        refuse_other_parameters(request.query, *_NAMES)
         if len(rule) > _MAX_RULE or len(target) > _MAX_TARGET or "" in (request.query.get(name) for name in _NAMES):
             most = f"{_MAX_RULE} and {_MAX_TARGET}"
             raise web.HTTPBadRequest(text=f"rule and target, where given, are texts of at most {most} characters")

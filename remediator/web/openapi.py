@@ -12,7 +12,7 @@ from aiohttp import web
 
 from remediator import __version__
 from remediator.model.token import Scope
-from remediator.web.operations import Door, Operation, Parameter
+from remediator.web.operations.operation import Door, Operation, Parameter
 from remediator.web.shapes import SHAPES, TEXT, named
 
 _ABOUT = (

@@ -4,8 +4,7 @@ Called by the server, which has checked who calls. Who asks is told in the new r
 name.
 """
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from aiohttp import web
 
@@ -15,12 +14,10 @@ from remediator.pipeline.intake import NothingAnew
 from remediator.pipeline.rerun import Begun
 from remediator.web.auth import CALLER, SaidBy
 from remediator.web.body import Bodies
-from remediator.web.webhook import read_json
+from remediator.web.given import is_id, only, read_given, words
 
 _MAX_BODY = 64 * 1024
-_MAX_ID = 64
 _MAX_FINGERPRINT = 2 * 64 + 1
-_MAX_WORDS = 2000  # of a person's name or reason
 
 
 class Rerunner(Protocol):
@@ -49,7 +46,7 @@ class RerunPages:
         who, reason = await self._read(request)
         said_by: SaidBy = {"person": who, "origin": request[CALLER].origin}
         name = request.match_info["id"]
-        fit = len(name) <= _MAX_ID and name.isascii() and name.isalnum()
+        fit = is_id(name)
         try:
             begun = await self._reruns.of_run(RunId(name), who.shown, reason, **said_by) if fit else None
         except NothingAnew as error:
@@ -74,19 +71,10 @@ class RerunPages:
 
     async def _read(self, request: web.Request) -> tuple[Person, str]:
         """Who asks, and why."""
-        async with self._bodies.hold() as hold:
-            given = read_json(await self._bodies.read(request, hold, max_bytes=_MAX_BODY))
-        if type(given) is not dict or set(given) - {"by", "reason"}:
-            raise web.HTTPBadRequest(text="to have a run begun anew takes a JSON object: by, reason")
-        reason = _words(given, "reason")
-        return request[CALLER].named(_words(given, "by"), "by is needed: who has it begun"), reason
-
-
-def _words(given: Mapping[str, Any], name: str) -> str:
-    value = given.get(name, "")
-    if type(value) is not str or len(value) > _MAX_WORDS:
-        raise web.HTTPBadRequest(text=f"{name} is not a text of at most {_MAX_WORDS} characters")
-    return value.strip()
+        given = await read_given(request, self._bodies, _MAX_BODY)
+        given = only(given, "to have a run begun anew takes", "by", "reason")
+        reason = words(given, "reason")
+        return request[CALLER].named(words(given, "by"), "by is needed: who has it begun"), reason
 
 
 def _show(begun: Begun) -> dict[str, list[dict[str, str]]]:

@@ -10,7 +10,8 @@ from aiohttp.typedefs import Handler
 from remediator.model.token import Scope
 from remediator.web.auth import CALLER, Callers
 from remediator.web.openapi import OpenapiPage
-from remediator.web.operations import OPERATIONS, Operation
+from remediator.web.operations import OPERATIONS
+from remediator.web.operations.operation import Operation
 
 
 class Routes:

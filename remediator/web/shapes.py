@@ -21,6 +21,7 @@ Shape = Mapping[str, Any]
 TEXT: Shape = {"type": "string"}
 YES_NO: Shape = {"type": "boolean"}
 COUNT: Shape = {"type": "integer", "minimum": 0}
+AT_LEAST_ONE: Shape = {"type": "integer", "minimum": 1}
 SECONDS: Shape = {"type": "number", "minimum": 0}
 TIME: Shape = {"type": "string", "format": "date-time"}
 TEXTS: Shape = {"type": "object", "additionalProperties": TEXT}
@@ -71,7 +72,7 @@ _ASKED: dict[str, Shape] = {
     "asked_at": TIME,
     "why": TEXT,
     "approvers": many(TEXT),
-    "quorum": {"type": "integer", "minimum": 1},
+    "quorum": AT_LEAST_ONE,
     "missing": COUNT,
     "approved_by": many(TEXT),
     "on_timeout": TEXT,
@@ -93,6 +94,7 @@ _TOKEN: dict[str, Shape] = {
     "person": TEXT,
     "scope": one_of(Scope),
     "groups": many(TEXT),
+    "groups_missing": many(TEXT),
     "state": {"type": "string", "enum": ["good", "revoked", "expired"]},
     "made_at": TIME,
     "made_by": TEXT,
@@ -100,16 +102,14 @@ _TOKEN: dict[str, Shape] = {
     "revoked_at": maybe(TIME),
     "revoked_by": maybe(TEXT),
 }
+_ALERT: dict[str, Shape] = {"fingerprint": TEXT, "labels": TEXTS, "annotations": TEXTS, "startsAt": TIME}
 _PLACE = thing(place=COUNT, seal=TEXT)
 _RUN_NAMES = many(thing(id=TEXT, rule=TEXT))
 
 SHAPES: dict[str, Shape] = {
     "Error": with_optional(thing(error=TEXT), reason=TEXT),
     "Alert": thing(
-        fingerprint=TEXT,
-        labels=TEXTS,
-        annotations=TEXTS,
-        startsAt=TIME,
+        **_ALERT,
         opened_at=TIME,
         heard_at=TIME,
         closed_at=maybe(TIME),
@@ -131,7 +131,7 @@ SHAPES: dict[str, Shape] = {
         id=TEXT,
         rule=TEXT,
         summary=TEXT,
-        alert=thing(fingerprint=TEXT, labels=TEXTS, annotations=TEXTS, startsAt=TIME),
+        alert=thing(**_ALERT),
         created_at=TIME,
         stage=TEXT,
         outcome=maybe(one_of(Outcome)),
@@ -179,7 +179,7 @@ SHAPES: dict[str, Shape] = {
         detail=TEXT,
         since=TIME,
         until=maybe(TIME),
-        every={"type": "integer", "minimum": 1},
+        every=AT_LEAST_ONE,
         expires=TIME,
         ends=maybe(TIME),
     ),

@@ -55,7 +55,7 @@ from remediator.model.run import (
 from remediator.model.stage import Drafted, Over, Underway, stage_of, unsettled
 from remediator.model.stop import Stop
 from remediator.model.undo import Captured, Left, Undoing, Undone, undone_by
-from remediator.storage.store import PostState
+from remediator.storage.reading import PostState
 from remediator.web.undo import show_changes
 
 _REDACTOR = Redactor()
@@ -326,8 +326,9 @@ def _words_of_aside(fact: Aside) -> tuple[str, dict[str, Any]]:
         case Reminded():
             return "reminded people that a plan waits for them", {"round": fact.round}
         case Captured():
-            found = "what was there before was noted" if fact.before is not None else f"not noted: {fact.why_not}"
-            return f"{fact.step}: {found}", _step(fact)
+            if fact.before is None:
+                return f"{fact.step} cannot be put back later: {fact.why_not}", _step(fact)
+            return f"{fact.step}: what was there before was noted", _step(fact)
         case Undoing():
             fields = {"cause": fact.cause.value, "round": fact.round, "by": fact.by, "reason": fact.reason}
             why = f"{fact.by} has asked for it" if fact.by else fact.says

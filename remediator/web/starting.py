@@ -13,12 +13,11 @@ from remediator.pipeline.intake import NotStarted
 from remediator.pipeline.starting import Begun, NoSuchRule, OtherStart, Unfitting, Wish
 from remediator.web.auth import CALLER
 from remediator.web.body import Bodies
-from remediator.web.webhook import read_json
+from remediator.web.given import MAX_WORDS, bad, known, read_given, words
 
 KEY = "Idempotency-Key"
 
 _MAX_BODY = 64 * 1024
-_MAX_WORDS = 2000  # of a name or a reason
 _MAX_LABELS = 64  # and as many annotations
 _MAX_VALUE = 4096
 _MAX_KEY = 200
@@ -46,18 +45,13 @@ class StartPages:
         400 with each matcher of the rule that the labels do not fit.
         """
         caller = request[CALLER]
-        async with self._bodies.hold() as hold:
-            given = read_json(await self._bodies.read(request, hold, max_bytes=_MAX_BODY))
-        if type(given) is not dict:
-            raise _bad(f"a start is a JSON object: {', '.join(_FIELDS)}")
-        if unknown := sorted(set(given) - set(_FIELDS)):
-            raise _bad(f"there is no field {unknown[0][:40]!a}; there are {', '.join(_FIELDS)}")
-        rule = _words(given, "rule")
+        given = known(await read_given(request, self._bodies, _MAX_BODY), "a start is", _FIELDS)
+        rule = words(given, "rule")
         if not rule:
-            raise _bad("rule is needed: PACK/RULE")
+            raise bad("rule is needed: PACK/RULE")
         labels, annotations = _pairs(given, "labels"), _pairs(given, "annotations")
-        person = caller.named(_words(given, "by"), "by is needed: who starts it")
-        wish = Wish(rule, labels, person, annotations, _words(given, "reason"), _key(request), caller.origin)
+        person = caller.named(words(given, "by"), "by is needed: who starts it")
+        wish = Wish(rule, labels, person, annotations, words(given, "reason"), _key(request), caller.origin)
         try:
             begun = await self._starts.start(wish)
         except NotStarted as error:
@@ -72,7 +66,7 @@ class StartPages:
 def _key(request: web.Request) -> str:
     key = request.headers.get(KEY, "")
     if len(key) > _MAX_KEY or not key.isprintable():
-        raise _bad(f"{KEY} is not a text of at most {_MAX_KEY} printable characters")
+        raise bad(f"{KEY} is not a text of at most {_MAX_KEY} printable characters")
     return key
 
 
@@ -82,20 +76,9 @@ def _pairs(given: Mapping[str, Any], name: str) -> dict[str, str]:
         key and len(key) <= _MAX_VALUE and type(text) is str and len(text) <= _MAX_VALUE for key, text in value.items()
     )
     if not is_right or len(value) > _MAX_LABELS:
-        raise _bad(f"{name} is not an object of at most {_MAX_LABELS} texts, each of at most {_MAX_VALUE} characters")
+        raise bad(f"{name} is not an object of at most {_MAX_LABELS} texts, each of at most {_MAX_VALUE} characters")
     return dict(value)
 
 
-def _words(given: Mapping[str, Any], name: str) -> str:
-    value = given.get(name, "")
-    if type(value) is not str or len(value) > _MAX_WORDS:
-        raise _bad(f"{name} is not a text of at most {_MAX_WORDS} characters")
-    return value.strip()
-
-
 def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else "?" for c in text[:_MAX_WORDS])
-
-
-def _bad(what: str) -> web.HTTPBadRequest:
-    return web.HTTPBadRequest(text=what)
+    return "".join(c if c.isprintable() else "?" for c in text[:MAX_WORDS])

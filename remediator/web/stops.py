@@ -16,7 +16,7 @@ from remediator.model.stop import EVERYTHING, LIFTED_WITH, Bar, Listed, Stop, St
 from remediator.pipeline.stops import how_to_lift
 from remediator.web.auth import CALLER, SaidBy
 from remediator.web.body import Bodies
-from remediator.web.webhook import read_json
+from remediator.web.given import only, read_given, refuse_other_parameters
 
 _MAX_BODY = 16 * 1024
 _MAX_TEXT = 1000  # of all but a scope: a target's name may be as long as it likes
@@ -62,8 +62,7 @@ class StopPages:
 
     async def list(self, request: web.Request) -> web.Response:
         """All that stands in the way now: the stops, the oldest first, and then what no command lifts."""
-        if request.query:
-            raise web.HTTPBadRequest(text=f"there is no parameter {next(iter(request.query))[:40]!a}; there is none")
+        refuse_other_parameters(request.query)
         stops = [_show_listed(one) for one in await self._stops.listed()]
         return web.json_response({"stops": [*stops, *map(_show_bar, self._stops.bars())]})
 
@@ -107,10 +106,7 @@ class StopPages:
 
         `by` becomes the name by which they are shown.
         """
-        async with self._bodies.hold() as hold:
-            given = read_json(await self._bodies.read(request, hold, max_bytes=_MAX_BODY))
-        if type(given) is not dict or set(given) - set(names):
-            raise web.HTTPBadRequest(text=f"this takes a JSON object: {', '.join(names)}")
+        given = only(await read_given(request, self._bodies, _MAX_BODY), "this takes", *names)
         found = {name: given.get(name, "") for name in names}
         if not all(type(text) is str and (len(text) <= _MAX_TEXT or name == "scope") for name, text in found.items()):
             others = ", ".join(name for name in names if name != "scope")

@@ -17,10 +17,9 @@ from remediator.model.token import Scope, Token
 from remediator.pipeline.people import People
 from remediator.web.auth import CALLER
 from remediator.web.body import Bodies
-from remediator.web.webhook import read_json
+from remediator.web.given import only, read_given, refuse_other_parameters, words
 
 _MAX_BODY = 16 * 1024
-_MAX_WORDS = 2000
 _MOST_GROUPS = 100
 _USUAL, _NEVER = "90d", "never"
 _SHOWN = 40
@@ -60,18 +59,15 @@ class TokenPages:
 
     async def list(self, request: web.Request) -> web.Response:
         """All of them, the oldest first, also those that are revoked or whose time is over."""
-        if request.query:
-            raise web.HTTPBadRequest(
-                text=f"there is no parameter {next(iter(request.query))[:_SHOWN]!a}; there is none"
-            )
+        refuse_other_parameters(request.query)
         return web.json_response({"tokens": [self._show(token) for token in await self._tokens.listed()]})
 
     async def make(self, request: web.Request) -> web.Response:
         """Make one; the answer, and nothing else ever, has it as `token`."""
         given = await self._read(request, _FIELDS)
-        by = request[CALLER].named(_words(given, "by"), "by is needed: who makes it")
-        scope, groups, lasts = _scope(given), _groups(given), _lasts(_words(given, "for"))
-        made = await self._tokens.make(_words(given, "subject"), scope, groups, lasts, by, request[CALLER].origin)
+        by = request[CALLER].named(words(given, "by"), "by is needed: who makes it")
+        scope, groups, lasts = _scope(given), _groups(given), _lasts(words(given, "for"))
+        made = await self._tokens.make(words(given, "subject"), scope, groups, lasts, by, request[CALLER].origin)
         token, text = made
         headers = {"Cache-Control": "no-store"}
         return web.json_response({**self._show(token), "token": text}, status=201, headers=headers)
@@ -79,7 +75,7 @@ class TokenPages:
     async def revoke(self, request: web.Request) -> web.Response:
         """Have one be of no use any more; 404 where there is none, or none any more."""
         given = await self._read(request, ("by",))
-        by = request[CALLER].named(_words(given, "by"), "by is needed: who revokes it")
+        by = request[CALLER].named(words(given, "by"), "by is needed: who revokes it")
         token_id = request.match_info["id"]
         if not await self._tokens.revoke(token_id, by, request[CALLER].origin):
             known = any(token.id == token_id for token in await self._tokens.listed())
@@ -88,11 +84,7 @@ class TokenPages:
         return web.json_response({})
 
     async def _read(self, request: web.Request, names: Collection[str]) -> Mapping[str, Any]:
-        async with self._bodies.hold() as hold:
-            given = read_json(await self._bodies.read(request, hold, max_bytes=_MAX_BODY))
-        if type(given) is not dict or set(given) - set(names):
-            raise web.HTTPBadRequest(text=f"this takes a JSON object: {', '.join(names)}")
-        return given
+        return only(await read_given(request, self._bodies, _MAX_BODY), "this takes", *names)
 
     def _show(self, token: Token) -> Mapping[str, Any]:
         is_good = token.is_good(self._clock.now())
@@ -102,6 +94,7 @@ class TokenPages:
             "person": self._people.of_token(token.subject, token.groups).name,
             "scope": token.scope.value,
             "groups": list(token.groups),
+            "groups_missing": list(self._people.missing(token.groups)),
             "state": "good" if is_good else "revoked" if token.revoked_at is not None else "expired",
             "made_at": token.made_at.isoformat(),
             "made_by": token.made_by,
@@ -111,16 +104,9 @@ class TokenPages:
         }
 
 
-def _words(given: Mapping[str, Any], name: str) -> str:
-    value = given.get(name, "")
-    if type(value) is not str or len(value) > _MAX_WORDS:
-        raise web.HTTPBadRequest(text=f"{name} is not a text of at most {_MAX_WORDS} characters")
-    return value.strip()
-
-
 def _scope(given: Mapping[str, Any]) -> Scope:
     scopes = {scope.value: scope for scope in Scope}
-    found = scopes.get(_words(given, "scope"))
+    found = scopes.get(words(given, "scope"))
     if found is None:
         raise web.HTTPBadRequest(text=f"scope is one of {', '.join(scopes)}")
     return found

@@ -78,7 +78,7 @@ def playing(
 ) -> Iterator[Scene]:
     """The service, with a rule that carries out this remedy and proves it by this check."""
     served = Served(folder, port or services.free_port())
-    times = {"settle": "100ms", "sustain": "300ms", "every": "100ms", "within": "2s"}
+    times = {"settle": "100ms", "sustain": "300ms", "every": "100ms", "within": "5s"}
     rule = {
         "name": "slow",
         "summary": "{{ labels.service }} is slow",

@@ -141,7 +141,7 @@ def test_an_outbox_is_compacted_once_a_person_has_approved(tmp_path: Path) -> No
                 )
                 run = scene.runs()[0]
                 size_before = (disk / "outbox.wal").stat().st_size
-                approved = scene.served.command("approve", run["id"])
+                approved = scene.served.command("approve", run["id"], "--yes")
                 services.wait_until(lambda: scene.outcomes()[:1] not in ([], [None]), "the run to end", limit=120)
                 run = scene.runs()[0]
 

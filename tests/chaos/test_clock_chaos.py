@@ -103,9 +103,8 @@ class Clocked:
         return [run["outcome"] for run in self._of(service)]
 
     def wait_for(self, service: str, *outcomes: str | None) -> None:
-        services.wait_until(
-            lambda: self.outcomes(service) == list(outcomes), f"the runs of {service} to be {outcomes}", limit=60
-        )
+        wanted = list(outcomes)
+        services.wait_until(lambda: self.outcomes(service) == wanted, f"the runs of {service} to be {wanted}")
 
     def wait_for_stage(self, service: str, stage: str) -> None:
         services.wait_until(lambda: [run["stage"] for run in self._of(service)] == [stage], f"{service} to be {stage}")

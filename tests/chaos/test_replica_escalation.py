@@ -25,7 +25,7 @@ rules:
     mode: observe
     escalate:
       - {after: 0s, to: on-call}
-      - {after: 2s, to: pager}
+      - {after: 1s, to: pager}
       - {after: 6s, to: manager}
       - {after: 7s, to: director}
   - name: seen
@@ -105,11 +105,11 @@ class Desk:
             (replica.folder / "rules.yaml").write_text(RULES)
 
     def until_told(self, *levels: str, event: str = "escalated") -> None:
-        services.wait_until(lambda: self.phone.has(*levels, event=event), f"{levels} to hear: {event}", limit=60)
+        services.wait_until(lambda: self.phone.has(*levels, event=event), f"{levels} to hear: {event}")
 
     def until_quiet(self, leader: Replica) -> None:
         """Until all that is told is on record as told."""
-        services.wait_until(lambda: leader.series()["remediator_outbox_waiting"] == 0, "all to be told", limit=60)
+        services.wait_until(lambda: leader.series()["remediator_outbox_waiting"] == 0, "all to be told")
 
     def end(self, victim: Replica, other: Replica, deed: Deed) -> None:
         """The last levels are told, the lost one is back, the alert is over; everybody has heard of that."""

@@ -150,8 +150,8 @@ class Desk:
         (self.folder / "well").touch()
 
     def until_ended(self, by: Replica) -> None:
-        services.wait_until(lambda: by.run_of("Down").get("outcome") is not None, "the run to end", limit=60)
-        services.wait_until(lambda: "active" not in self.silences(), "the silence to end", limit=60)
+        services.wait_until(lambda: by.run_of("Down").get("outcome") is not None, "the run to end")
+        services.wait_until(lambda: "active" not in self.silences(), "the silence to end")
         assert "healed" == by.run_of("Down")["outcome"]
 
 

@@ -49,7 +49,7 @@ def test_people_decide_at_the_terminal_while_slack_hangs_and_the_cards_say_so_la
         services.wait_until(lambda: {"web", "api"} == set(ids(served)), "both to be asked about")
         waiting = ids(served)
 
-        approved = served.command("approve", waiting["web"], "--reason", "seen it")
+        approved = served.command("approve", waiting["web"], "--yes", "--reason", "seen it")
         denied = served.command("deny", waiting["api"], "--reason", "we are at it")
         assert (0, 0) == (approved.returncode, denied.returncode), approved.stderr + denied.stderr
         outcomes = {"web": "healed", "api": "denied"}

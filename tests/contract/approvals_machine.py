@@ -32,7 +32,8 @@ from remediator.storage.store import Store
 from remediator.testing.clock import VirtualClock
 from tests.contract.words import NAMES, SETTINGS, WAYS, AtOnce, Question, Words
 from tests.unit.pipeline import harness
-from tests.unit.pipeline.harness import MINUTE, SECOND, Process, World, actions_of, wide
+from tests.unit.pipeline.harness import MINUTE, SECOND, Process, wide
+from tests.unit.pipeline.world import World, actions_of
 
 T = TypeVar("T")
 PICK = st.integers(0, 999)
@@ -246,6 +247,8 @@ class Questions(RuleBasedStateMachine):
     def the_rule_changes(self, who: int) -> None:
         if who % 3:
             return
+        if who % 4 == 0:  # nobody has read yet that somebody has denied it
+            self.do(self.vote(who, "ben", "slack", approved=False, pick=0))
         self.version += 1
         self.write_rule()
         for replica in self.replicas:

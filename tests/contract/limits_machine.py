@@ -24,7 +24,8 @@ from remediator.model.plan import PlannedStep
 from remediator.model.stage import Acted, Fresh, InDoubt, NotHelped, Over, Proven, is_repeat, stage_of
 from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.guards import Case
-from remediator.storage.store import Refusal, Store
+from remediator.storage.runs import Refusal
+from remediator.storage.store import Store
 from tests.contract.counted_again import CountedAgain, Step
 from tests.contract.limits_profiles import ENDING_OF, LEAST, NOT_BEGUN, ON, POOLS, How, Profile
 from tests.contract.replicas_at_work import MINUTE, SECOND, Job, Replica, World, together

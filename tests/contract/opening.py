@@ -17,7 +17,8 @@ from remediator.model.ids import (
 from remediator.model.message import Message, Tone
 from remediator.model.occurrence import Accepted, Closing, Judge, NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome
-from remediator.storage.store import Claim, Store
+from remediator.storage.runs import Claim
+from remediator.storage.store import Store
 
 ME, OTHER = OwnerId("me"), OwnerId("other")
 RULE = Digest("d" * 64)

@@ -48,13 +48,13 @@ class Pager:
 
 
 @asynccontextmanager
-async def paging(pager: Pager) -> AsyncIterator[WebhookChat]:
+async def paging(pager: Pager, timeout: str = "1m") -> AsyncIterator[WebhookChat]:
     """A chat that is this pager alone."""
     app = web.Application()
     app.router.add_post("/{path:.*}", pager.hear)
     async with TestServer(app) as server:
         pager.url = str(server.make_url("/hook/s3cr3t-path"))
-        level = EscalationSettings.model_validate({"webhook": pager.url, "timeout": "200ms"})
+        level = EscalationSettings.model_validate({"webhook": pager.url, "timeout": timeout})
         chat = WebhookChat(WebhookClient("pager", pager.url, level), VirtualClock())
         yield chat
         await chat.close()

@@ -57,7 +57,8 @@ from remediator.plugins import Action
 from remediator.rules.book import Book
 from remediator.rules.compiling import compile_rule
 from remediator.settings import CalendarSettings, ProtectedSettings
-from remediator.storage.store import Refusal, Store
+from remediator.storage.runs import Refusal
+from remediator.storage.store import Store
 from remediator.testing.clock import VirtualClock
 from tests.contract.asking import GATES, Asking
 from tests.unit.rules.sample_actions import ACTIONS

@@ -15,7 +15,8 @@ from remediator.model.occurrence import Closing, Occurrence, Opening, Ruling, Ve
 from remediator.model.outcome import Reason
 from remediator.model.priority import Priority
 from remediator.model.run import Cancel, Joined
-from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
+from remediator.storage.runs import Claim, Entry, Refusal, Reservation
+from remediator.storage.store import Store
 from tests.contract.opening import ENDED, ME, T0, alert, fire, grouping, labels, opening, resolve, started
 
 

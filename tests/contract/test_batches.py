@@ -12,7 +12,8 @@ from remediator.model.message import Message, Post, Tone
 from remediator.model.occurrence import NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.run import Cancel, Signal
-from remediator.storage.store import NOTHING, Claim, Entry, Refusal, Reservation, Store
+from remediator.storage.runs import NOTHING, Claim, Entry, Refusal, Reservation
+from remediator.storage.store import Store
 
 ME, OTHER = OwnerId("me"), OwnerId("other")
 RULE = Digest("d" * 64)

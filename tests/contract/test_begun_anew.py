@@ -9,7 +9,8 @@ from remediator.model.alert import Alert, Delivery
 from remediator.model.ids import OccurrenceId, RunId
 from remediator.model.occurrence import Closing, Occurrence, Opening, Ruling, Verdict
 from remediator.model.run import Again, Resolved
-from remediator.storage.store import Claim, Entry, Store
+from remediator.storage.runs import Claim, Entry
+from remediator.storage.store import Store
 from tests.contract.opening import ENDED, ME, T0, alert, fire, open_run, opening
 
 AGAIN = Again(T0, "ann", "the disk is back")

@@ -15,7 +15,8 @@ from remediator.model.message import Message, Post, Tone
 from remediator.model.outcome import Reason
 from remediator.model.priority import Priority
 from remediator.model.run import Cancel, Resolved, Settle
-from remediator.storage.store import NOTHING, Claim, Entry, Refusal, Reservation, Store
+from remediator.storage.runs import NOTHING, Claim, Entry, Refusal, Reservation
+from remediator.storage.store import Store
 from remediator.testing.clock import VirtualClock
 from tests.contract.opening import ENDED, ME, OTHER, T0, open_run, started
 

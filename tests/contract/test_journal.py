@@ -17,7 +17,8 @@ from remediator.model.message import Message, Tone
 from remediator.model.occurrence import Closing, NewRun, Occurrence, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome, Reason
 from remediator.model.stop import EVERYTHING, Stop, StopKind
-from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
+from remediator.storage.runs import Claim, Entry, Refusal, Reservation
+from remediator.storage.store import Store
 
 ME = OwnerId("me")
 DIGEST = Digest("d" * 64)

@@ -119,9 +119,10 @@ async def test_a_receiver_in_trouble_hears_all_of_it_once_it_is_well(
 ) -> None:
     """Nothing is lost, over a restart of the process that posts as well; and how it went is known meanwhile."""
     pager.status = status
-    outbox = poster(store, chat, clock)
-    await escalate(store, clock, RUNS)
-    await wait(outbox, clock, 8 * SECOND)
+    async with paging(pager, timeout="200ms") as hurried:
+        outbox = poster(store, chat if status is not None else hurried, clock)
+        await escalate(store, clock, RUNS)
+        await wait(outbox, clock, 8 * SECOND)
     waits = [tries for one in await store.waiting_posts(100) if (tries := outbox.tries(one.seq)) is not None]
     called = len(pager.calls)
     outbox = poster(store, chat, clock)

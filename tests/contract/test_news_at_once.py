@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
-from remediator.chat.chat import CannotTell, Outgoing
+from remediator.chat.chat import CannotTell, Chat, Outgoing
+from remediator.chat.routed import SparedChat
 from remediator.chat.webhook import body_of
+from remediator.errors import Failed
 from remediator.kit.metrics import Metrics
 from remediator.model.budget import Budget
 from remediator.model.message import Message, Tone
@@ -44,14 +47,15 @@ class Board:
         return [post for post in self.told if post.channel == channel]
 
 
-def poster(store: Store, board: Board, clock: VirtualClock) -> Outbox:
+def poster(store: Store, board: Board, clock: VirtualClock, *, chat: Chat | None = None, **more: Any) -> Outbox:
     return Outbox(
         store=store,
-        chat=board,
+        chat=chat or board,
         clock=clock,
         metrics=Metrics(),
         interval=timedelta(0),
         limits={BOARD: Budget(3, timedelta(minutes=1)), MAIL: Budget(3, timedelta(minutes=1))},
+        **more,
     )
 
 
@@ -81,6 +85,39 @@ async def test_what_is_too_much_for_a_place_is_told_together(store: Store, clock
     assert "… and 8 more" in body["text"]
     assert RUNS[:2] == [dict(post.message.data)["run"] for post in board.of(MAIL)]
     assert (5, 0) == (len(board.told), (await store.outbox_state()).waiting)
+
+
+class Away(Board):
+    """A board that takes nothing until it is back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_back = False
+
+    async def post(self, post: Outgoing) -> str:
+        if not self.is_back:
+            raise Failed("it is away")
+        return await super().post(post)
+
+
+async def test_what_comes_while_a_place_is_away_is_told_together_later(store: Store, clock: VirtualClock) -> None:
+    """What was tried meanwhile is told by itself, whatever the limit, as it was counted then: so nearly nothing is."""
+    board = Away()
+    spared = SparedChat(board, clock)
+    outbox = poster(store, board, clock, chat=spared, rests=lambda _channel: spared.rests)
+    for number in range(150):
+        await tell(store, clock, BOARD, [f"run{number:03}"], "ended")
+        await outbox.send_waiting()
+        await clock.advance(timedelta(seconds=1))
+    tried = [post.key for post in await store.waiting_posts(1000) if post.attempted]
+    board.is_back = True
+    for _ in range(600):
+        await outbox.send_waiting()
+        await clock.advance(timedelta(seconds=1))
+    told = [one["run"] for post in board.told for one in body_of(post).get("problems", [dict(post.message.data)])]
+
+    assert ["news.run000.ended.1"] == tried
+    assert (0, 150) == ((await store.outbox_state()).waiting, len(set(told)))
 
 
 async def test_what_comes_later_waits_for_the_next_message(store: Store, clock: VirtualClock) -> None:

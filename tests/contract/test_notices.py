@@ -16,8 +16,9 @@ from remediator.model.occurrence import NewRun, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome, Reason
 from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore
+from remediator.storage.runs import Claim, Entry, Refusal, Reservation
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
+from remediator.storage.store import Store
 from remediator.testing.clock import VirtualClock
 
 ME, OTHER = OwnerId("me"), OwnerId("other")
@@ -124,3 +125,10 @@ async def test_a_run_that_has_ended_wakes_for_its_next_level(store: Store) -> No
 
     assert [(claim.run, T0 + timedelta(minutes=15))] == at_first
     assert 2 == len(await notices(store))
+
+
+async def test_what_was_forgotten_meanwhile_moves_nowhere(store: Store) -> None:
+    """Housekeeping goes on beside whoever moves it, and is no reason to end the service."""
+    await store.move_thread(999_999, "#other")
+
+    assert () == await store.waiting_posts(10)

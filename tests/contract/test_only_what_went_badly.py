@@ -5,7 +5,8 @@ import pytest
 from remediator.model.change import Ended, Ending
 from remediator.model.history import Latest, Nth, Standing, Which
 from remediator.model.stop import Stop, StopKind
-from remediator.storage.store import Entry, Store
+from remediator.storage.runs import Entry
+from remediator.storage.store import Store
 from tests.contract.test_journal import DB, LIMIT, OTHER_RULE, RULE, SECOND, T0, change, enter
 
 OF_RULE = Latest(Which(rule=RULE), 3, T0 - SECOND, if_bad=True)

@@ -5,7 +5,8 @@ from datetime import timedelta
 from remediator.model.change import Change, Ended, Ending
 from remediator.model.history import Latest, Which
 from remediator.model.ids import RunId
-from remediator.storage.store import Entry, Reservation, Store
+from remediator.storage.runs import Entry, Reservation
+from remediator.storage.store import Store
 from tests.contract.test_journal import DB, HOUR, SECOND, T0, WEB, change, enter, open_run, started
 
 

@@ -9,7 +9,8 @@ from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, Rul
 from remediator.model.message import Message, Tone
 from remediator.model.occurrence import NewRun, Opening, Ruling, Verdict
 from remediator.model.stop import EVERYTHING, Stop, StopKind
-from remediator.storage.store import Claim, Entry, Reservation, Store
+from remediator.storage.runs import Claim, Entry, Reservation
+from remediator.storage.store import Store
 from remediator.testing.clock import VirtualClock
 
 ME = OwnerId("me")

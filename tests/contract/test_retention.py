@@ -12,12 +12,14 @@ from remediator.model.change import Change
 from remediator.model.facts import Ended, Examined, LateFinished, Started, StepStatus
 from remediator.model.history import Latest, Standing, Which
 from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId, StepId
-from remediator.model.message import Message, Post, Tone
+from remediator.model.message import NEWS, Message, Post, Tone
 from remediator.model.occurrence import Closing, Doubt, NewRun, Opening, Ruling, Verdict
 from remediator.model.outcome import Outcome
 from remediator.model.run import Cancel
 from remediator.model.stop import Stop, StopKind
-from remediator.storage.store import JOURNAL_KEPT, Claim, Entry, Forgotten, Reservation, Retention, Store
+from remediator.storage.retention import JOURNAL_KEPT, Forgotten, Retention
+from remediator.storage.runs import Claim, Entry, Reservation
+from remediator.storage.store import Store
 from remediator.testing.clock import VirtualClock
 
 ME = OwnerId("me")
@@ -375,6 +377,24 @@ async def test_old_notices_go_once_they_are_sent(store: Store, clock: VirtualClo
 
     assert Forgotten(notices=1) == gone
     assert ["owed", "young"] == [post.key for post in await store.waiting_posts(10)]
+
+
+async def test_of_what_other_places_were_told_so_much_is_kept_as_of_runs(store: Store, clock: VirtualClock) -> None:
+    """They are told several things of each run, and nobody edits those later; what is edited stays."""
+    for number in range(5):
+        at = T0 + 20 * DAY + number * timedelta(minutes=1)
+        await store.notify("notify:mail", f"{NEWS}r{number}.ended", Message(Tone.GOOD, "healed"), at)
+    await store.notify("#c", "storm", Message(Tone.BAD, "a storm"), T0 + 20 * DAY)
+    await send_all(store)
+    await store.notify("notify:mail", f"{NEWS}r0.asked", Message(Tone.GOOD, "waits"), T0 + 20 * DAY)
+    clock.jump(100 * DAY)
+
+    gone = await forget_all(store, replace(OLD, at_most=2))
+    left = [number for number in range(5) if await store.has_notice("notify:mail", f"{NEWS}r{number}.ended")]
+
+    assert (Forgotten(notices=3), [3, 4]) == (gone, left)
+    assert await store.has_notice("#c", "storm")
+    assert ["news.r0.asked"] == [post.key for post in await store.waiting_posts(10)]
 
 
 async def test_alerts_are_accepted_while_much_is_forgotten(store: Store, clock: VirtualClock) -> None:

@@ -24,8 +24,9 @@ from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore, run_writes
 from remediator.storage.postgres.keys import bounded
 from remediator.storage.postgres.run_writes import Start
+from remediator.storage.runs import Claim, Entry, Refusal, Reservation
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
+from remediator.storage.store import Store
 from remediator.testing.clock import VirtualClock
 
 ME, DIGEST = OwnerId("me"), Digest("d" * 64)

@@ -12,7 +12,10 @@ from remediator.model.ids import OccurrenceId, RunId
 from remediator.model.message import PARENT, Message, Post, Tone
 from remediator.model.occurrence import Occurrence, Ruling, Verdict
 from remediator.model.run import Again
-from remediator.storage.store import Claim, Entry, PostState, Retention, Store
+from remediator.storage.reading import PostState
+from remediator.storage.retention import Retention
+from remediator.storage.runs import Claim, Entry
+from remediator.storage.store import Store
 from tests.contract.opening import ENDED, ME, OTHER, T0, alert, open_run, opening
 
 LABELS = {"alertname": "Down"}

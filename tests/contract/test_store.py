@@ -20,8 +20,10 @@ from remediator.model.ids import (
 from remediator.model.occurrence import Closing, Doubt, Occurrence, Opening, Ruling, Verdict
 from remediator.model.priority import Priority
 from remediator.model.run import Resolved
+from remediator.storage.intake import CUT_GROUPS
+from remediator.storage.runs import Entry
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import CUT_GROUPS, Entry, Store
+from remediator.storage.store import Store
 from remediator.testing.clock import VirtualClock
 from tests.contract.opening import ENDED, ME, OTHER, RULE, T0, alert, fire, open_run, opening, resolve
 

@@ -6,7 +6,9 @@ from datetime import timedelta
 import pytest
 
 from remediator.model.message import PARENT, Message, Post, Tone
-from remediator.storage.store import Entry, OutboxState, Store
+from remediator.storage.outbox import OutboxState
+from remediator.storage.runs import Entry
+from remediator.storage.store import Store
 from remediator.testing.clock import VirtualClock
 from tests.contract.opening import T0, open_run
 

@@ -118,8 +118,10 @@ class Words:
         assert about.plan.digest == plan.digest, "another plan was asked about"
         assert not [f for f in before if isinstance(f, Voided) and f.key == asked.key], "the question was void"
         votes = [v for v in self.votes if (v.run, v.place, v.digest) == (run.id, place, plan.digest)]
-        ayes, noes = {v.name for v in votes if v.approved}, [v for v in votes if not v.approved]
-        by_itself = gate.get("on_timeout") == "auto" and started.at >= asked.until and not noes
+        of_run = [v for v in self.votes if v.run == run.id and v.place[0] <= started.round]
+        assert all(v.approved for v in of_run), f"it was denied, whatever was asked since: {of_run}"
+        ayes = {v.name for v in votes if v.approved}
+        by_itself = gate.get("on_timeout") == "auto" and started.at >= asked.until
         is_enough = len(ayes) >= gate.get("quorum", 1)
         assert by_itself or is_enough, f"not enough have approved: {votes}"
         assert self._used.setdefault((run.id, place), started.round) == started.round, "an approval was used twice"

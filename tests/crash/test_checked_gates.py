@@ -243,7 +243,9 @@ def cut_off_end(story: Story) -> None:
             id="somebody else",
         ),
         pytest.param(
-            keep_refusal_quiet, "run run-c: ann was refused once, and the audit journal has 0 of that", id="refusal"
+            keep_refusal_quiet,
+            "run run-c: ann was refused once, and the audit journal has nothing of that",
+            id="refusal",
         ),
         pytest.param(change_entry, "the audit journal is not as it was sealed: place 2 (finished", id="changed"),
         pytest.param(take_out_entry, "the audit journal is not as it was sealed: place 3 is missing", id="taken out"),

@@ -20,7 +20,7 @@ from remediator.model.occurrence import Accepted, Judge, NewRun, Occurrence, Ope
 from remediator.model.outcome import Reason
 from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore
-from remediator.storage.store import Claim, Refusal, Reservation
+from remediator.storage.runs import Claim, Refusal, Reservation
 from remediator.testing.clock import VirtualClock
 from tests import services
 from tests.served import Served

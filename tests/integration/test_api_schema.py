@@ -137,6 +137,8 @@ def test_every_answer_is_one_that_the_document_tells_of(served: Served) -> None:
 def test_nothing_is_changed_with_a_token_that_reads(served: Served) -> None:
     """Each call that changes something is tried, and each is refused as the document says."""
     token = make_token(served, "read")
+    told = "all messages to be noted as sent"
+    services.wait_until(lambda: all(one["sent"] for run in served.runs() for one in run["messages"]), told)
     before = [served.runs(), served.get("/api/v1/tokens"), served.get("/api/v1/stops")]
     refused = ("--include-method", "POST", "--exclude-path", "/api/v1/alerts")
     checks = ("--exclude-checks", "missing_required_header")

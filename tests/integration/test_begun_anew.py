@@ -63,7 +63,7 @@ def test_a_cancelled_run_is_begun_anew_approved_and_heals(served: Served) -> Non
     assert "the disk is back" == word["reason"]
     assert "begun anew by" in word["text"]
 
-    served.command("approve", new["id"])
+    served.command("approve", new["id"], "--yes")
     services.wait_until(lambda: newest(served)["outcome"] == "healed", "the new run to heal")
     shown = served.command("runs", "show", new["id"]).stdout
     assert "begun anew by" in shown

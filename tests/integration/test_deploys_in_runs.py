@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -105,12 +106,15 @@ def test_who_decides_is_asked_at_once_and_anew_after_another_deploy(
     until(served, lambda: len(facts(served, "asked")) == 1, "a person to be asked")
     run = served.run()["id"]
     deploy(docker_engine, name)
+    (planned,) = facts(served, "planned")
+    old = datetime.fromisoformat(planned["at"]) + timedelta(seconds=6)  # made just now, it would be held for a while
+    services.wait_until(lambda: datetime.now(UTC) > old, "the plan to be some seconds old")
     before = started_at(docker_engine, name)
-    approved = served.command("approve", run)
+    approved = served.command("approve", run, "--yes")
     until(served, lambda: len(facts(served, "asked")) == 2, "a person to be asked anew")
     first, second = facts(served, "asked")
     unchanged = started_at(docker_engine, name)
-    again = served.command("approve", run)
+    again = served.command("approve", run, "--yes")
     until(served, lambda: served.run()["outcome"] is not None, "the run to end")
 
     assert [0, 0] == [approved.returncode, again.returncode]

@@ -13,7 +13,8 @@ from aiohttp.test_utils import TestServer
 from click.testing import CliRunner
 
 from remediator.cli import main
-from remediator.doctor import Finding, Verdict, examine
+from remediator.doctor.examination import examine
+from remediator.doctor.finding import Finding, Verdict
 from remediator.plugins import Actions
 from remediator.settings import Settings, load_settings
 from remediator.testing.slack import SlackStandIn

@@ -14,7 +14,8 @@ import yaml
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
 
-from remediator.doctor import Finding, Verdict, examine
+from remediator.doctor.examination import examine
+from remediator.doctor.finding import Finding, Verdict
 from remediator.plugins import Actions
 from remediator.settings import load_settings
 from tests import services

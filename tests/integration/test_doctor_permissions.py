@@ -16,7 +16,8 @@ from aiohttp.test_utils import TestServer
 
 from remediator.actions import docker
 from remediator.clients import Clients
-from remediator.doctor import Finding, Verdict, examine
+from remediator.doctor.examination import examine
+from remediator.doctor.finding import Finding, Verdict
 from remediator.kit.clock import SystemClock
 from remediator.model.ids import StepId
 from remediator.plugins import Action, ActionContext, Actions

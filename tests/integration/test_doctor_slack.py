@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from remediator.doctor import Verdict, examine
+from remediator.doctor.examination import examine
+from remediator.doctor.finding import Verdict
 from remediator.plugins import Actions
 from remediator.settings import load_settings
 from remediator.testing.slack import SlackStandIn

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from remediator.doctor import Finding, Verdict, examine
+from remediator.doctor.examination import examine
+from remediator.doctor.finding import Finding, Verdict
 from remediator.kit.metrics import Metrics
 from remediator.plugins import Actions
 from remediator.settings import StoreSettings, load_settings

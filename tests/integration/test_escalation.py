@@ -15,7 +15,7 @@ import yaml
 
 from remediator.testing.slack import SlackStandIn
 from tests import services
-from tests.integration.test_serve import body_of
+from tests.integration.delivering import body_of
 from tests.served import Served
 
 SECRET, PATH = "Bearer t0ken-of-the-pager", "/hook/s3cr3t-path"
@@ -55,8 +55,8 @@ def receiving(pager: Pager) -> Iterator[None]:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             pager.tries += 1
             if pager.status == 200:
-                pager.told.append(body)
                 pager.headers.append(dict(self.headers))
+                pager.told.append(body)
             self.send_response(pager.status)
             self.end_headers()
 
@@ -99,19 +99,29 @@ def deliver(served: Served, *, resolved: bool = False) -> None:
     assert 202 == served.ask("/api/v1/alerts", body=body_of(labels, resolved=resolved))[0]
 
 
+def wait_until_delivered(served: Served, *levels: str) -> None:
+    """Wait until it is noted that they were told: a service that is killed before that tells them again."""
+
+    def noted() -> set[str]:
+        found = served.get("/api/v1/escalations")["escalations"]
+        return {level["level"] for one in found for level in one["levels"] if level["state"] == "delivered"}
+
+    services.wait_until(lambda: set(levels) <= noted(), f"{', '.join(levels)} to be noted as told")
+
+
 def logs(served: Served) -> str:
     return "".join(path.read_text(errors="replace") for path in sorted(served.folder.glob("*-[0-9]")) if path.is_file())
 
 
 def test_each_level_is_told_in_time_and_a_kill_in_between_changes_nothing(served: Served, pager: Pager) -> None:
     """The second is due while nothing runs; nobody is told twice, and no secret is in the logs."""
-    configure(served, pager, first="1s", second="4s")
+    configure(served, pager, first="1s", second="6s")
     served.start()
     deliver(served)
-    services.wait_until(lambda: bool(pager.told), "the first webhook to be told")
+    wait_until_delivered(served, "on-call", "pager")
     served.kill()
     killed = time.monotonic()
-    services.wait_until(lambda: time.monotonic() - killed > 4, "the next level to be due")
+    services.wait_until(lambda: time.monotonic() - killed > 6, "the next level to be due")
     served.start()
     services.wait_until(lambda: len(pager.told) >= 2, "the second webhook to be told")
     services.wait_until(lambda: served.run()["outcome"] == "told", "the run")
@@ -151,7 +161,7 @@ def test_who_takes_it_on_by_the_command_line_is_told_and_nobody_else_is(served: 
     configure(served, pager, first="1s", second="1h")
     served.start()
     deliver(served)
-    services.wait_until(lambda: bool(pager.told), "the pager to be told")
+    wait_until_delivered(served, "on-call", "pager")
     run = str(served.run()["id"])
     before = served.command("escalation", "list")
     taken = served.command("escalation", "ack", run[-6:], "--reason", "on it")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests import services
+from tests.integration.delivering import body_of
 from tests.integration.test_escalation import Pager, logs, receiving
-from tests.integration.test_serve import body_of
 from tests.served import Served
 
 RULES = """
@@ -42,7 +42,7 @@ def heard(pager: Pager) -> list[str]:
 
 def test_a_storm_reaches_a_receiver_that_was_away_in_few_messages(served: Served, pager: Pager) -> None:
     """Until then the list says that nobody was reached, and why; a kill in between loses none."""
-    served.configure(escalation={"pager": {"webhook": pager.url, "limit": "4/10s"}})
+    served.configure(escalation={"pager": {"webhook": pager.url, "limit": "4/4s"}})
     (served.folder / "rules.yaml").write_text(RULES)
     served.start()
     for number in range(40):

@@ -16,7 +16,7 @@ from remediator.testing.slack import StoredMessage
 from remediator.testing.slack_people import User, has_buttons
 from remediator.testing.slack_socket import SlackSocketStandIn
 from tests import services
-from tests.integration.test_serve import deliver, down
+from tests.integration.delivering import deliver, down
 from tests.served import Served
 
 SECRET, PATH = "0123456789abcdef-s3cr3t", "/hook/s3cr3t-p4th-of-ours"
@@ -50,10 +50,10 @@ def receiver() -> Iterator[Receiver]:
                 made.refusals -= 1
                 self.send_error(404)
                 return
-            made.told.append(json.loads(body))
             if is_signed:
                 proof = signature(SECRET, self.headers["X-Remediator-Timestamp"], body)
                 made.genuine.append(proof == self.headers["X-Remediator-Signature"])
+            made.told.append(json.loads(body))
             self.send_response(200)
             self.end_headers()
 

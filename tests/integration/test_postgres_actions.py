@@ -69,7 +69,7 @@ async def test_a_server_that_is_well_accepts_our_login(ask: Ask, server: service
 
     assert ("accepting", True, "", "") == (found.status, found.login, found.sqlstate, found.error)
     assert JUDGED[services.pg_isready(server.port)] == found.status
-    assert 0 < found.milliseconds < 2000
+    assert 0 < found.milliseconds < 20_000
     assert found.brief().startswith("accepting connections, login in ")
 
 
@@ -155,7 +155,7 @@ async def test_a_server_that_hangs_or_was_stopped_gives_no_response(ask: Ask, ow
     stopped, judged = await ready(context), services.pg_isready(own_server.port)
 
     assert ("no_response", "", "no answer in time") == (hanging.status, hanging.sqlstate, hanging.error)
-    assert 1900 < hanging.milliseconds < 5000
+    assert 1900 < hanging.milliseconds < 60_000
     assert ("no_response", "connection refused") == (stopped.status, stopped.error)
     assert "no response: connection refused" == stopped.brief()
     assert JUDGED[judged] == stopped.status

@@ -11,7 +11,7 @@ from remediator.model.change import Change
 from remediator.model.history import Latest, Which
 from remediator.model.ids import RuleId, RunId
 from remediator.storage.postgres import migrating
-from remediator.storage.store import Claim, Entry, Reservation
+from remediator.storage.runs import Claim, Entry, Reservation
 from tests import services
 from tests.integration.on_postgres import ME, PASSWORD, RULE, T0, fire, opened, plain, started, store_at
 

@@ -22,7 +22,7 @@ from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore
 from remediator.storage.postgres.journal import STARTING
 from remediator.storage.postgres.links import Links
-from remediator.storage.store import Claim, Entry, Refusal, Reservation
+from remediator.storage.runs import Claim, Entry, Refusal, Reservation
 from tests.integration.on_postgres import (
     ME,
     T0,

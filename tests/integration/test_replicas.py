@@ -1,25 +1,21 @@
 """Several processes on one PostgreSQL: every run is worked on by one of them, and none is left behind."""
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any
 
 import asyncpg
 import pytest
 
-from remediator.errors import BadSettings, Fenced
+from remediator.errors import BadSettings, Fenced, StoreUnavailable
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import Alert, AlertStatus, Delivery
 from remediator.model.facts import Ended, Examined
-from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
-from remediator.model.message import Message, Tone
-from remediator.model.occurrence import NewRun, Occurrence, Opening, Ruling, Verdict
+from remediator.model.ids import Fingerprint, OwnerId, RunId
+from remediator.model.occurrence import Occurrence, Ruling, Verdict
 from remediator.model.outcome import Outcome
 from remediator.model.priority import Priority
 from remediator.model.run import Cancel
@@ -27,44 +23,9 @@ from remediator.pipeline.dispatch import HeapDispatcher
 from remediator.pipeline.replicas import Replicas
 from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore
-from remediator.storage.store import FREE, Claim, Entry
+from remediator.storage.runs import FREE, Claim, Entry
 from remediator.testing.clock import VirtualClock
-from tests import services
-from tests.served import Served
-
-T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-A, B = OwnerId("a"), OwnerId("b")
-RULE = Digest("d" * 64)
-
-
-@asynccontextmanager
-async def opened(url: str, count: int = 1, timeout: str = "5s") -> AsyncIterator[list[PostgresStore]]:
-    """So many stores on one database, each like that of a process of its own."""
-    async with AsyncExitStack() as stack:
-        stores = []
-        for _ in range(count):
-            folder = Path(stack.enter_context(TemporaryDirectory()))
-            settings = StoreSettings.model_validate({"url": url, "directory": folder, "timeout": timeout})
-            store = PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics())
-            await store.open()
-            stack.push_async_callback(store.close)
-            stores.append(store)
-        await stores[0].remember_rules({RULE: {"pack": "p"}})
-        yield stores
-
-
-async def fire(store: PostgresStore, *names: str, owner: OwnerId = FREE, severity: str = "") -> None:
-    """A run for each name, called like it."""
-
-    def judge(one: Alert, known: Occurrence | None) -> Verdict:
-        if known is not None:
-            return Verdict(Ruling.REPEATED, hear=True)
-        priority = Priority.HIGH if severity == "critical" else Priority.NORMAL
-        new = NewRun(RunId(one.name), RuleId("p/r"), RULE, "down", "#c", Message(Tone.FIRING, "x"), "", priority)
-        return Verdict(Ruling.OPENED, open=Opening(OccurrenceId(f"o-{one.name}"), (new,)))
-
-    alerts = tuple(Alert(Fingerprint(name), AlertStatus.FIRING, {"alertname": name}, {}, T0) for name in names)
-    await store.accept(Delivery(alerts, received_at=T0), judge, owner)
+from tests.integration.sharing import T0, A, B, fire, opened
 
 
 async def test_two_that_claim_at_once_never_get_the_same_run(new_database: str) -> None:
@@ -206,7 +167,7 @@ async def test_who_was_frozen_in_the_middle_of_a_statement_holds_nothing_once_it
         roll = await two.beat(B, willing=True)
         buried = await two.bury([replica for replica in roll.replicas if replica.id == A])
         freed = 0
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not freed:
                 freed = await two.free_orphans()
         half.terminate()
@@ -223,7 +184,7 @@ async def test_the_server_shows_whose_each_connection_is_that_writes(new_databas
         await fire(one, "after", owner=A)
         roll = await two.beat(B, willing=False)
         await two.bury([replica for replica in roll.replicas if replica.id == A])
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await labels(new_database) & {f"remediator {A}"}:
                 await asyncio.sleep(0.01)
         left = await labels(new_database)
@@ -381,10 +342,13 @@ async def test_a_delivery_that_takes_long_to_judge_is_accepted(new_database: str
         return Verdict(Ruling.NOT_OPEN)
 
     alerts = tuple(Alert(Fingerprint(f"a{n}"), AlertStatus.FIRING, {}, {}, T0) for n in range(400))
+    rulings: Sequence[Ruling] = ()
     async with opened(new_database, timeout="2s") as (store,):  # half of that may a transaction stand idle
-        accepted = await store.accept(Delivery(alerts, received_at=T0), slowly, A)
+        for _ in range(5):  # where this process stood still meanwhile, it comes again
+            with suppress(StoreUnavailable):
+                rulings = rulings or (await store.accept(Delivery(alerts, received_at=T0), slowly, A)).rulings
 
-    assert 400 == len(accepted.rulings)
+    assert 400 == len(rulings)
 
 
 async def test_a_message_that_two_are_about_to_send_is_one_ones(new_database: str) -> None:
@@ -452,81 +416,3 @@ async def test_a_folder_is_one_process_alone_and_is_known_again(new_database: st
     await two.close()
 
     assert first == again
-
-
-# -- whole services --
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> Iterator[list[Served]]:
-    made = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        made.append(Served(tmp_path / name))
-    yield made
-    for served in made:
-        served.end()
-
-
-def start(served: Served, url: str, folder: Path, **more: Any) -> None:
-    """A process on the shared database; what its steps touch is in a folder that both know."""
-    look = {"argv": ["ls", str(folder / "mended-web")], "effect": "read"}
-    mend = {
-        "argv": ["touch", str(folder / "mended-{service}")],
-        "parameters": {"service": {}},
-        "effect": "change",
-        "target": "{service}",
-    }
-    store = {"directory": str(served.folder / "store"), "url": url}
-    served.configure(store=store, commands={"mend": mend, "look": look}, **more)
-    served.start()
-
-
-def deliver(served: Served, **labels: str) -> int:
-    now = datetime.now(UTC).isoformat()
-    one = {"status": "firing", "labels": {"alertname": "Down", "service": "web", **labels}, "annotations": {}}
-    body = {"version": "4", "groupKey": "{}", "receiver": "remediator", "alerts": [{**one, "startsAt": now}]}
-    return served.ask("/api/v1/alerts", body=json.dumps(body).encode())[0]
-
-
-def test_a_run_goes_on_at_another_process_when_its_own_is_killed(
-    pair: list[Served], new_database: str, tmp_path: Path
-) -> None:
-    """Nobody has to restart anything for an alert to be seen to."""
-    for served in pair:
-        start(served, new_database, tmp_path, mode="auto", sustain="4s")
-    one, two = pair
-    assert 202 == deliver(one)
-    services.wait_until((tmp_path / "mended-web").exists, "the step to be done")
-    one.kill()
-    services.wait_until(lambda: two.run()["outcome"] is not None, "the run to end")
-
-    assert "healed" == two.run()["outcome"]
-    assert 1 == two.log().count("runs_taken_over")
-
-
-def test_what_one_process_asks_can_be_answered_at_another(
-    pair: list[Served], new_database: str, tmp_path: Path
-) -> None:
-    """A load balancer gives people any of them."""
-    for served in pair:
-        start(served, new_database, tmp_path)
-    one, two = pair
-    assert 202 == deliver(one)
-    services.wait_until(lambda: bool(two.run()["waiting"]), "the plan to wait for a person")
-    approved = two.command("approve", two.run()["id"])
-    services.wait_until(lambda: one.run()["outcome"] is not None, "the run to end")
-
-    assert 0 == approved.returncode, approved.stderr
-    assert "healed" == one.run()["outcome"]
-
-
-async def test_programs_of_a_newer_version_and_of_this_one_share_a_store(new_database: str) -> None:
-    """While an upgrade rolls, both run; a version that this one cannot work with is refused elsewhere."""
-    async with opened(new_database):
-        link = await asyncpg.connect(new_database)
-        await link.execute("UPDATE remediator.version SET number = number + 1, oldest = number")
-        await link.close()
-        async with opened(new_database) as (again,):
-            await fire(again, "r")
-            assert ["r"] == [wake.run for wake in await again.claim_due(A, 1)]

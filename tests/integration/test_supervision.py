@@ -77,7 +77,7 @@ def test_a_chain_that_breaks_behind_our_back_is_noticed(served: Served) -> None:
 def test_what_a_kill_left_unknown_is_settled_by_a_person(served: Served) -> None:
     """The whole way: killed while it acts, unknown after the start, settled at the terminal, told in the thread."""
     acting = served.folder / "acting"
-    slow = ["sh", "-c", f"touch {acting}; sleep 5", "{service}"]
+    slow = ["sh", "-c", f"touch {acting}; sleep 30", "{service}"]
     look = {"argv": ["ls", str(served.folder / "mended-web")], "effect": "read"}
     mend = {"argv": slow, "parameters": {"service": {}}, "effect": "change", "target": "{service}", "timeout": "10m"}
     served.configure(mode="auto", commands={"mend": mend, "look": look})

@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 from jsonschema import Draft202012Validator
 
-from remediator.web.operations import OPERATIONS, Operation
+from remediator.web.operations import OPERATIONS
+from remediator.web.operations.operation import Operation
 
 DOCS = Path(__file__).parents[2] / "docs"
 BASE = "http://127.0.0.1:9099"

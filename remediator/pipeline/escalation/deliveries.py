@@ -16,7 +16,7 @@ from remediator.model.run import Run
 from remediator.pipeline.escalation.levels import DueLevel, Levels
 from remediator.pipeline.escalation.notices import notice_key
 from remediator.pipeline.outbox import Tries
-from remediator.storage.store import NoticeState
+from remediator.storage.outbox import NoticeState
 
 Name = tuple[str, str]
 """The channel and the key of a notice."""

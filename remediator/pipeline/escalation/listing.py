@@ -22,7 +22,8 @@ from remediator.pipeline.outbox import Tries
 from remediator.pipeline.rulebook import Rulebook
 from remediator.pipeline.story import say_standing
 from remediator.rules.book import Book
-from remediator.storage.store import NoticeState, Store
+from remediator.storage.outbox import NoticeState
+from remediator.storage.store import Store
 
 _NEWEST = 500  # runs that are looked through
 
@@ -102,6 +103,7 @@ class Escalations:
         None where there is no such run. Raises NoProblem where it is over, TakenAlready where it is somebody else's,
         and StoreUnavailable.
         """
+        by, reason = self._redactor.text(by), self._redactor.text(reason)
         run = await self._store.read_run(run_id)
         if run is None:
             return None

@@ -13,12 +13,12 @@ from remediator.pipeline.guards import attempts, breaking, demotion, flapping
 from remediator.pipeline.guards.attempts import BY
 from remediator.pipeline.guards.guard import Case
 from remediator.pipeline.guards.standing import last_stop
-from remediator.pipeline.guards.tries import of_rule
+from remediator.pipeline.guards.tries import of_rule, of_targets
 
 
 def asks(case: Case) -> tuple[Question, ...]:
     """What `consequences` and `lapsed` have to know."""
-    questions = (*attempts.questions(case), *flapping.questions(case), *breaking.questions(case), of_rule(case))
+    questions = (*of_targets(case), *breaking.questions(case), of_rule(case))
     return tuple(dict.fromkeys(questions))
 
 

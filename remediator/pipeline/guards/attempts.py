@@ -13,7 +13,7 @@ from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.guards.guard import Allow, Case, Refuse, Review, together
 from remediator.pipeline.guards.settled import settled_since
 from remediator.pipeline.guards.standing import last_stop, lifted_at
-from remediator.pipeline.guards.tries import Try, of_target, tries_of
+from remediator.pipeline.guards.tries import Try, of_target, of_targets, tries_of
 from remediator.pipeline.stops import how_to_lift
 
 BY = "remediator"
@@ -23,17 +23,12 @@ class Attempts:
     """No target of the plan may be in quarantine. What has been begun is ended."""
 
     def asks(self, case: Case) -> tuple[Question, ...]:
-        return () if case.begun else questions(case)
+        return () if case.begun else of_targets(case)
 
     def judge(self, case: Case, known: Known) -> Review:
         if case.begun:
             return Allow()
         return together([_judge(target, case, known) for target in case.targets])
-
-
-def questions(case: Case) -> tuple[Question, ...]:
-    """What `quarantine_of` has to know."""
-    return (case.standing, *(of_target(case, target) for target in case.targets))
 
 
 def quarantine_of(target: str, case: Case, known: Known) -> Stop | None:

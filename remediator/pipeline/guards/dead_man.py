@@ -19,7 +19,7 @@ from remediator.kit.wording import counted, say_time
 from remediator.model.duration import say_duration
 from remediator.model.outcome import Reason
 from remediator.pipeline.guards.guard import Allow, Ask, Case, Hold, Review
-from remediator.storage.store import OutboxState
+from remediator.storage.outbox import OutboxState
 
 _FRESH = timedelta(seconds=5)
 """For so long an answer is good for everybody: in a storm very many want to know the same."""

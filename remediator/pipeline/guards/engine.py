@@ -7,7 +7,7 @@ from remediator.model.history import Known, Question
 from remediator.model.plan import Effect
 from remediator.model.undo import undo_action
 from remediator.pipeline.guards.guard import AlsoOfUndoing, Ask, Case, Guard, Hold, Probe, Refuse, Review, together
-from remediator.storage.store import Refusal, Reservation
+from remediator.storage.runs import Refusal, Reservation
 
 Look = Callable[[Sequence[Question]], Awaitable[Known]]
 """Answers questions from the store; raises StoreUnavailable."""

@@ -17,7 +17,7 @@ from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.guards.attempts import BY
 from remediator.pipeline.guards.guard import Allow, Case, Refuse, Review, together
 from remediator.pipeline.guards.standing import last_stop, lifted_at
-from remediator.pipeline.guards.tries import of_target
+from remediator.pipeline.guards.tries import of_target, of_targets
 from remediator.pipeline.stops import how_to_lift
 
 
@@ -25,17 +25,12 @@ class Flapping:
     """No target of the plan may have come back so often. What has been begun is ended."""
 
     def asks(self, case: Case) -> tuple[Question, ...]:
-        return () if case.begun else questions(case)
+        return () if case.begun else of_targets(case)
 
     def judge(self, case: Case, known: Known) -> Review:
         if case.begun:
             return Allow()
         return together([_judge(target, case, known) for target in case.targets])
-
-
-def questions(case: Case) -> tuple[Question, ...]:
-    """What `flapping_of` has to know."""
-    return (case.standing, *(of_target(case, target) for target in case.targets))
 
 
 def flapping_of(target: str, case: Case, known: Known) -> Stop | None:

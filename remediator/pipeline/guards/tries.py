@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from remediator.model.change import Change, Ending
-from remediator.model.history import MOST_CHANGES, Latest, Which
+from remediator.model.history import MOST_CHANGES, Latest, Question, Which
 from remediator.model.ids import RunId
 from remediator.model.undo import is_undo_action
 from remediator.pipeline.guards.guard import Case
@@ -70,6 +70,11 @@ def of_target(case: Case, target: str) -> Latest:
     limits = case.limits
     longest = max(limits.cooldown, limits.attempts.window, limits.flapping.window + limits.flapping_within)
     return Latest(Which(target=target), MOST_CHANGES, case.at - max(LOOKS_BACK, longest + _LONGEST_CHANGE))
+
+
+def of_targets(case: Case) -> tuple[Question, ...]:
+    """What stops stand, and the past of each target."""
+    return (case.standing, *(of_target(case, target) for target in case.targets))
 
 
 def of_rule(case: Case, *, if_bad: bool = True) -> Latest:

@@ -32,7 +32,7 @@ from remediator.pipeline.turn import A_MOMENT, LOOK_AGAIN, Parked, Turn, note_he
 from remediator.pipeline.undo.timing import due_undoing, under_way
 from remediator.pipeline.undo.verdicts import Asks, Back, LeftTo, PutBack, Stays, Verdict, next_of, verdicts_on
 from remediator.pipeline.undo.younger import Busy, Heir, Unclear, Younger, goes_back, taken_over, word_of
-from remediator.storage.store import NOTHING, Reservation
+from remediator.storage.runs import NOTHING, Reservation
 
 log = structlog.get_logger(__name__)
 

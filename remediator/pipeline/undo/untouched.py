@@ -13,7 +13,7 @@ from remediator.model.history import Known, Latest, Which
 from remediator.model.ids import RunId
 from remediator.model.outcome import Reason
 from remediator.model.plan import PlannedStep
-from remediator.storage.store import Refusal, Reservation
+from remediator.storage.runs import Refusal, Reservation
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _NEWEST = 5  # of each target: what others have begun or ended meanwhile is among them

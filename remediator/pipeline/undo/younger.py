@@ -20,7 +20,7 @@ from remediator.model.run import Run, Signal, TakeOver
 from remediator.model.undo import is_undo_action
 from remediator.pipeline.undo.timing import times_over
 from remediator.pipeline.undo.verdicts import Asks, Back, LeftTo, PutBack, Stays, Steps, Verdict, Why
-from remediator.storage.store import Refusal, Reservation
+from remediator.storage.runs import Refusal, Reservation
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -68,7 +68,7 @@ class NotifySettings(Section):
 
     url: Annotated[SecretStr | None, AfterValidator(_apprise_address)] = None
     """Its address as `apprise` takes it: `mailto://…`, `msteams://…`, `discord://…`, `mmost://…`, `tgram://…` and many
-    others. A secret, as it nearly always holds one. It needs the extra package: `pip install remediator[apprise]`."""
+    others. A secret, as it nearly always holds one. It needs the package `apprise`, which requirements.lock has."""
     webhook: Annotated[SecretStr | None, AfterValidator(_webhook)] = None
     """Or the address of a program, which is told by a signed POST; docs/notify.md describes it. A secret as well."""
     secret: SecretStr | None = None

@@ -12,7 +12,7 @@ from remediator.documents import Described
 class Section(Described):
     """One part of the settings. Unknown names are mistakes; a secret may be given as a file."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     secret_files: ClassVar[tuple[str, ...]] = ()
 
     @model_validator(mode="before")

@@ -35,8 +35,9 @@ class StoreSettings(Section):
     that are no longer in force. Afterwards they are deleted, unless something still needs them. A quarter of a
     year, because that is how far reviews look back."""
     keep_runs_at_most: Annotated[int, Field(ge=1)] = 100_000
-    """How many runs are kept after they have ended, and how many alerts after their resolve; the oldest go first. What
-    ended a few minutes ago stays in any case. Some kilobytes each: this many take about a gigabyte."""
+    """How many runs are kept after they have ended, and how many alerts after their resolve; the oldest go first. So
+    many messages to other places are kept, too. What ended a few minutes ago stays in any case. Some kilobytes each:
+    this many take about a gigabyte."""
 
     @model_validator(mode="after")
     def _password_of_what(self) -> Self:

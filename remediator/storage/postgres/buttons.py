@@ -1,11 +1,12 @@
 """The buttons that stand in the chat, by the digests of their tokens. The tokens themselves are never here."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from remediator.model.ids import Digest, RuleId, RunId
 from remediator.storage import codec
-from remediator.storage.store import Button, OpenQuestions, Pressed
+from remediator.storage.buttons import Button, OpenQuestions, Pressed
+from remediator.storage.rows import open_questions_of, pressed_of
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
@@ -28,6 +29,10 @@ _OPEN = """
     WHERE starts_with(key, 'asked.') AND strpos(message, '"choice":{"run":') > 0
     GROUP BY run.rule, post.channel ORDER BY run.rule, post.channel
 """
+_SEND_AGAIN = """
+    UPDATE post SET version = version + 1, queued_at = $1
+    WHERE seq = $2 AND sent_version >= version AND ref IS NOT NULL AND strpos(message, '"choice":{"run":') = 0
+"""
 
 
 async def keep(db: "Db", *, buttons: Sequence[Button]) -> None:
@@ -41,20 +46,12 @@ async def keep(db: "Db", *, buttons: Sequence[Button]) -> None:
 
 async def find(db: "Db", *, digest: bytes) -> Pressed | None:
     row = await db.fetchrow(_FIND, digest)
-    if row is None:
-        return None
-    button = Button(
-        digest=row["digest"],
-        run=RunId(row["run"]),
-        round=row["round"],
-        revision=row["revision"],
-        plan=Digest(row["plan"]),
-        approves=row["approves"],
-        post=row["post"],
-        made_at=codec.from_us(row["made_at"]),
-    )
-    return Pressed(button, row["ref"])
+    return None if row is None else pressed_of(row)
+
+
+async def send_again(db: "Db", *, post: int, now: datetime) -> None:
+    await db.execute(_SEND_AGAIN, codec.to_us(now), post)
 
 
 async def open_questions(db: "Db") -> tuple[OpenQuestions, ...]:
-    return tuple(OpenQuestions(RuleId(row["rule"]), row["channel"], row["n"]) for row in await db.fetch(_OPEN))
+    return tuple(map(open_questions_of, await db.fetch(_OPEN)))

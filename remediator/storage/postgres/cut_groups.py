@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from remediator.model.alert import CutGroup
 from remediator.storage import codec
+from remediator.storage.intake import CUT_GROUPS
 from remediator.storage.postgres.keys import bounded
-from remediator.storage.store import CUT_GROUPS
+from remediator.storage.rows import cut_group_of
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
@@ -36,17 +37,7 @@ async def note(db: "Db", groups: Iterable[CutGroup]) -> None:
 
 
 async def due(db: "Db", *, at: datetime, limit: int) -> tuple[CutGroup, ...]:
-    return tuple(
-        CutGroup(
-            receiver=row["receiver"],
-            group_key=row["group_key"],
-            labels=codec.read_mapping(row["labels"]),
-            missing=row["missing"],
-            ask_at=codec.from_us(row["ask_at"]),
-            tries=row["tries"],
-        )
-        for row in await db.fetch(_DUE, codec.to_us(at), limit)
-    )
+    return tuple(map(cut_group_of, await db.fetch(_DUE, codec.to_us(at), limit)))
 
 
 async def put_off(db: "Db", *, group: CutGroup, ask_at: datetime) -> None:

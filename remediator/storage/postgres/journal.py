@@ -18,7 +18,7 @@ from remediator.model.stop import Stop, StopKind
 from remediator.storage import answers, codec
 from remediator.storage.answers import Answers, Begun, Span
 from remediator.storage.postgres.keys import bounded, plain
-from remediator.storage.store import Refusal, Reservation
+from remediator.storage.runs import Refusal, Reservation
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
-STEPS = ("schema.sql", "to_version_2.sql", "to_version_3.sql", "to_version_4.sql")
+STEPS = ("schema.sql", "to_version_2.sql", "to_version_3.sql", "to_version_4.sql", "to_version_5.sql")
 _LOCK = 0x72656D65  # any number, as long as it stays the same
 _OLDEST_SINCE = 3  # the version before has brought the column
 _NOTE = "UPDATE version SET number = $1, oldest = $1"

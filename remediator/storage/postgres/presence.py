@@ -14,7 +14,7 @@ from remediator.model.ids import OwnerId, RunId
 from remediator.storage import codec
 from remediator.storage.postgres.keys import plain
 from remediator.storage.postgres.links import FAILURES, LABEL, RELABEL, Links
-from remediator.storage.store import Replica, Roll
+from remediator.storage.presence import Replica, Roll
 
 if TYPE_CHECKING:
     from asyncpg import Connection

@@ -25,8 +25,9 @@ from remediator.storage import codec
 from remediator.storage.holding import busy
 from remediator.storage.postgres import audit, journal
 from remediator.storage.postgres.keys import bounded, plain
-from remediator.storage.postgres.outbox import NEWER_VERSION, notify
-from remediator.storage.store import Claim, Entry, Refusal, Reservation
+from remediator.storage.postgres.outbox import notify
+from remediator.storage.queueing import NEWER_VERSION
+from remediator.storage.runs import Claim, Entry, Refusal, Reservation
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db

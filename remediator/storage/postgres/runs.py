@@ -10,7 +10,8 @@ from remediator.model.run import Run
 from remediator.storage import codec
 from remediator.storage.postgres import audit, outbox, reading, run_writes
 from remediator.storage.postgres.keys import plain
-from remediator.storage.store import Claim, Entry, Wake, Word
+from remediator.storage.rows import wake_of
+from remediator.storage.runs import Claim, Entry, Wake, Word
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
@@ -45,7 +46,7 @@ async def claim_due(
     db: "Db", *, owner: OwnerId, limit: int, oldest: bool, but_not: Collection[RuleId], now: datetime
 ) -> tuple[Wake, ...]:
     rows = await db.fetch(_CLAIM_DUE, owner, codec.to_us(now), limit, list(Priority), oldest, list(but_not))
-    found = [Wake(RunId(row["id"]), codec.from_us(row["wake_at"]), Priority(row["priority"])) for row in rows]
+    found = list(map(wake_of, rows))
     return tuple(sorted(found, key=lambda wake: (wake.priority, wake.at)))
 
 

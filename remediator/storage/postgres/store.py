@@ -6,7 +6,9 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from remediator.errors import BadSettings, StoreUnavailable
+from asyncpg import UniqueViolationError
+
+from remediator.errors import BadSettings, StoredAlready, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import CutGroup, Delivery
@@ -22,10 +24,13 @@ from remediator.model.stop import Stop, StopKind
 from remediator.model.token import Token
 from remediator.settings import StoreSettings
 from remediator.storage import codec
+from remediator.storage.buttons import Button, OpenQuestions, Pressed
 from remediator.storage.folder import Folder
+from remediator.storage.outbox import NoticeState, OutboxState
 from remediator.storage.postgres import audit as audit_rows
 from remediator.storage.postgres import (
     buttons,
+    commands,
     cut_groups,
     intake,
     journal,
@@ -41,25 +46,11 @@ from remediator.storage.postgres.links import FAILURES, RELABEL, SCHEMA, Links
 from remediator.storage.postgres.presence import News, Presence
 from remediator.storage.postgres.run_writes import End, Learn, Park, RunWrite, Start, Tell
 from remediator.storage.postgres.writer import Writer
-from remediator.storage.store import (
-    FREE,
-    Button,
-    Claim,
-    Entry,
-    Forgotten,
-    NoticeState,
-    OpenQuestions,
-    OutboxState,
-    PostState,
-    Pressed,
-    Refusal,
-    Replica,
-    Reservation,
-    Retention,
-    Roll,
-    Wake,
-    Word,
-)
+from remediator.storage.presence import Replica, Roll
+from remediator.storage.reading import PostState
+from remediator.storage.retention import Forgotten, Retention
+from remediator.storage.rows import run_of
+from remediator.storage.runs import FREE, Claim, Entry, Refusal, Reservation, Wake, Word
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -170,7 +161,10 @@ class PostgresStore:
         return await self._read(read)
 
     async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
-        accepted = await self._open_writer().accept(intake.Request(delivery, judge, owner))
+        try:
+            accepted = await self._open_writer().accept(intake.Request(delivery, judge, owner))
+        except UniqueViolationError as error:
+            raise StoredAlready(f"an id of an alert or a run is there already: {error}") from error
         self._presence.tell(accepted.signalled_runs)
         if owner == FREE and accepted.new_runs:
             self._presence.tell([RunId("")])
@@ -207,7 +201,7 @@ class PostgresStore:
         return await self._write(partial(runs.claim, run=run, owner=owner, before=found.owner), run)
 
     async def read_signals(self, run: RunId) -> tuple[Signal, ...]:
-        return reading.signals_of(await self._signals.get(run) or ())
+        return tuple(map(codec.read_signal, await self._signals.get(run) or ()))
 
     async def learn(self, claim: Claim, entry: Entry, *, free_locks: bool = False) -> None:
         await self._make(Learn(self._clock.now(), claim, entry, free_locks))
@@ -293,6 +287,12 @@ class PostgresStore:
     async def find_button(self, digest: bytes) -> Pressed | None:
         return await self._read(partial(buttons.find, digest=digest))
 
+    async def send_again(self, post: int) -> None:
+        await self._write(partial(buttons.send_again, post=post, now=self._clock.now()))
+
+    async def take_command(self, key: str, at: datetime) -> bool:
+        return await self._write(partial(commands.take, key=key, at=at))
+
     async def open_questions(self) -> tuple[OpenQuestions, ...]:
         return await self._read(buttons.open_questions)
 
@@ -362,7 +362,7 @@ class PostgresStore:
 
     async def read_run(self, run: RunId) -> Run | None:
         row = await self._runs.get(run)
-        return None if row is None else reading.run_of(row)
+        return None if row is None else run_of(row, row["facts"], row["words"])
 
     async def list_runs(
         self, *, limit: int, outcome: str | None = None, active: bool = False, unsettled: bool = False
@@ -389,7 +389,8 @@ class PostgresStore:
         for some in _pieces(found.occurrences):
             occurrences_gone += await self._write(partial(retention.delete_occurrences, occurrences=some, now=now))
         journal_gone = await self._write(partial(retention.delete_journal, old=old, limit=limit, now=now))
-        rest = await self._write(partial(retention.delete_rest, old=old, limit=limit))
+        forget_rest = partial(retention.delete_rest, old=old, news_before=found.news_before, limit=limit)
+        rest = await self._write(forget_rest)
         return Forgotten(runs_gone, occurrences_gone) + journal_gone + rest
 
     def on_news(self, tell: News) -> None:

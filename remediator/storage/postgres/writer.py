@@ -16,7 +16,7 @@ wait are answered when the server can be asked, by the number of the transaction
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +33,7 @@ from remediator.storage.postgres.journal import STARTING
 from remediator.storage.postgres.keys import plain
 from remediator.storage.postgres.links import FAILURES, Links, is_outage, is_race
 from remediator.storage.postgres.run_writes import RunWrite, Start
+from remediator.storage.promised import Promised
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -63,15 +64,12 @@ class _Unsure(Exception):  # noqa: N818 - it never leaves this module
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
+class _Job(Promised):
     """A write or a delivery, and who waits for it."""
 
     work: "Write[Any] | RunWrite[Any] | intake.Request"
     runs: Sequence[RunId] = ()  # those that it writes to, unless it is a delivery
     stops_starts: bool = False  # whether no start may be judged while it is written
-    future: "asyncio.Future[Any]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    result: Any = None
-    error: BaseException | None = None
 
     @property
     def is_delivery(self) -> bool:
@@ -80,14 +78,6 @@ class _Job:
     @property
     def alerts(self) -> int:
         return len(self.work.delivery.alerts) if isinstance(self.work, intake.Request) else 0
-
-    def settle(self) -> None:
-        if self.future.done():
-            return  # whoever asked has gone; the write stands all the same
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
 
 
 class Writer:

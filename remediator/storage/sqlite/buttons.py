@@ -2,10 +2,11 @@
 
 import sqlite3
 from collections.abc import Iterable
+from datetime import datetime
 
-from remediator.model.ids import Digest, RuleId, RunId
 from remediator.storage import codec
-from remediator.storage.store import Button, OpenQuestions, Pressed
+from remediator.storage.buttons import Button, OpenQuestions, Pressed
+from remediator.storage.rows import open_questions_of, pressed_of
 
 # That of a run which was forgotten meanwhile is of no use to anybody.
 _KEEP = """
@@ -21,6 +22,10 @@ _OPEN = """
     SELECT run.rule, post.channel, count(*) AS n FROM post JOIN run ON run.id = post.run
     WHERE substr(key, 1, 6) = 'asked.' AND instr(message, '"choice":{"run":') > 0
     GROUP BY run.rule, post.channel ORDER BY run.rule, post.channel
+"""
+_SEND_AGAIN = """
+    UPDATE post SET version = version + 1, queued_at = ?
+    WHERE seq = ? AND sent_version >= version AND ref IS NOT NULL AND instr(message, '"choice":{"run":') = 0
 """
 
 
@@ -45,20 +50,12 @@ def keep(db: sqlite3.Connection, *, buttons: Iterable[Button]) -> None:
 
 def find(db: sqlite3.Connection, *, digest: bytes) -> Pressed | None:
     row = db.execute(_FIND, (digest,)).fetchone()
-    if row is None:
-        return None
-    button = Button(
-        digest=row["digest"],
-        run=RunId(row["run"]),
-        round=row["round"],
-        revision=row["revision"],
-        plan=Digest(row["plan"]),
-        approves=bool(row["approves"]),
-        post=row["post"],
-        made_at=codec.from_us(row["made_at"]),
-    )
-    return Pressed(button, row["ref"])
+    return None if row is None else pressed_of(row)
+
+
+def send_again(db: sqlite3.Connection, *, post: int, now: datetime) -> None:
+    db.execute(_SEND_AGAIN, (codec.to_us(now), post))
 
 
 def open_questions(db: sqlite3.Connection) -> tuple[OpenQuestions, ...]:
-    return tuple(OpenQuestions(RuleId(row["rule"]), row["channel"], row["n"]) for row in db.execute(_OPEN))
+    return tuple(map(open_questions_of, db.execute(_OPEN)))

@@ -5,7 +5,8 @@ from datetime import datetime
 
 from remediator.model.alert import CutGroup
 from remediator.storage import codec
-from remediator.storage.store import CUT_GROUPS
+from remediator.storage.intake import CUT_GROUPS
+from remediator.storage.rows import cut_group_of
 
 _NOTE = """
     INSERT INTO cut_group (receiver, group_key, labels, missing, ask_at) VALUES (?, ?, ?, ?, ?)
@@ -28,17 +29,7 @@ def note(db: sqlite3.Connection, group: CutGroup) -> None:
 
 def due(db: sqlite3.Connection, *, at: datetime, limit: int) -> tuple[CutGroup, ...]:
     rows = db.execute("SELECT * FROM cut_group WHERE ask_at <= ? ORDER BY ask_at LIMIT ?", (codec.to_us(at), limit))
-    return tuple(
-        CutGroup(
-            receiver=row["receiver"],
-            group_key=row["group_key"],
-            labels=codec.read_mapping(row["labels"]),
-            missing=row["missing"],
-            ask_at=codec.from_us(row["ask_at"]),
-            tries=row["tries"],
-        )
-        for row in rows
-    )
+    return tuple(map(cut_group_of, rows))
 
 
 def put_off(db: sqlite3.Connection, *, group: CutGroup, ask_at: datetime) -> None:

@@ -13,7 +13,7 @@ from remediator.errors import BadSettings
 
 log = structlog.get_logger(__name__)
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 
 def migrate(connection: sqlite3.Connection, name: str) -> None:

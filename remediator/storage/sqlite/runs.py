@@ -14,8 +14,8 @@ from remediator.model.outcome import Reason
 from remediator.model.run import Run, Signal
 from remediator.storage import codec
 from remediator.storage.holding import busy
+from remediator.storage.runs import Claim, Entry, Refusal, Reservation, Word
 from remediator.storage.sqlite import audit, journal, outbox, reading
-from remediator.storage.store import Claim, Entry, Refusal, Reservation, Word
 
 T = TypeVar("T")
 

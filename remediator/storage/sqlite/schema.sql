@@ -111,6 +111,8 @@ CREATE TABLE post (
 ) STRICT;
 CREATE UNIQUE INDEX post_notice ON post (channel, key) WHERE run IS NULL;
 CREATE INDEX post_waiting ON post (is_minor, seq) WHERE sent_version < version;
+CREATE INDEX post_waiting_notice ON post (seq) WHERE run IS NULL AND sent_version < version;
+CREATE INDEX post_told_notice ON post (queued_at) WHERE run IS NULL AND sent_version >= version;
 -- The cards of questions whose newest version is not sent: their threads go before all others.
 CREATE INDEX post_card ON post (run, seq) WHERE sent_version < version AND substr(key, 1, 6) = 'asked.';
 -- The cards of questions that are open.
@@ -198,3 +200,9 @@ CREATE TABLE audit (
 CREATE UNIQUE INDEX audit_place ON audit (place) WHERE place IS NOT NULL;
 CREATE INDEX audit_unsealed ON audit (seq) WHERE place IS NULL;
 CREATE INDEX audit_of_run ON audit (run, seq) WHERE run <> '';
+
+-- The commands of the chat that were taken, so that none is taken twice.
+CREATE TABLE taken_command (
+    key TEXT PRIMARY KEY,
+    at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from remediator.errors import BadSettings, StoreUnavailable
+from remediator.errors import BadSettings, StoredAlready, StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
 from remediator.model.alert import CutGroup, Delivery
@@ -25,11 +25,17 @@ from remediator.model.run import Run, RunSummary, Signal
 from remediator.model.stop import Stop, StopKind
 from remediator.model.token import Token
 from remediator.storage import codec
+from remediator.storage.buttons import Button, OpenQuestions, Pressed
 from remediator.storage.changes import Request
 from remediator.storage.folder import Folder
+from remediator.storage.outbox import NoticeState, OutboxState
+from remediator.storage.reading import PostState
+from remediator.storage.retention import Forgotten, Retention
+from remediator.storage.runs import Claim, Entry, Refusal, Reservation, Wake, Word
 from remediator.storage.sqlite import audit as audit_rows
 from remediator.storage.sqlite import (
     buttons,
+    commands,
     cut_groups,
     integrity,
     journal,
@@ -41,22 +47,6 @@ from remediator.storage.sqlite import (
     tokens,
 )
 from remediator.storage.sqlite.writer import Writer
-from remediator.storage.store import (
-    Button,
-    Claim,
-    Entry,
-    Forgotten,
-    NoticeState,
-    OpenQuestions,
-    OutboxState,
-    PostState,
-    Pressed,
-    Refusal,
-    Reservation,
-    Retention,
-    Wake,
-    Word,
-)
 
 T = TypeVar("T")
 
@@ -192,7 +182,12 @@ class SqliteStore:
     async def accept(self, delivery: Delivery, judge: Judge, owner: OwnerId) -> Accepted:
         if self._writer is None:
             raise StoreUnavailable("the store is not open")
-        return await self._writer.accept(Request(delivery, judge, owner))
+        try:
+            return await self._writer.accept(Request(delivery, judge, owner))
+        except sqlite3.IntegrityError as error:
+            if error.sqlite_errorcode not in (sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY, sqlite3.SQLITE_CONSTRAINT_UNIQUE):
+                raise
+            raise StoredAlready(f"an id of an alert or a run is there already: {error}") from error
 
     async def due_doubts(self, at: datetime, limit: int, *, sent_again: bool = False) -> tuple[Occurrence, ...]:
         return await self._read(partial(reading.due_doubts, at=at, limit=limit, sent_again=sent_again))
@@ -325,6 +320,12 @@ class SqliteStore:
     async def find_button(self, digest: bytes) -> Pressed | None:
         return await self._read(partial(buttons.find, digest=digest))
 
+    async def send_again(self, post: int) -> None:
+        await self._write(partial(buttons.send_again, post=post, now=self._clock.now()))
+
+    async def take_command(self, key: str, at: datetime) -> bool:
+        return await self._write(partial(commands.take, key=key, at=at))
+
     async def open_questions(self) -> tuple[OpenQuestions, ...]:
         return await self._read(buttons.open_questions)
 
@@ -397,7 +398,7 @@ class SqliteStore:
         self, *, limit: int, outcome: str | None = None, active: bool = False, unsettled: bool = False
     ) -> tuple[RunSummary, ...]:
         look = partial(reading.list_runs, limit=limit, outcome=outcome, active=active, unsettled=unsettled)
-        return await (self._find(look) if unsettled else self._read(look))
+        return await (self._find(look) if unsettled or active or outcome else self._read(look))
 
     async def runs_of(self, occurrence: OccurrenceId) -> tuple[RunSummary, ...]:
         return await self._read(partial(reading.runs_of, occurrence=occurrence))
@@ -426,7 +427,8 @@ class SqliteStore:
             gone += done
             if not done:
                 break
-        return gone + await self._write(partial(retention.delete_rest, old=old, limit=limit))
+        rest = partial(retention.delete_rest, old=old, news_before=found.news_before, limit=limit)
+        return gone + await self._write(rest)
 
     async def version(self) -> int:
         return await self._read(_version)

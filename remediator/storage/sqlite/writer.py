@@ -18,6 +18,7 @@ from remediator.kit import failpoints
 from remediator.kit.metrics import Metrics
 from remediator.model.occurrence import Accepted
 from remediator.storage.changes import Request
+from remediator.storage.promised import Promised
 from remediator.storage.sqlite import intake
 
 T = TypeVar("T")
@@ -28,23 +29,12 @@ _MOST_ALERTS = 2000  # of all deliveries that share a commit, unless one alone h
 
 
 @dataclass(slots=True, eq=False)
-class _Job:
+class _Job(Promised):
     """A write or a delivery, and who waits for it."""
 
     work: Write[Any] | Request
-    future: "asyncio.Future[Any]"
     loop: asyncio.AbstractEventLoop
     alerts: int
-    result: Any = None
-    error: BaseException | None = None
-
-    def settle(self) -> None:
-        if self.future.done():
-            return  # whoever asked has gone; the write stands all the same
-        if self.error is not None:
-            self.future.set_exception(self.error)
-        else:
-            self.future.set_result(self.result)
 
 
 class Writer:
@@ -69,8 +59,7 @@ class Writer:
         return result
 
     def _hand_in(self, work: Write[Any] | Request, alerts: int) -> "asyncio.Future[Any]":
-        loop = asyncio.get_running_loop()
-        job = _Job(work, loop.create_future(), loop, alerts)
+        job = _Job(work, asyncio.get_running_loop(), alerts)
         self._jobs.put(job)
         return job.future
 

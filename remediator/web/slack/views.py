@@ -7,7 +7,7 @@ import html
 from typing import Any
 
 from remediator.chat.slack import DENY
-from remediator.chat.text import clip
+from remediator.chat.text import clip, paragraph
 from remediator.web.slack.payloads import REASON
 
 _LONGEST = 3000
@@ -16,8 +16,8 @@ _LONGEST_ERROR = 150
 
 
 def plainly(text: str) -> str:
-    """A text for Slack in which nothing pings or links."""
-    return html.escape(clip(text, _LONGEST), quote=False)
+    """A text for Slack in which nothing pings, links, hides or turns the line around."""
+    return html.escape(clip(paragraph(text), _LONGEST), quote=False)
 
 
 def only_for_you(text: str) -> dict[str, Any]:
@@ -69,4 +69,4 @@ def not_taken(why: str) -> dict[str, Any]:
 
 
 def _text(text: str) -> dict[str, Any]:
-    return {"type": "plain_text", "text": text, "emoji": False}
+    return {"type": "plain_text", "text": paragraph(text), "emoji": False}

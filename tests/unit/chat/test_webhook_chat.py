@@ -151,8 +151,8 @@ async def test_an_answer_that_names_the_address_is_not_quoted(pager: Pager, url:
 async def test_one_that_does_not_answer_in_time_may_have_heard_it(pager: Pager, url: str) -> None:
     """So it is told again, with a word that it may be a repeat."""
     pager.is_slow = True
-    chat = chat_of(url, timeout="100ms")
-    with pytest.raises(OutcomeUnknown, match=r"no answer in 0.1 s; .* raise escalation.pager.timeout"):
+    chat = chat_of(url, timeout="500ms")
+    with pytest.raises(OutcomeUnknown, match=r"no answer in 0.5 s; .* raise escalation.pager.timeout"):
         await chat.post(outgoing())
     await chat.close()
 

@@ -1,72 +1,17 @@
 """`remediator explain` and `alerts` at the terminal: what is said, in what form, and with which exit code."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from remediator.cli import main
 from remediator.model.alert import fingerprint_of
-from tests.unit.cli.calling import listening
-
-PAYLOADS = Path(__file__).parents[3] / "tests" / "payloads"
-
-RULES = r"""
-pack: web
-rules:
-  - name: down
-    summary: "{{ labels.service }} is down"
-    match: ['alertname="Down"', 'service=~"web|db"']
-    mode: auto
-    group_by: [service]
-    diagnose:
-      mark: {command.run: {command: look}}
-      lines: {command.run: {command: "{{ steps.mark.stdout }}"}}
-    remediate:
-      - name: by hand
-        when: steps.mark.exit_code == 77
-        tell: "look at {{ labels.service }}: {{ steps.mark.stderr }}"
-      - name: mend
-        when: steps.mark.exit_code != 0
-        gate: {approvers: [sre], quorum: 2}
-        do: [{command.run: {command: mend, parameters: {service: "{{ labels.service }}"}}}]
-        verify:
-          {settle: 1s, sustain: 2s, within: 1m, checks: [{command.run: {command: look}, expect: result.exit_code == 0}]}
-  - name: other
-    match: ['alertname="Down"', 'service="mail"']
-  - name: rest
-    match: ['alertname=~"Down|Up"']
-  - name: last
-    match: ['alertname="Down"']
-"""
-SETTINGS = """
-rules: [rules.yaml]
-mode_ceiling: gated
-commands:
-  mend: {argv: [touch, mended], parameters: {service: {}}, effect: change, target: "{service}"}
-  look: {argv: ["false"], effect: read}
-"""
+from tests.unit.cli.explaining import MONITORING, PAYLOADS, RULES, SETTINGS, as_json, call, write_rules
 
 
 @pytest.fixture(autouse=True)
 def _with_rules(tmp_path: Path) -> None:
-    """The settings and rules of this folder."""
-    (tmp_path / "remediator.yaml").write_text(SETTINGS)
-    (tmp_path / "rules.yaml").write_text(RULES)
-
-
-def call(*arguments: str, given: bytes | None = None) -> Result:
-    return CliRunner().invoke(main, arguments, input=given)
-
-
-def as_json(*arguments: str) -> dict[str, Any]:
-    shown: dict[str, Any] = json.loads(call("explain", "-o", "json", *arguments).stdout)
-    return shown
+    write_rules(tmp_path)
 
 
 def test_a_matching_rule_is_told_with_all_that_a_run_would_do() -> None:
@@ -107,15 +52,6 @@ def test_a_matching_rule_is_told_with_all_that_a_run_would_do() -> None:
         "  web/rest: its matchers hold, but web/down stands before it and has no `continue: true`",
         "  web/last: its matchers hold, but web/down stands before it and has no `continue: true`",
     ] == lines[18:]
-
-
-URL = "http://127.0.0.1:9"
-MONITORING = {
-    "webhook": ("", "what the webhook has said last"),
-    "prometheus": (f"prometheus: {{url: '{URL}'}}\n", "Prometheus"),
-    "not its alerts": (f"prometheus: {{url: '{URL}', raises_alerts: false}}\n", "what the webhook has said last"),
-    "both": (f"prometheus: {{url: '{URL}'}}\nalertmanager: {{url: '{URL}'}}\n", "Alertmanager"),
-}
 
 
 @pytest.mark.parametrize(("written", "expected"), MONITORING.values(), ids=MONITORING)
@@ -333,151 +269,12 @@ def test_rules_that_are_missing_are_told_with_where_they_were_sought(tmp_path: P
     assert f"rule files are sought from {tmp_path}; set `rules` in the settings" in result.stderr
 
 
-# -- what a service has stored --
-
-STORED = {
-    "fingerprint": "own-2fc4c353ef13c5b1",
-    "labels": {"alertname": "Down", "service": "db"},
-    "annotations": {"summary": "it is down"},
-    "startsAt": "2026-01-31T12:00:00Z",
-    "opened_at": "2026-01-31T12:00:00Z",
-    "heard_at": "2026-01-31T12:00:01Z",
-    "closed_at": None,
-    "doubtful": False,
-}
-
-
-@contextmanager
-def serving(pages: dict[str, Any]) -> Iterator[tuple[str, list[str]]]:
-    """A service that answers these paths, and 404 to others; its URL, and what it was asked."""
-    asked: list[str] = []
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            found = pages.get(self.path)
-            body = json.dumps({"error": "there is no such thing"} if found is None else found).encode()
-            self.send_response(404 if found is None else 200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name there
-            """Quiet."""
-
-    with listening(Answer) as url:
-        yield url, asked
-
-
-@pytest.mark.parametrize(
-    ("arguments", "path", "page"),
-    [
-        (["--fingerprint", "own-2fc4c353ef13c5b1"], "/api/v1/alerts/own-2fc4c353ef13c5b1", STORED),
-        (["--fingerprint", "a/b?c"], "/api/v1/alerts/a%2Fb%3Fc", STORED),
-        (["--run", "d1m0k2s3abcdefgh"], "/api/v1/runs/d1m0k2s3abcdefgh", {"alert": STORED}),
-    ],
-    ids=["fingerprint", "odd-fingerprint", "run"],
-)
-def test_a_stored_alert_is_explained_with_the_rules_here(arguments: list[str], path: str, page: Any) -> None:
-    """What became of an alert of last night, or would with rules that have changed since."""
-    with serving({path: page}) as (url, asked):
-        result = call("explain", "-o", "json", "--url", url, *arguments)
-    (shown,) = json.loads(result.stdout)["alerts"]
-
-    assert (0, [path]) == (result.exit_code, asked)
-    assert ["web/down"] == shown["matching"]
-    assert ("own-2fc4c353ef13c5b1", "2026-01-31T12:00:00Z", "firing") == (
-        shown["alert"]["fingerprint"],
-        shown["alert"]["startsAt"],
-        shown["alert"]["status"],
-    )
-
-
-def test_a_stored_alert_that_has_resolved_is_told_so() -> None:
-    """It starts nothing any more."""
-    page = {**STORED, "closed_at": "2026-01-31T12:05:00Z"}
-    with serving({"/api/v1/alerts/f": page}) as (url, _):
-        result = call("explain", "--url", url, "--fingerprint", "f")
-
-    assert "A resolved alert starts no run" in result.stdout
-    assert (
-        "Alert Down, firing from 2026-01-31 12:00:00 UTC to 2026-01-31 12:05:00 UTC, resolved"
-        == result.stdout.splitlines()[0]
-    )
-
-
-@pytest.mark.parametrize(
-    ("times", "said"),
-    [
-        (
-            {"startsAt": "2026-01-31T09:00:00Z", "endsAt": "2026-01-31T11:30:00+02:00"},
-            "firing from 2026-01-31 09:00:00 UTC to 2026-01-31 09:30:00 UTC, resolved",
-        ),
-        ({"endsAt": "2026-01-31T09:30:00Z"}, "resolved at 2026-01-31 09:30:00 UTC"),
-        ({"startsAt": "2026-01-31T09:00:00Z"}, "resolved; it was firing from 2026-01-31 09:00:00 UTC"),
-        ({}, "resolved"),
-    ],
-    ids=["both", "end", "start", "none"],
-)
-def test_a_resolved_alert_is_told_with_the_times_that_it_has(times: dict[str, str], said: str) -> None:
-    """Its start is not when it resolved."""
-    body = json.dumps({"alerts": [{"labels": {"alertname": "Up"}, "status": "resolved", **times}]}).encode()
-
-    assert f"Alert Up, {said}" == call("explain", "-", given=body).stdout.splitlines()[0]
-
-
 def test_a_payload_of_which_one_alert_has_no_rule_ends_with_one() -> None:
     """A script learns that somebody would hear nothing; the help says so."""
     body = json.dumps({"alerts": [{"labels": {"alertname": "Up"}}, {"labels": {"alertname": "Zzz"}}]}).encode()
 
     assert 1 == call("explain", "-", given=body).exit_code
     assert "with 1 if any alert of a payload has none" in " ".join(call("explain", "--help").output.split())
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--fingerprint", "f"], "there is no such thing; see: remediator alerts"),
-        (["--run", "d1m0k2s3abcdefgh"], "there is no such thing; see: remediator runs list"),
-    ],
-)
-def test_an_alert_that_is_not_stored_is_told_with_where_to_look(arguments: list[str], said: str) -> None:
-    """The next step stands in the sentence."""
-    with serving({}) as (url, _):
-        result = call("explain", "--url", url, *arguments)
-
-    assert (1, [said]) == (result.exit_code, result.stderr.splitlines())
-
-
-def test_alerts_are_listed_with_their_fingerprints() -> None:
-    """What `explain --fingerprint` takes, also for an alert that started no run."""
-    odd = {**STORED, "labels": {"a": "\x1b[2J\nb"}, "closed_at": "2026-01-31T12:05:00Z"}
-    with serving({"/api/v1/alerts?limit=20": {"alerts": [STORED, odd]}}) as (url, _):
-        result = call("alerts", "--url", url)
-        listed = json.loads(call("alerts", "--url", url, "-o", "json").stdout)
-
-    assert [
-        "FINGERPRINT           SINCE                    STANDS    ALERT      LABELS",
-        "own-2fc4c353ef13c5b1  2026-01-31 12:00:00 UTC  open      Down       service=db",
-        "own-2fc4c353ef13c5b1  2026-01-31 12:00:00 UTC  resolved  (no name)  a=\N{REPLACEMENT CHARACTER}[2J b",
-    ] == result.stdout.splitlines()
-    assert [STORED, odd] == listed["alerts"]
-
-
-@pytest.mark.parametrize(
-    ("options", "path", "said"),
-    [
-        ([], "/api/v1/alerts?limit=20", "no alerts yet; to try one, send it with: remediator send"),
-        (["--open", "-n", "3"], "/api/v1/alerts?limit=3&open=true", "no open alerts; to try one"),
-    ],
-)
-def test_no_alerts_are_told_with_how_to_send_one(options: list[str], path: str, said: str) -> None:
-    """An empty screen tells nobody whether it has worked."""
-    with serving({path: {"alerts": []}}) as (url, _):
-        result = call("alerts", "--url", url, *options)
-
-    assert 0 == result.exit_code
-    assert result.stdout.startswith(said)
 
 
 def test_the_fingerprint_of_a_name_with_labels_is_alertmanagers() -> None:

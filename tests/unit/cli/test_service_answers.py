@@ -150,9 +150,9 @@ def test_a_decision_names_its_user_even_where_he_has_no_name(monkeypatch: pytest
         raise KeyError("getpwuid(): uid not found: 12345")
 
     monkeypatch.setattr(getpass, "getuser", nobody)  # the password database cannot be had otherwise
-    plan = {"digest": "d" * 64, "until": "x", "steps": []}
-    with answering(200, json.dumps({"waiting": plan}).encode()) as (url, asked):
-        result = call("approve", "r1", "--url", url)
+    plan = {"digest": "d" * 64, "until": "x", "steps": [], "targets": []}
+    with answering(200, json.dumps({"rule": "web/down", "waiting": plan}).encode()) as (url, asked):
+        result = call("approve", "r1", "--yes", "--url", url)
 
     assert 0 == result.exit_code
     assert f"user {os.getuid()}" == json.loads(asked[1][3])["by"]

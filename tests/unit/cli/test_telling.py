@@ -150,6 +150,26 @@ def test_a_held_run_says_why_and_what_comes_of_it(until: str | None, again: str)
     ] == tell_run(run)[6:]
 
 
+def test_that_a_step_cannot_be_put_back_is_told_once() -> None:
+    """The plan says so where it was known before; what comes as a surprise is told when it did."""
+    captured = {
+        "at": "2026-01-31T12:00:04.200000Z",
+        "kind": "captured",
+        "step": "remediate.0.0",
+        "text": "remediate.0.0 cannot be put back later: no answer",
+    }
+    plan = {**PLAN, "steps": [{**STEP, "stays": "the settings do not say how"}]}
+    known = {"at": "2026-01-31T12:00:02Z", "kind": "planned", "text": "planned: restart", "plan": plan}
+    surprise, expected = (
+        "\n".join(tell_run({**RUN, "timeline": [planned, captured, RUN["timeline"][-1]]}))
+        for planned in (RUN["timeline"][1], known)
+    )
+
+    assert "“restart the container web” cannot be put back later: no answer" in surprise
+    assert "cannot be put back later" not in expected
+    assert "cannot be put back: the settings do not say how" in expected
+
+
 @pytest.mark.parametrize(
     ("outcome", "text", "said"),
     [

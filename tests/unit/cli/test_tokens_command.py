@@ -14,6 +14,7 @@ ONE = {
     "person": "anna",
     "scope": "decide",
     "groups": ["dba", "sre"],
+    "groups_missing": [],
     "state": "good",
     "made_at": "2026-01-01T12:00:00+00:00",
     "made_by": "ada",
@@ -58,6 +59,11 @@ def test_as_json_a_token_is_printed_with_what_it_is() -> None:
         (
             ONE,
             "0123456789ab  anna@example.org (anna)  decide  dba, sre  2026-01-01 12:00:00 UTC by ada  "
+            "good until 2026-04-01 12:00:00 UTC",
+        ),
+        (
+            {**ONE, "subject": "anna", "groups_missing": ["dba"]},
+            "0123456789ab  anna     decide  dba (not in the settings), sre  2026-01-01 12:00:00 UTC by ada  "
             "good until 2026-04-01 12:00:00 UTC",
         ),
         (

@@ -9,6 +9,6 @@ async def close_all(servers: Sequence[asyncio.Server]) -> None:
     for server in servers:
         server.close()
         await server.wait_closed()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(asyncio.all_tasks()) > 1:
             await asyncio.sleep(0.01)

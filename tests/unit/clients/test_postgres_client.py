@@ -110,7 +110,7 @@ async def test_a_server_that_sends_nothing_is_waited_for_until_the_limit(start: 
     found = await (await start(None, limit=0.3)).ready()
 
     assert ("no_response", "no answer in time") == (found.status, found.error)
-    assert 0.25 < found.seconds < 5
+    assert 0.25 < found.seconds < 60
 
 
 async def test_a_password_that_comes_back_is_not_told(start: Start) -> None:

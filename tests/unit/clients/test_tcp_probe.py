@@ -79,7 +79,7 @@ async def test_what_takes_no_connection_times_out() -> None:
             link.close()
 
     assert "timed out" == found.error
-    assert 0.25 < found.seconds < 5
+    assert 0.25 < found.seconds < 60
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import pytest
 from remediator.clients import Clients
 from remediator.doctor.escalation import levels
 from remediator.doctor.finding import Finding, Verdict
-from remediator.doctor.local import unknown_names
 from remediator.doctor.needs import Needs, needs_of
+from remediator.doctor.unknown import unknown_names
 from remediator.pipeline.escalation.listing import unknown_levels
 from remediator.plugins import Actions
 from remediator.rules.book import Book
@@ -71,7 +71,7 @@ async def test_a_webhook_is_connected_to_and_told_nothing() -> None:
     server = await asyncio.start_server(listen, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     (finding,) = await found(pager={"webhook": f"http://127.0.0.1:{port}/s3cr3t"})
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not heard:
             await asyncio.sleep(0)
     server.close()

@@ -12,8 +12,8 @@ from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, Rul
 from remediator.model.message import PARENT, Message, Post, Tone
 from remediator.model.occurrence import NewRun, Opening, Ruling, Verdict
 from remediator.pipeline.outbox import Outbox
+from remediator.storage.runs import Claim, Entry
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Claim, Entry
 from remediator.testing.clock import VirtualClock
 from remediator.testing.slack import SlackStandIn, StoredMessage
 

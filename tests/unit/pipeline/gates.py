@@ -14,7 +14,8 @@ from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.approvals import Said, Verdict
 from remediator.rules.loading import load_book
 from tests.unit.pipeline.guarded import ACT
-from tests.unit.pipeline.harness import Harness, actions_of, rule
+from tests.unit.pipeline.harness import Harness, rule
+from tests.unit.pipeline.world import actions_of
 
 PEOPLE: dict[str, Any] = {
     "people": {"ana": {"slack": "UANA"}, "ben": {}, "eve": {}},

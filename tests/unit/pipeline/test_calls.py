@@ -20,7 +20,8 @@ from remediator.model.message import Excerpt
 from remediator.model.plan import PlannedStep
 from remediator.model.target import Target
 from remediator.pipeline import story
-from remediator.pipeline.calls import Answer, Calls
+from remediator.pipeline.answer import Answer
+from remediator.pipeline.calls import Calls
 from remediator.plugins import Action, ActionContext, Effect, Params, Result, action
 from remediator.settings import HttpSettings, PrometheusSettings, Settings
 from remediator.storage import codec
@@ -217,7 +218,7 @@ LONGER = "is it running? If it needs longer,"
             BRIEFLY,
             "no complete answer in 0.1 s; {} raise the step's parameter `timeout`, or http.timeout",
         ),
-        (prometheus.query, 3 * BRIEFLY, 2 * BRIEFLY, "/query: no answer in 0.2 s; {} raise prometheus.timeout"),
+        (prometheus.query, 100 * BRIEFLY, 2 * BRIEFLY, "/query: no answer in 0.2 s; {} raise prometheus.timeout"),
     ],
     ids=["prometheus", "http", "prometheus-own-limit", "http-own-limit", "told-before-the-steps-limit"],
 )

@@ -103,6 +103,18 @@ def test_the_steps_are_shown_as_they_will_run_without_their_secrets() -> None:
     assert "This destroys something: kick web" == message.choice.confirm
 
 
+@pytest.mark.parametrize("break_", ["\n", "\r", "\x0b", "\x85", "\u2028"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_value_never_looks_like_another_step(break_: str, nested: bool) -> None:
+    """It may be a label's: whoever sends alerts would write what people approve."""
+    forged = f"web{break_}2. kick nothing at all"
+    step = replace(STEP, params={"what": [forged] if nested else forged})
+    message = card(run_of(EXAMINED, replace(PLANNED, plan=replace(PLAN, steps=(step,))), ASKED), ASKED)
+
+    (steps,) = (part for part in message.parts if isinstance(part, Excerpt) and part.title == "What would be done")
+    assert ["1. kick web", "   thing.kick {what"] == [line[:19] for line in steps.text.splitlines()]
+
+
 def test_nothing_has_to_be_confirmed_for_a_plan_that_only_reads() -> None:
     """A dialog that always comes is one that nobody reads."""
     plan = replace(PLAN, steps=(replace(STEP, effect=Effect.READ),))

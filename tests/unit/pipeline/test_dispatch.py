@@ -43,7 +43,7 @@ async def test_an_earlier_wake_up_overtakes_a_later_one_and_it_comes_once() -> N
     await clock.advance(SECOND)
     heap.wake(RunId("r"), clock.now())
 
-    assert "r" == (await asyncio.wait_for(waiting, 5)).run
+    assert "r" == (await asyncio.wait_for(waiting, 60)).run
     waiting = asyncio.ensure_future(heap.next())
     await clock.advance(200 * SECOND)
     assert not waiting.done()
@@ -129,7 +129,7 @@ async def test_a_run_of_a_full_rule_waits_without_a_place_until_one_of_its_rule_
 
     assert (False, 1, 0) == (waiting.done(), heap.due, heap.ready)
     heap.leave(first)
-    assert "b" == (await asyncio.wait_for(waiting, 5)).run
+    assert "b" == (await asyncio.wait_for(waiting, 60)).run
 
 
 async def test_wake_ups_that_were_superseded_do_not_pile_up() -> None:

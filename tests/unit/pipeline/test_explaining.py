@@ -15,7 +15,7 @@ from remediator.plugins import Actions
 from remediator.rules.book import Book
 from remediator.rules.loading import load_book
 from remediator.settings import Settings
-from tests.unit.pipeline.harness import World, actions_of
+from tests.unit.pipeline.world import World, actions_of
 
 NOON = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 ACTIONS = actions_of(World())

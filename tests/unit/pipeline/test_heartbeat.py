@@ -22,7 +22,8 @@ from remediator.rules.loading import load_book
 from remediator.settings import OccurrenceSettings
 from remediator.storage.sqlite import SqliteStore
 from remediator.testing.clock import VirtualClock
-from tests.unit.pipeline.harness import MINUTE, SECOND, World, actions_of
+from tests.unit.pipeline.harness import MINUTE, SECOND
+from tests.unit.pipeline.world import World, actions_of
 
 SILENCE = 10 * MINUTE
 WATCHDOG = {"alertname": "Watchdog", "severity": "none"}

@@ -16,8 +16,8 @@ from remediator.pipeline.rulebook import Rulebook
 from remediator.plugins import Actions
 from remediator.rules.book import Book
 from remediator.settings import OccurrenceSettings, StoreSettings
+from remediator.storage.retention import Forgotten, Retention
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Forgotten, Retention
 from remediator.testing.clock import VirtualClock
 
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)

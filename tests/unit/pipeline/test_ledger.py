@@ -24,6 +24,7 @@ from remediator.model.facts import (
     Started,
     StepStatus,
     Verified,
+    Voided,
 )
 from remediator.model.ids import StepId
 from remediator.model.outcome import Outcome, Reason
@@ -55,6 +56,8 @@ MADE: dict[str, Any] = {
     "a planned check": lambda said: plan(check=said),
     "a question": lambda said: Asked(AT, 1, 1, AT, said),
     "what a question touches": lambda said: Asked(AT, 1, 1, AT, touches=said),
+    "what is void": lambda said: Voided(AT, 1, 1, said),
+    "what is other in a plan": lambda said: replace(plan(), differs=said),
     "a hold": lambda said: Held(AT, 1, 1, Reason.TARGET_BUSY, said, AT),
     "the end of a step": lambda said: Finished(AT, 1, STEP, 1, StepStatus.FAILED, said, "", 1),
     "a proof": lambda said: Verified(AT, 1, Proof.INCONCLUSIVE, 1, said),

@@ -11,7 +11,7 @@ from remediator.chat.slack import SlackChat
 from remediator.errors import Failed
 from remediator.kit.metrics import Metrics
 from remediator.model.message import PARENT, Message, Post, Tone
-from remediator.storage.store import Entry
+from remediator.storage.runs import Entry
 from remediator.testing.clock import VirtualClock
 from remediator.testing.slack import SlackStandIn
 from tests.unit.pipeline.desk import RULE, SECOND, Desk, WeakStore, threads

@@ -17,8 +17,8 @@ from remediator.pipeline import approval
 from remediator.pipeline.outlook import Outlook, RungOutlook, reasons_to_ask
 from remediator.plugins import ActionContext, Actions, Nature, Params, Result, Target, action
 from remediator.rules.loading import load_book
-from tests.unit.pipeline.harness import World, actions_of
 from tests.unit.pipeline.test_explaining import book_of, explained, rule
+from tests.unit.pipeline.world import World, actions_of
 
 NAME = "{{ labels.service }}"
 

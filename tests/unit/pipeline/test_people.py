@@ -50,6 +50,8 @@ def test_one_person_has_one_name_by_every_way(person: Person, name: str) -> None
         (KNOWN.of_token("ben"), (), "", ""),
         (KNOWN.of_token("ben"), ("dba",), "", "only dba may decide on this"),
         (KNOWN.of_token("bot", ["dba"]), ("dba",), "", ""),
+        (KNOWN.of_token("bot", ["gone"]), ("gone",), "", "only gone may decide on this"),
+        (KNOWN.of_token("ana-laptop", ["gone"]), ("gone", "dba"), "", ""),
         (KNOWN.of_slack("UNOBODY"), (), "", "nobody knows you here"),
         (KNOWN.of_slack("UANA"), ("dba",), "ana", "you have started this run"),
         (KNOWN.of_token("ana-laptop"), (), "ana", "you have started this run"),
@@ -130,3 +132,4 @@ def test_whoever_is_taken_out_of_a_group_does_not_stand_for_it_any_more() -> Non
 
     assert (True, True) == (stands(ben, KNOWN), stands(bot, KNOWN))
     assert (False, True) == (stands(ben, without), stands(bot, without))
+    assert not stands(bot, people(groups={"dba": ["ana"]}))  # the group itself is gone

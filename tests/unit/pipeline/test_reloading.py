@@ -1,134 +1,23 @@
 """Changed rule files are put in force where they are good; what is wrong with them is told everywhere, once."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from structlog.testing import capture_logs
 
 from remediator.documents import Mistake
-from remediator.errors import StoreUnavailable
-from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import Redactor
-from remediator.model.ids import Digest
-from remediator.model.message import Excerpt, Message, Text, Tone
+from remediator.model.message import Excerpt, Text, Tone
 from remediator.pipeline import reloading
-from remediator.pipeline.reloading import Changes, Reloader, Result, compare, trouble_of
-from remediator.pipeline.rulebook import Rulebook
+from remediator.pipeline.reloading import Changes, Result, compare, trouble_of
 from remediator.rules.book import Book
 from remediator.rules.loading import load_book
-from remediator.storage.sqlite import SqliteStore
-from remediator.testing.clock import VirtualClock
-from tests.unit.pipeline.harness import World, actions_of, rule
-
-ACTIONS = actions_of(World())
-MINUTE = timedelta(minutes=1)
-
-
-class WeakStore(SqliteStore):
-    """A store that can be away, and that remembers in which order it was written to."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        super().__init__(None, clock=clock, metrics=Metrics())
-        self.is_away = False
-        self.told: list[tuple[str, str, Message]] = []
-        self.before_remembering: Callable[[], object] = lambda: None
-        self.before_telling: Callable[[], object] = lambda: None
-        self.documents_read = 0
-
-    async def remember_rules(self, documents: Mapping[Digest, Mapping[str, Any]]) -> None:
-        if self.is_away:
-            raise StoreUnavailable("the disk is full")
-        self.before_remembering()
-        await super().remember_rules(documents)
-
-    async def rule_document(self, digest: Digest) -> Mapping[str, Any] | None:
-        self.documents_read += 1
-        return await super().rule_document(digest)
-
-    async def notify(self, channel: str, key: str, message: Message, at: datetime) -> None:
-        if self.is_away:
-            raise StoreUnavailable("the disk is full")
-        self.before_telling()
-        self.told.append((channel, key, message))
-        await super().notify(channel, key, message, at)
-
-
-def document(*rules: Mapping[str, Any], pack: str = "p") -> str:
-    return yaml.safe_dump({"pack": pack, "vars": {}, "rules": list(rules)}, sort_keys=False)
-
-
-class Scene:
-    """Rule files, the rules in force, and what is said about them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.file = folder / "p.yaml"
-        self.write(rule())
-        self.clock = VirtualClock()
-        self.store = WeakStore(self.clock)
-        self.metrics = Metrics()
-        self.rulebook = Rulebook(load_book([folder], ACTIONS), ACTIONS, self.store)
-        self.nudges = 0
-        self.reloader = Reloader(
-            paths=[folder],
-            actions=ACTIONS,
-            rulebook=self.rulebook,
-            store=self.store,
-            clock=self.clock,
-            metrics=self.metrics,
-            redactor=Redactor(["hunter2"]),
-            channel="#c",
-            on_message=self._note_nudge,
-        )
-        self.reloader.note_start()
-
-    def _note_nudge(self) -> None:
-        self.nudges += 1
-
-    def write(self, *rules: Mapping[str, Any]) -> None:
-        self.file.write_text(document(*rules))
-
-    def break_files(self, name: str = "rulez") -> None:
-        self.file.write_text(f"{name}: []\n{document(rule())}")
-
-    async def reload(self, *, by_hand: bool = False) -> Result:
-        """One reload, with the time that it wants."""
-        self.reloader.ask(by_hand=by_hand)
-        task = asyncio.create_task(self.reloader.reload())
-        await self.let(task)
-        return task.result()
-
-    async def let(self, task: "asyncio.Task[Result]") -> None:
-        async with asyncio.timeout(60):
-            while not task.done():
-                await self.clock.advance(timedelta(milliseconds=100))
-                await asyncio.sleep(0.001)
-
-    async def until(self, what: str, *, step: timedelta = timedelta(milliseconds=100)) -> None:
-        """Let time pass until a metric has counted a result."""
-        before = self.counted(what)
-        async with asyncio.timeout(60):
-            while self.counted(what) == before:
-                await self.clock.advance(step)
-                await asyncio.sleep(0.001)
-
-    def counted(self, result: str) -> float:
-        return self.sample("remediator_rules_reloads_total", result=result) or 0
-
-    def sample(self, name: str, **labels: str) -> float | None:
-        return self.metrics.registry.get_sample_value(name, labels)
-
-    @property
-    def names(self) -> list[str]:
-        return [one.name for one in self.rulebook.book]
-
-    @property
-    def titles(self) -> list[str]:
-        return [message.title for _, _, message in self.store.told]
+from tests.unit.pipeline.harness import rule
+from tests.unit.pipeline.reloading_scene import ACTIONS, Scene, document
 
 
 @pytest.fixture
@@ -139,9 +28,6 @@ async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
     await made.rulebook.remember()
     yield made
     await made.store.close()
-
-
-# -- what has changed --
 
 
 def book(tmp_path: Path, *rules: Mapping[str, Any]) -> Book:
@@ -202,9 +88,6 @@ def test_mistakes_are_told_with_their_places_and_without_secrets(
 ) -> None:
     """What stands in a rule file may be a password that somebody has put there."""
     assert reloading.Trouble(Result.MISTAKES, why, details) == trouble_of(mistakes, Redactor(["hunter2"]))
-
-
-# -- putting them in force --
 
 
 async def test_good_files_are_put_in_force(scene: Scene) -> None:
@@ -339,9 +222,6 @@ async def test_a_message_of_trouble_does_not_outlive_the_service(scene: Scene) -
     assert 1 == len({key for _, key, _ in scene.store.told})
 
 
-# -- when something is away --
-
-
 async def test_a_store_that_is_away_keeps_the_old_rules_until_it_is_back(scene: Scene) -> None:
     """New rules that cannot be remembered are not used; nobody has to ask again."""
     scene.store.is_away = True
@@ -430,9 +310,6 @@ async def test_a_message_that_breaks_ends_nothing(scene: Scene) -> None:
     assert [] == scene.titles
 
 
-# -- asking --
-
-
 async def test_what_is_asked_for_meanwhile_is_done_once_more_afterwards(scene: Scene) -> None:
     """The last state of the files wins, however many changes came while they were read."""
     task = asyncio.create_task(scene.reloader.work())
@@ -463,9 +340,6 @@ async def test_files_that_are_being_written_are_read_when_they_keep_still(scene:
 
     assert Result.RELOADED == task.result()
     assert ["a", "b"] == scene.names
-
-
-# -- rules of runs under way --
 
 
 async def test_a_run_gets_the_rule_that_it_started_with(scene: Scene) -> None:

@@ -2,7 +2,7 @@
 
 from remediator.model.ids import OwnerId
 from remediator.pipeline.replicas import SILENCE, Watch
-from remediator.storage.store import Replica
+from remediator.storage.presence import Replica
 
 A, B = OwnerId("a"), OwnerId("b")
 

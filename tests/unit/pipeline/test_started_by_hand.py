@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from structlog.testing import capture_logs
 
 from remediator.model.alert import Alert, AlertStatus, by_hand_fingerprint, fingerprint_of
 from remediator.model.facts import Planned
@@ -48,6 +49,16 @@ class GoneEverywhere:
 
     async def open_alerts_of(self, run: object, *, limit: int) -> tuple[()]:
         return ()
+
+
+async def test_the_log_tells_who_has_started_it_and_why(tmp_path: Path) -> None:
+    """Whoever reads the log of that night finds no alert for the run."""
+    async with Harness(tmp_path, rule()) as it:
+        with capture_logs() as logs:
+            await start(it, reason="the disk is full")
+
+    told = [(log["by"], log["reason"]) for log in logs if log["event"] == "run_begun_by_hand"]
+    assert [("ann", "the disk is full")] == told
 
 
 async def test_it_is_carried_out_and_proven_though_no_alert_fires(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Runs in a storm: few changes, one message, all is looked into, and the rest goes on."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,17 @@ async def standing(it: Harness) -> list[tuple[StopKind, str]]:
 async def fall_ill(it: Harness, count: int, *, first: int = 0) -> None:
     """So many alerts of the rule, in one delivery, each of a target of its own."""
     await it.deliver_all([it.alert(alert(f"s{number}")) for number in range(first, first + count)])
+
+
+class Slow:
+    """A probe that answers once it is let go."""
+
+    def __init__(self) -> None:
+        self.release = asyncio.Event()
+
+    async def look(self, _case: Case) -> Review:
+        await self.release.wait()
+        return Allow()
 
 
 async def test_two_hundred_targets_within_a_minute_are_four_changes_and_one_message(tmp_path: Path) -> None:
@@ -129,6 +141,20 @@ async def test_a_run_of_a_storm_is_told_by_its_opening_and_in_full_once_it_goes_
         assert ["db"] == beside
         assert 7 == len(it.world.effects)
         assert 6 * [["parent", "examined.1", "planned.round.1.1", "held.round.1.1"]] == [keys[:4] for keys in threads]
+
+
+async def test_who_has_waited_long_for_a_place_is_not_told_beside_the_storm(tmp_path: Path) -> None:
+    """Where the machine has much to do, all of a storm wait to change something for longer than a moment."""
+    slow = Slow()
+    async with Harness(tmp_path, limits=stormy(), changes_at_once=1, probes=[slow]) as it:
+        await fall_ill(it, 6)
+        await it.pass_time(10 * SECOND)
+        slow.release.set()
+        await it.pass_time(MINUTE)
+        keys = [[post.key for post in await it.posts(run.id)] for run in await it.runs()]
+
+        assert 6 * [["parent"]] == keys
+        assert {Reason.STORM} == {last(run, Held).reason for run in await it.runs()}
 
 
 async def test_a_storm_outlives_the_process_that_has_found_it(tmp_path: Path) -> None:

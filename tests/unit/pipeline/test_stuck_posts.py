@@ -162,3 +162,24 @@ async def test_a_full_disk_neither_ends_the_poster_nor_doubles_a_message(desk: D
     assert alive
     assert (["post r1/parent"] if full_for == "note_sent" else []) == early
     assert ["post r1/parent", "post r1/one"] == desk.chat.calls
+
+
+async def test_a_message_that_cannot_be_read_does_not_end_the_service(desk: Desk) -> None:
+    """The service heals more than it tells; that nothing is told meanwhile shows in its readiness."""
+    await desk.open("r1")
+    await desk.store._write(lambda db: db.execute("UPDATE post SET message = '{'"))
+    work = asyncio.create_task(desk.outbox.work(), name="outbox")
+    while desk.outbox.trouble is None and not work.done():
+        await desk.clock.advance(SECOND)
+        await desk.store.outbox_state()
+    alive = not work.done()
+    await desk.store._write(
+        lambda db: db.execute("""UPDATE post SET message = '{"tone": "firing", "title": "down"}'""")
+    )
+    while alive and await desk.waiting():
+        await desk.clock.advance(SECOND)
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+
+    assert alive
+    assert ["post r1/parent"] == desk.chat.calls

@@ -20,7 +20,8 @@ from remediator.kit.metrics import Metrics
 from remediator.kit.redaction import MASK, Redactor
 from remediator.model.facts import Evidence, Examined, StepStatus
 from remediator.model.ids import StepId
-from remediator.pipeline.calls import Answer, Calls
+from remediator.pipeline.answer import Answer
+from remediator.pipeline.calls import Calls
 from remediator.plugins import ActionContext, Result
 from remediator.rules.computing import ComputeStep, Computing, Counted, compile_compute
 from remediator.rules.expressions import Names, Scope

@@ -20,8 +20,9 @@ from remediator.pipeline.dispatch import HeapDispatcher
 from remediator.pipeline.explaining import Explanation
 from remediator.pipeline.people import People
 from remediator.settings import Settings
+from remediator.storage.buttons import Button
+from remediator.storage.runs import Claim, Entry
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Button, Claim, Entry
 from remediator.testing.clock import VirtualClock
 from remediator.testing.slack import SlackStandIn, StoredMessage
 from remediator.testing.slack_people import User

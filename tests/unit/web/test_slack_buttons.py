@@ -12,7 +12,7 @@ from remediator.errors import StoreUnavailable
 from remediator.model.ids import RuleId
 from remediator.model.run import Cancel, Resolved
 from remediator.pipeline.approvals import Answer, Verdict
-from remediator.storage.store import Claim, Entry
+from remediator.storage.runs import Claim, Entry
 from remediator.testing.slack_people import OpenedView
 from tests.contract.opening import ENDED, ME
 from tests.unit.web.a_run import ASKED, NOW, PLAN, PLANNED
@@ -92,6 +92,19 @@ async def test_the_second_press_is_told_who_was_first(desk: Desk) -> None:
     assert 1 == len(await desk.decisions())
     assert ["approved", "refused"] == [what for what, _, _ in await desk.audited()]
     assert [] == desk.slack.views
+
+
+async def test_a_card_whose_buttons_came_back_late_is_written_again_when_one_is_pressed(desk: Desk) -> None:
+    """A process that was frozen has put them back on what is decided: whoever presses shows that, and they go."""
+    await desk.slack.click(desk.card, "approve")
+    for post in await desk.store.waiting_posts(10):
+        await desk.store.note_sent(post.seq, post.version, post.ref or "C1:1.0")
+    await desk.slack.click(desk.card, "approve", user=BEN)
+    async with asyncio.timeout(60):
+        while not (waiting := await desk.store.waiting_posts(10)):
+            await asyncio.sleep(0.01)
+
+    assert [f"{desk.card.channel}:{desk.card.ts}"] == [post.ref for post in waiting]
 
 
 async def test_what_is_told_alone_stands_in_the_thread_of_its_card(desk: Desk) -> None:
@@ -354,7 +367,7 @@ async def test_a_slow_store_is_not_waited_for_longer_than_slack_waits() -> None:
 
 async def test_slack_that_does_not_answer_keeps_nobody_waiting() -> None:
     """What is told beside is best effort."""
-    async with at_the_desk(patience=timedelta(milliseconds=500)) as desk:
+    async with at_the_desk() as desk:
         desk.slack.fail_next("chat.postEphemeral", hang=True)
 
         assert 200 == (await desk.slack.click(desk.card, "approve", user=EVE)).status

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -63,10 +63,16 @@ class Door:
         return found or 0.0
 
 
+def id_of(headers: Mapping[str, str]) -> str:
+    """The id of the token in a header."""
+    return headers["Authorization"].split("_")[1]
+
+
 class TokensAway(Tokens):
     """With a store that can be away."""
 
     away = False
+    kept: SqliteStore
 
     async def find(self, text: str, /) -> Token | None:
         if self.away:
@@ -80,6 +86,7 @@ async def opened(settings: Mapping[str, Any] = PEOPLE, **parts: Any) -> AsyncIte
     store, made = SqliteStore(None, clock=clock, metrics=metrics), Settings(**settings)
     await store.open()
     tokens = TokensAway(store, clock, Redactor(), made.people, made.approval)
+    tokens.kept = store
     async with api(tokens=tokens, clock=clock, metrics=metrics, settings=made, **parts) as client:
         yield Door(client, tokens, clock, metrics)
     await store.close()
@@ -248,7 +255,8 @@ async def test_a_token_speaks_for_whoever_it_belongs_to(
         found, answer = await door.ask("POST", f"runs/{RUN.id}/decision", headers, said)
 
     assert status == found, answer
-    assert [person] * (person is not None) == [said.person for _, said in runs.said]
+    with_token = [replace(person, token=id_of(headers))] if person is not None else []
+    assert with_token == [said.person for _, said in runs.said]
 
 
 async def test_the_admin_token_takes_the_name_that_is_stated() -> None:
@@ -350,6 +358,7 @@ async def test_whoever_is_told_something_is_told_who_has_said_it(path: str, said
 
     anna = Person("anna", Via.TOKEN, "anna", frozenset({"sre"}), is_known=True)
     cleo = Person("admin", Via.ADMIN, "cleo", frozenset({"sre", "dba"}), is_known=True)
+    anna = replace(anna, token=id_of(headers))
     assert [("anna", anna, "127.0.0.1"), ("cleo", cleo, "127.0.0.1")] == heard.heard
     assert taken == by_admin < 300
     assert (400, "by: the token is that of anna, so leave `by` out", 400) == (refused[0], refused[1]["error"], nameless)
@@ -427,6 +436,16 @@ async def test_tokens_are_made_shown_once_listed_and_revoked_over_the_api(door: 
     assert ("revoked", "ben") == (after["state"], after["revoked_by"])
     assert 401 == (await door.ask("GET", "runs", token(text)))[0]
     assert text.removeprefix(f"rmd_{made['id']}_") not in str(listed)
+
+
+async def test_the_list_says_which_groups_of_a_token_the_settings_do_not_have() -> None:
+    """They were taken out after it was made: it gives its owner no right any more."""
+    async with opened() as door:
+        made = Token("0123456789ab", "bot", Scope.DECIDE, ("old", "sre"), b"d" * 32, door.clock.now(), "ada")
+        await door.tokens.kept.put_token(made)
+        (found,) = (await door.ask("GET", "tokens", token()))[1]["tokens"]
+
+    assert (["old", "sre"], ["old"]) == (found["groups"], found["groups_missing"])
 
 
 @pytest.mark.parametrize(

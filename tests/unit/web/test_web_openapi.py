@@ -17,7 +17,8 @@ from remediator.kit.metrics import Metrics
 from remediator.model.token import Scope, Token
 from remediator.settings import Settings
 from remediator.web.openapi import document, statuses_of
-from remediator.web.operations import OPERATIONS, Door, Operation
+from remediator.web.operations import OPERATIONS
+from remediator.web.operations.operation import Door, Operation
 from remediator.web.routes import Routes
 from remediator.web.server import Parts, build_app
 from tests.unit.web.serving import ADMIN, Nothing, api, ignore, is_ready, token
@@ -181,7 +182,7 @@ async def test_what_is_no_http_is_answered_and_not_logged(caplog: pytest.LogCapt
     async with api() as client:
         reader, writer = await asyncio.open_connection(client.host, client.port)
         writer.write(b"GET /healthz HTTP/1.1\r\nX-Odd: \x00\r\n\r\n")
-        answer = await asyncio.wait_for(reader.readline(), 10)
+        answer = await asyncio.wait_for(reader.readline(), 60)
         writer.close()
         await writer.wait_closed()
 

@@ -5,13 +5,12 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-import aiohttp
 import pytest
 from structlog.testing import capture_logs
 
 from remediator.errors import Overloaded, StoreUnavailable
 from remediator.web.health import Health, HealthCheck
-from tests.unit.web.serving import FIRING, Service, serving, until
+from tests.unit.web.serving import Service, serving, until
 
 
 async def test_a_delivery_is_answered_202_once_it_is_accepted(service: Service) -> None:
@@ -116,12 +115,19 @@ async def test_nothing_waits_behind_a_store_that_hangs() -> None:
         assert 2 == service.refused("slow")
 
 
+async def send_and_leave(service: Service) -> None:
+    """Send a delivery, and hang up while it is being stored."""
+    sending = asyncio.create_task(service.post())
+    await until(lambda: service.intake.begun == 1)
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
+
+
 async def test_a_sender_that_leaves_a_hanging_store_leaves_no_way_around_the_limit() -> None:
     """A sender that hangs up early and comes again would pile up deliveries that nobody waits for."""
     async with serving(webhook={"accept_timeout": "200ms"}) as service:
         service.intake.hang = asyncio.Event()
-        with pytest.raises(asyncio.TimeoutError):
-            await service.client.post("/api/v1/alerts", data=FIRING, timeout=aiohttp.ClientTimeout(total=0.05))
+        await send_and_leave(service)
         end = asyncio.get_running_loop().time() + 0.3
         await until(lambda: asyncio.get_running_loop().time() > end)
         status, body, _ = await service.post()
@@ -209,8 +215,7 @@ async def test_a_store_that_fails_late_leaves_no_unheard_error() -> None:
 async def test_a_sender_that_leaves_does_not_stop_the_storing(service: Service) -> None:
     """Alertmanager's time-out closes the connection while we write."""
     service.intake.hang = asyncio.Event()
-    with pytest.raises(asyncio.TimeoutError):
-        await service.client.post("/api/v1/alerts", data=FIRING, timeout=aiohttp.ClientTimeout(total=0.1))
+    await send_and_leave(service)
     service.intake.hang.set()
     await until(lambda: len(service.intake.accepted) == 1)
 

@@ -184,7 +184,7 @@ TEXTS: dict[str, tuple[Fact, str]] = {
     "closed": (Closed(at=NOW, brief="the alert resolved"), "the alert resolved"),
     "captured": (
         Captured(at=NOW, round=1, step=STEP.id, attempt=1, before=None, why_not="no answer"),
-        "remediate.0.0: not noted: no answer",
+        "remediate.0.0 cannot be put back later: no answer",
     ),
     "undoing": (
         Undoing(at=NOW, count=1, cause=Cause.NOT_HELPED, round=1),

@@ -30,7 +30,8 @@ from remediator.pipeline.timers import next_timer
 from remediator.rules.book import Rule
 from remediator.rules.loading import load_book
 from remediator.settings import EscalationSettings
-from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, World, actions_of, alert, rule
+from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, alert, rule
+from tests.unit.pipeline.world import World, actions_of
 
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 TEAM = Mention("usergroup", "S0TEAM")

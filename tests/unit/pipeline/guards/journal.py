@@ -18,7 +18,7 @@ from remediator.model.target import Target
 from remediator.pipeline.guards import Case, Guard, Guards, Review
 from remediator.rules.book import Rule
 from remediator.rules.compiling import compile_rule
-from remediator.storage.store import Refusal
+from remediator.storage.runs import Refusal
 from tests.unit.rules.sample_actions import ACTIONS
 
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)

@@ -13,7 +13,7 @@ from remediator.model.outcome import Reason
 from remediator.model.plan import PlannedCheck
 from remediator.pipeline.guards import Allow, Ask, Case, Hold, Review
 from remediator.pipeline.guards.dead_man import DeadMan
-from remediator.storage.store import OutboxState
+from remediator.storage.outbox import OutboxState
 from tests.unit.pipeline.guards.probing import AT, SECOND, a_case, review
 
 MINUTE = 60 * SECOND

@@ -42,7 +42,7 @@ from remediator.pipeline.guards.still_true import StillTrue
 from remediator.plugins import ActionContext, Actions, Deployed, Effect, Member, Params, Pool, Result, action
 from remediator.rules.book import Book
 from remediator.settings import CalendarSettings, ProtectedSettings, Settings, StoreSettings
-from remediator.storage.store import OutboxState
+from remediator.storage.outbox import OutboxState
 from remediator.testing.clock import VirtualClock
 from tests.unit.pipeline.guards.journal import DOWN, HOUR, MINUTE, T0, WEB, Journal
 from tests.unit.pipeline.guards.probing import a_case, a_step, an_occurrence

@@ -9,7 +9,7 @@ from remediator.errors import Failed
 from remediator.model.facts import Held, Silenced, Unsilenced
 from remediator.model.outcome import Reason
 from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, alert, last, rule
-from tests.unit.pipeline.silencing.test_silencing import Desk, quiet, titles
+from tests.unit.pipeline.silencing.silences import Desk, quiet, titles
 
 DAY = timedelta(days=1)
 

@@ -14,7 +14,7 @@ from remediator.model.outcome import Reason
 from remediator.model.run import Run, Settle, TakeOver, Undo
 from remediator.model.undo import Left, Undone
 from remediator.pipeline.undo.verdicts import Back, LeftTo, PutBack, verdicts_on
-from remediator.storage.store import Refusal
+from remediator.storage.runs import Refusal
 from tests.unit.pipeline.harness import MINUTE, SECOND, Harness, alert, last, rule
 
 SHIPPED, HARD, HARDER = "as shipped", "hard", "harder"

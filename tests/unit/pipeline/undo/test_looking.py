@@ -11,9 +11,10 @@ from remediator.errors import Failed, OutcomeUnknown
 from remediator.model.remains import Now
 from remediator.model.undo import Undone
 from remediator.pipeline.undo.looking import Found
-from tests.unit.pipeline.harness import MINUTE, Harness, World, last, rule
+from tests.unit.pipeline.harness import MINUTE, Harness, last, rule
 from tests.unit.pipeline.undo.temporary import BOLD, HALF_AN_HOUR, NAME, SHIPPED, healed, temporary
 from tests.unit.pipeline.undo.test_later_runs import both, same
+from tests.unit.pipeline.world import World
 
 
 async def looked(it: Harness) -> list[Found]:

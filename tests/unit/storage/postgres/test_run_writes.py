@@ -9,7 +9,7 @@ from remediator.model.facts import Started
 from remediator.model.ids import OwnerId, RunId, StepId
 from remediator.model.run import Cancel
 from remediator.storage.postgres.run_writes import Learn, RunWrite, Start, Tell, rounds
-from remediator.storage.store import Claim, Entry, Reservation
+from remediator.storage.runs import Claim, Entry, Reservation
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -18,8 +18,8 @@ from remediator.model.message import Message, Tone
 from remediator.model.occurrence import Closing, Ruling, Verdict
 from remediator.model.outcome import Outcome
 from remediator.model.run import Resolved
+from remediator.storage.runs import Claim, Entry, Reservation
 from remediator.storage.sqlite import SqliteStore
-from remediator.storage.store import Claim, Entry, Reservation
 from remediator.testing.clock import VirtualClock
 
 T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)

@@ -1,10 +1,8 @@
 """The files actions: what they find and do, what they say, and that nothing leads out of the roots."""
 
-import gzip
 import os
 import socket
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,43 +15,11 @@ from remediator.clients import Clients
 from remediator.clients.files import Found
 from remediator.documents import fields_of
 from remediator.errors import Failed, NotAllowed, RemediatorError, TargetGone
-from remediator.kit.clock import SystemClock
-from remediator.model.ids import StepId
-from remediator.model.target import Target
-from remediator.plugins import Action, ActionContext, Actions, Result
+from remediator.plugins import Action, Actions, Result
 from remediator.settings import FileSettings, Settings
+from tests.unit.actions.files.calling import a_context, act
 
 _ALL = [files.disk, files.list_files, files.tail, files.count, files.json_lines, files.rotate, files.compact]
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    folder = tmp_path / "root"
-    folder.mkdir()
-    return folder
-
-
-@pytest.fixture
-async def clients(root: Path) -> AsyncIterator[Clients]:
-    made = Clients(Settings(files=FileSettings(roots={"wal": root}, max_entries=50, max_read_mib=1)))
-    yield made
-    await made.close()
-
-
-def a_context(clients: Clients, *targets: Target, seconds: float = 60) -> ActionContext:
-    deadline = datetime.now(UTC) + timedelta(seconds=seconds)
-    return ActionContext(clients, SystemClock(), StepId("remediate.0.0"), deadline, targets)
-
-
-def names_in(folder: Path) -> set[str]:
-    return {one.name for one in folder.iterdir()}
-
-
-async def act(clients: Clients, action: Action, **given: Any) -> Any:
-    """What an action gives, a change on the target that it resolves itself."""
-    params = action.params.model_validate({"root": "wal", **given})
-    targets = await action.resolve(a_context(clients), params) if action.resolve else ()
-    return await action.perform(a_context(clients, *targets), params)
 
 
 def test_all_are_installed_and_documented() -> None:
@@ -304,217 +270,6 @@ async def test_the_newest_entries_are_read(clients: Clients, root: Path) -> None
     assert ({"n": 2}, {"n": 4}, {"n": 5}) == found.entries
     assert (3, 6) == (found.count, found.unreadable)
     assert "3 entries, 6 lines that cannot be read" == found.brief()
-
-
-async def inbox(root: Path, count: int = 4) -> dict[str, bytes]:
-    """Inbox files, the oldest first."""
-    made = {f"inbox-{n}.wal": b"entry %d\n" % n * 1000 for n in range(count)}
-    for n, (name, content) in enumerate(made.items()):
-        (root / name).write_bytes(content)
-        (root / name).chmod(0o640)
-        os.utime(root / name, (1_700_000_000 + n, 1_700_000_000 + n))
-    return made
-
-
-async def test_closed_files_are_compressed_and_the_newest_stays(clients: Clients, root: Path) -> None:
-    """With owner, mode and time, by which generations are told apart."""
-    made = await inbox(root)
-    found = await act(clients, files.rotate, pattern="inbox-*.wal")
-
-    assert ("inbox-0.wal", "inbox-1.wal", "inbox-2.wal") == found.compressed
-    assert found.bytes_freed > 10_000
-    assert {"inbox-0.wal.gz", "inbox-1.wal.gz", "inbox-2.wal.gz", "inbox-3.wal"} == names_in(root)
-    for name in found.compressed:
-        packed = root / f"{name}.gz"
-        assert made[name] == gzip.decompress(packed.read_bytes())
-        assert 0o100640 == packed.stat().st_mode
-    assert 1_700_000_001 == (root / "inbox-1.wal.gz").stat().st_mtime
-    assert "there was nothing to rotate" == (await act(clients, files.rotate, pattern="inbox-*.wal")).brief()
-
-
-@pytest.mark.parametrize("mode", ["rb", "ab"])
-async def test_a_file_that_somebody_has_open_stays(clients: Clients, root: Path, mode: str) -> None:
-    """A writer that holds it would go on into a file that is gone; a reader may need it yet."""
-    await inbox(root)
-    with (root / "inbox-1.wal").open(mode):
-        found = await act(clients, files.rotate, pattern="inbox-*.wal")
-
-    assert ("inbox-0.wal", "inbox-2.wal") == found.compressed
-    assert [("inbox-1.wal", "somebody has it open")] == [(one.name, one.why) for one in found.skipped]
-    assert "1 left (inbox-1.wal: somebody has it open)" in found.brief()
-    assert "left inbox-1.wal: somebody has it open" in found.detail()
-
-
-async def test_old_generations_go_and_what_is_not_compressed_yet_never(clients: Clients, root: Path) -> None:
-    """As logrotate counts: the newest stay."""
-    await inbox(root, 4)
-    for n in range(4):
-        (root / f"inbox-old{n}.wal.gz").write_bytes(gzip.compress(b"%d" % n))
-        os.utime(root / f"inbox-old{n}.wal.gz", (1_600_000_000 + n, 1_600_000_000 + n))
-    (root / "other.gz").touch()
-
-    first = await act(clients, files.rotate, pattern="inbox-*.wal", keep=5)
-    second = await act(clients, files.rotate, pattern="inbox-*.wal", keep=1)
-
-    assert ("inbox-old1.wal.gz", "inbox-old0.wal.gz") == first.deleted
-    assert 3 == len(first.compressed)
-    assert {"inbox-2.wal.gz", "inbox-3.wal", "other.gz"} == names_in(root)
-    assert 4 == len(second.deleted)
-
-
-async def test_a_young_generation_stays_however_many_there_are(clients: Clients, root: Path) -> None:
-    """Many files closed in one bad hour are not old, and a rotation that is repeated deletes no more than the first."""
-    for n in range(20):
-        (root / f"inbox-{n:02}.wal").write_bytes(b"%d" % n)
-
-    first = await act(clients, files.rotate, pattern="inbox-*.wal", keep=3)
-    second = await act(clients, files.rotate, pattern="inbox-*.wal", keep=3)
-    third = await act(clients, files.rotate, pattern="inbox-*.wal", keep=3, min_age="0s")
-
-    assert (19, 0, 0) == (len(first.compressed), len(first.deleted), len(second.deleted))
-    assert 16 == len(third.deleted)
-
-
-async def test_what_an_earlier_rotation_left_is_finished(clients: Clients, root: Path) -> None:
-    """A kill leaves one of these; none of them may cost an entry."""
-    made = await inbox(root, 6)
-    (root / ".inbox-0.wal.gz.rotating").write_bytes(b"half")
-    (root / "inbox-1.wal.gz").write_bytes(gzip.compress(made["inbox-1.wal"]))  # complete, beside its original
-    (root / "inbox-2.wal.gz").write_bytes(gzip.compress(made["inbox-2.wal"][:50]))  # the original has grown since
-    (root / "inbox-3.wal.gz").write_bytes(gzip.compress(b"something else"))
-    (root / "inbox-4.wal").rename(root / ".inbox-4.wal.rotated")
-    (root / ".inbox-9.wal.gz.rotating").write_bytes(b"whose original nobody has seen")
-
-    found = await act(clients, files.rotate, pattern="inbox-*.wal")
-
-    assert ("inbox-0.wal", "inbox-1.wal", "inbox-2.wal", "inbox-4.wal") == found.compressed
-    assert ["inbox-3.wal"] == [one.name for one in found.skipped]
-    assert "a .gz with other content is there already" in found.skipped[0].why
-    for name in found.compressed:
-        assert made[name] == gzip.decompress((root / f"{name}.gz").read_bytes())
-    assert made["inbox-3.wal"] == (root / "inbox-3.wal").read_bytes()
-    assert {".inbox-9.wal.gz.rotating"} == {name for name in names_in(root) if name.startswith(".")}
-
-
-async def test_a_file_set_aside_goes_only_when_all_of_it_is_compressed(clients: Clients, root: Path) -> None:
-    """A writer has begun a new file under its name."""
-    await inbox(root, 3)
-    (root / ".inbox-0.wal.rotated").write_bytes(b"a")
-    (root / ".inbox-1.wal.rotated").write_bytes(b"b")
-    (root / "inbox-0.wal.gz").write_bytes(gzip.compress(b"a"))
-    (root / "inbox-1.wal.gz").write_bytes(b"no gzip at all")
-
-    found = await act(clients, files.rotate, pattern="inbox-*.wal")
-
-    assert not (root / ".inbox-0.wal.rotated").exists()
-    assert b"b" == (root / ".inbox-1.wal.rotated").read_bytes()
-    assert ".inbox-1.wal.rotated" in [one.name for one in found.skipped]
-
-
-def entries(*lines: str) -> bytes:
-    return "".join(f"{line}\n" for line in lines).encode()
-
-
-async def test_acknowledged_old_entries_go_and_everything_else_stays(clients: Clients, root: Path) -> None:
-    """Byte for byte and in order: whatever is not understood is somebody's."""
-    keep = (
-        entries(
-            '{"id": "open", "ts": "2020-01-01T00:00:00Z"}',
-            '{"id": "new", "ts": "2999-01-01T00:00:00+02:00", "acked": true}',
-            '{"id":  "odd space",   "ts": 5}',
-            "no json",
-            "",
-            '{"ts": 5, "acked": true}',
-            '{"id": "no time", "acked": true}',
-            '{"id": "naive", "ts": "2020-01-01T00:00:00", "acked": true}',
-            '{"id": "words", "ts": 5, "acked": "true"}',
-            '{"id": "one", "ts": 5, "acked": 1}',
-            '{"id": true, "ts": 5, "acked": true}',
-            '{"id": null, "ts": 5, "acked": true}',
-            '{"id": ["x"], "ts": 5, "acked": true}',
-            '{"id": "", "ts": 5, "open": "its id is left out"}',
-            '{"id": "", "ts": 5, "acked": true}',
-            '{"id": 0, "ts": 5}',
-            '{"id": 0, "ts": 5, "acked": true}',
-            '{"id": "far", "ts": 1e300, "acked": true}',
-            '{"id": "nan", "ts": NaN, "acked": true}',
-            '{"id": "twice", "id": "twice", "ts": 5, "acked": true}',
-            '["id", 1]',
-            '{"id": 7, "ts": 5}',
-            '{"id": "again", "ts": 5, "acked": true}',
-            '{"id": "again", "ts": 6}',
-        )
-        + b'\xff{"id": "bytes", "ts": 5, "acked": true}\n'
-    )
-    gone = entries(
-        '{"id": "done", "ts": "2999-01-01T00:00:00Z", "payload": 1}',
-        '{"id": "done", "ts": 1600000000.5, "acked": true}',
-        '{"id": "7", "ts": 5, "acked": true}\r',
-        '{"id": "rfc", "ts": "2020-01-01t00:00:00.123456789z", "acked": true}',
-    )
-    torn = b'{"id": "torn", "ts": 5, "acked": true}'
-    outbox = root / "outbox.wal"
-    outbox.write_bytes(gone[:60] + gone[60:] + keep + torn)
-    outbox.chmod(0o604)
-    os.setxattr(outbox, "user.tag", b"kept")
-
-    found = await act(clients, files.compact, path="outbox.wal")
-
-    assert keep + torn == outbox.read_bytes()
-    assert (25, 4, len(gone)) == (found.kept, found.dropped, found.bytes_freed)
-    assert 4 == found.unreadable
-    assert 0o100604 == outbox.stat().st_mode
-    assert b"kept" == os.getxattr(outbox, "user.tag")
-    assert {"outbox.wal"} == names_in(root)
-    again = await act(clients, files.compact, path="outbox.wal")
-    assert (25, 0, 0) == (again.kept, again.dropped, again.bytes_freed)
-    assert "0 lines dropped, 25 kept, 0 bytes freed, 4 that cannot be read" == again.brief()
-
-
-async def test_the_names_of_the_fields_are_the_users(clients: Clients, root: Path) -> None:
-    """Outboxes differ."""
-    (root / "o").write_bytes(entries('{"key": 1, "at": 5, "ok": true}', '{"key": 2, "at": 5}'))
-
-    found = await act(clients, files.compact, path="o", id_field="key", time_field="at", acked_field="ok")
-
-    assert entries('{"key": 2, "at": 5}') == (root / "o").read_bytes()
-    assert 1 == found.dropped
-
-
-async def test_a_half_written_last_line_holds_its_entry(clients: Clients, root: Path) -> None:
-    """Its writer may be about to say that the entry is open again."""
-    content = entries('{"id": 1, "ts": 5, "acked": true}') + b'{"id": 1, "ts": 6}'
-    (root / "o").write_bytes(content)
-
-    await act(clients, files.compact, path="o")
-
-    assert content == (root / "o").read_bytes()
-
-
-async def test_an_outbox_that_a_writer_keeps_open_is_left_alone(
-    clients: Clients, root: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It would go on writing to the old file. (The patience of ten seconds is cut short here.)"""
-    monkeypatch.setattr("remediator.clients.files.compaction._PATIENCE", 0.05)
-    content = entries('{"id": 1, "ts": 5, "acked": true}')
-    (root / "o").write_bytes(content)
-    with (
-        (root / "o").open("ab"),
-        pytest.raises(Failed, match=r"kept open by a writer; nothing was done. Let the writer"),
-    ):
-        await act(clients, files.compact, path="o")
-
-    assert content == (root / "o").read_bytes()
-    assert {"o"} == names_in(root)
-
-
-async def test_a_reader_does_not_keep_an_outbox_from_being_compacted(clients: Clients, root: Path) -> None:
-    """The sender reads it all the time."""
-    (root / "o").write_bytes(entries('{"id": 1, "ts": 5, "acked": true}'))
-    with (root / "o").open("rb"):
-        found = await act(clients, files.compact, path="o")
-
-    assert (1, b"") == (found.dropped, (root / "o").read_bytes())
 
 
 async def test_the_target_is_the_path_and_the_folder_that_was_seen(clients: Clients, root: Path) -> None:
