@@ -4,7 +4,6 @@ Called by the webhook. It returns once everything is on disk, and never does any
 """
 
 import json
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -39,7 +38,8 @@ from remediator.pipeline.rulebook import Rulebook, scope_of
 from remediator.pipeline.unmatched import Unmatched
 from remediator.rules.book import Rule
 from remediator.settings import OccurrenceSettings
-from remediator.storage.store import FREE, Store
+from remediator.storage.intake import IntakeStore
+from remediator.storage.runs import FREE
 
 log = structlog.get_logger(__name__)
 
@@ -146,7 +146,7 @@ class Intake:
     def __init__(
         self,
         *,
-        store: Store,
+        store: IntakeStore,
         rulebook: Rulebook,
         dispatcher: Dispatcher,
         owner: Callable[[], OwnerId],
@@ -170,8 +170,8 @@ class Intake:
         self.unmatched = Unmatched(redactor)
         self._rulings = cache(metrics.alerts.labels)
 
-    async def accept(self, delivery: Delivery) -> None:
-        """Have a delivery on disk. Raises StoreUnavailable when that cannot be done now."""
+    async def accept(self, delivery: Delivery) -> Accepted:
+        """Have a delivery on disk; what it has led to. Raises StoreUnavailable when that cannot be done now."""
 
         beats = self._heartbeat
         delivery = beats.mark(delivery) if beats else delivery
@@ -182,7 +182,7 @@ class Intake:
             return judge_alert(alert, known, lambda: self._opening(alert, now), now, self._settings)
 
         now = delivery.received_at
-        await self._store_and_wake(delivery, judge)
+        accepted = await self._store_and_wake(delivery, judge)
         if beats:
             beats.note(delivery)
         if delivery.truncated:
@@ -193,6 +193,7 @@ class Intake:
                 log.error(
                     "delivery_not_completed", error=error, missing=delivery.truncated, receiver=receiver, group=key
                 )
+        return accepted
 
     async def settle_doubt(self, occurrence: Occurrence, *, firing: bool) -> None:
         """Decide on a doubtful alert whose window has ended: a new occurrence where it is firing, else nothing."""
@@ -293,7 +294,8 @@ class Intake:
         owner = self._owner()
         accepted = await self._accept(Delivery((sent, stated.alert), received_at=at), judge, owner)
         self._metrics.runs_started.labels(stated.rule.id).inc()
-        log.warning("run_begun_by_hand", run_id=stated.run, rule=stated.rule.id, by=stated.again.by)
+        told = {"by": stated.again.by, "reason": stated.again.reason}
+        log.warning("run_begun_by_hand", run_id=stated.run, rule=stated.rule.id, **told)
         if owner != FREE:
             self._dispatcher.wake(stated.run, at, Priority.HIGH, stated.rule.id)
         return accepted
@@ -354,8 +356,8 @@ class Intake:
         return shorten(one_line, _SUMMARY_LIMIT)
 
     def _count(self, delivery: Delivery, accepted: Accepted) -> None:
-        for ruling, count in Counter(accepted.rulings).items():
-            self._rulings(ruling).inc(count)
+        for ruling in set(accepted.rulings):
+            self._rulings(ruling).inc(accepted.rulings.count(ruling))
         if delivery.repeated:
             self._rulings("repeated_in_body").inc(delivery.repeated)
         for run, rule in accepted.new_runs:

@@ -66,16 +66,26 @@ async def hear_news(ledger: Ledger, turn: Turn) -> None:
         await ledger.read_signals()
 
 
+async def wait_a_moment(ledger: Ledger, turn: Turn) -> bool:
+    """Wait a moment for one of the places to change something; whether something has come for the run meanwhile.
+
+    Nothing is told: where a storm is about to be known, all of its runs wait here, and none is told by itself.
+    """
+    signals = len(ledger.run.signals)
+    await turn.wait_to_change(A_MOMENT)
+    await ledger.read_signals()
+    return len(ledger.run.signals) != signals
+
+
 async def wait_to_change(ledger: Ledger, turn: Turn) -> None:
     """Wait for one of the places to change something; whether there is still reason to is looked at after it.
 
-    It may take minutes: after a moment evidence and plan are told. Not before: where a storm is about to be known, all
-    of its runs wait here, and none of them is to be told by itself.
+    It may take minutes: after a moment evidence and plan are told.
     """
-    await turn.wait_to_change(A_MOMENT)
-    if not turn.may_change and not turn.has_news:
-        await ledger.save()
-        await turn.wait_to_change()
+    if await wait_a_moment(ledger, turn) or turn.may_change:
+        return
+    await ledger.save()
+    await turn.wait_to_change()
     await ledger.read_signals()
 
 

@@ -22,7 +22,7 @@ from remediator.pipeline.changes import Changes, Place
 from remediator.pipeline.dispatch import Dispatcher, wait_for_event
 from remediator.pipeline.flow import Flow
 from remediator.pipeline.waiting import Due
-from remediator.storage.store import Store
+from remediator.storage.runs import RunStore
 
 log = structlog.get_logger(__name__)
 
@@ -109,16 +109,20 @@ class Turn:
         if self._change is None or self._change.done():
             return
         self.leave()
+        await self._until_it_may_change(self._change, at_most)
+        await self._return(first=self._change.done())
+
+    async def _until_it_may_change(self, change: Place, at_most: timedelta | None) -> None:
+        """A coroutine of its own, so that nothing of this wait is kept while the next one goes on."""
         beside: list[asyncio.Task[Any]] = [asyncio.create_task(self.news.wait(), name="wait-for-news")]
         if at_most is not None:
             beside.append(asyncio.create_task(self._clock.sleep(at_most), name="wait-at-most"))
         try:
-            await asyncio.wait((self._change, *beside), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((change, *beside), return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-        await self._return(first=self._change.done())
 
     def end_change(self) -> None:
         """Give the place to change something away, or the wish for one."""
@@ -139,7 +143,7 @@ class Worker:
     def __init__(
         self,
         *,
-        store: Store,
+        store: RunStore,
         flow: Flow,
         dispatcher: Dispatcher,
         owner: Callable[[], OwnerId],
@@ -219,8 +223,8 @@ class Worker:
         wake: datetime | None = None
         self._metrics.runs_active.inc()
         try:
-            with structlog.contextvars.bound_contextvars(run_id=run):
-                wake = await self._try(run, turn)
+            structlog.contextvars.bind_contextvars(run_id=run)  # in this task alone
+            wake = await self._try(run, turn)
         finally:
             self._metrics.runs_active.dec()
             turn.end_change()
@@ -250,8 +254,8 @@ class Worker:
             if not self._dispatcher.place(turn.due, run.rule):
                 turn.is_turned_away = True
                 return None
-            with structlog.contextvars.bound_contextvars(rule=run.rule):
-                wake = await self._flow.carry_on(run, turn)
+            structlog.contextvars.bind_contextvars(rule=run.rule)
+            wake = await self._flow.carry_on(run, turn)
         except Fenced:
             log.warning("run_fenced")
             return None

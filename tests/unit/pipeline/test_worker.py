@@ -25,10 +25,11 @@ async def test_diagnosis_does_not_wait_behind_remedies(tmp_path: Path) -> None:
         it.world.pause = asyncio.Event()
         for n in range(10):
             await it.deliver(alert(f"web-{n}"))
-        await it.pass_time(SECOND)
+        await it.pass_time(3 * SECOND)
         acting = list(it.world.effects)
         await it.deliver({"alertname": "Other", "service": "new"})
-        await it.pass_time(SECOND)
+        for _ in range(10):  # each with a moment for the store
+            await it.pass_time(SECOND)
 
         assert 2 == len(acting)
         assert (8, 1) == (it.process.worker.waiting_to_change, it.process.worker.room)
@@ -65,6 +66,20 @@ async def test_what_has_waited_to_change_something_is_looked_at_anew(tmp_path: P
 
         assert [None, "resolved by itself", "cancelled"] == await it.outcomes()
         assert 0 == it.process.worker.waiting_to_change
+
+
+async def test_word_that_comes_as_soon_as_a_run_waits_is_heard(tmp_path: Path) -> None:
+    """It need not wait until there is a place: that may take minutes."""
+    async with Harness(tmp_path, changes_at_once=1) as it:
+        it.world.pause = asyncio.Event()
+        await it.deliver(alert("one"))
+        await it.pass_time(SECOND)
+        await it.deliver(alert("two"))
+        await it.pass_time(SECOND / 2)
+        await it.say((await it.runs())[-1].id, Cancel(it.clock.now(), "ann"))
+        await it.pass_time(10 * SECOND)
+
+        assert [None, "cancelled"] == await it.outcomes()
 
 
 async def test_a_target_that_changed_during_the_wait_is_not_acted_on_as_it_was(tmp_path: Path) -> None:
@@ -197,7 +212,7 @@ async def test_evidence_is_gathered_while_a_rules_remedies_fill_its_changes(tmp_
         it.world.pause = asyncio.Event()
         for n in range(5):
             await it.deliver(alert(f"web-{n}"))
-        await it.pass_time(SECOND)
+        await it.pass_time(3 * SECOND)
 
         told = [await it.posts(run.id) for run in await it.runs()]
 
