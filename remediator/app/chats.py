@@ -29,7 +29,8 @@ class Chats:
         self._settings = settings
         self._webhooks = _webhooks_of(settings, clock)
         self.places = Places(settings.notify, settings.public_url)
-        self.chat = RoutedChat(chat or _chat_of(settings), {**self._webhooks, **_places_of(settings, clock)})
+        self._places = _places_of(settings, clock)
+        self.chat = RoutedChat(chat or _chat_of(settings), {**self._webhooks, **self._places})
         self.channel = settings.slack.channel if self.chat.name != _TERMINAL else _TERMINAL
 
     @property
@@ -50,6 +51,10 @@ class Chats:
     def has_buttons(self, _channel: str) -> bool:
         """Whether questions are shown with buttons: only where somebody listens to who presses them."""
         return self.chat.name == _SLACK and self._settings.slack.interactive
+
+    def rests(self, channel: str) -> float:
+        """For how many seconds a channel is left alone, as it has failed."""
+        return self._places[channel].rests if channel in self._places else 0
 
     def moved(self, channel: str) -> str | None:
         """Where to tell instead what waits for a channel that the settings do not have any more."""
@@ -85,7 +90,7 @@ def _webhooks_of(settings: Settings, clock: Clock) -> dict[str, Chat]:
     return found
 
 
-def _places_of(settings: Settings, clock: Clock) -> dict[str, Chat]:
+def _places_of(settings: Settings, clock: Clock) -> dict[str, SparedChat]:
     """The other places that hear of runs, by their channels. Raises BadSettings where apprise cannot tell one."""
     return {channel_of(name): SparedChat(_place(name, place, clock), clock) for name, place in settings.notify.items()}
 

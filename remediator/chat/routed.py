@@ -94,10 +94,14 @@ class SparedChat:
         """See Chat."""
         await self._chat.close()
 
+    @property
+    def rests(self) -> float:
+        """For how many seconds it is left alone from now on."""
+        return max(self._rests_until - self._clock.monotonic(), 0)
+
     def _raise_while_resting(self) -> None:
-        rest = self._rests_until - self._clock.monotonic()
-        if rest > 0:
-            raise Failed(f"{self._why} (it is left alone for {rest:.0f} s)")
+        if self.rests > 0:
+            raise Failed(f"{self._why} (it is left alone for {self.rests:.0f} s)")
 
     def _rest(self, error: Exception) -> None:
         self._failures += 1

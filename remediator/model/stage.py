@@ -262,6 +262,27 @@ def approval_of(run: Run, planned: Planned) -> Decision | None:
     return decision if decision is not None and decision.approved else None
 
 
+def denial_of(run: Run) -> Decision | None:
+    """A person's no to anything that the run has asked, also where that was void, or asked anew, before it was read."""
+    if not any(isinstance(signal, Decision) and not signal.approved for signal in run.signals):
+        return None
+    plans = {(fact.round, fact.revision): fact for fact in run.facts if isinstance(fact, Planned)}
+    words = (settling(asked, decisions_on(run, plans[place])) for place, asked in questions_of(run).items())
+    return next((word for word in words if word is not None and not word.approved), None)
+
+
+def questions_of(run: Run) -> dict[tuple[int, int], Asked]:
+    """All that people were asked, by round and revision, with the time that they had in the end; also what is void."""
+    questions: dict[tuple[int, int], Asked] = {}
+    for fact in run.facts:
+        if isinstance(fact, Asked):
+            questions[fact.round, fact.revision] = fact
+        elif isinstance(fact, Prolonged):
+            place = fact.round, fact.revision
+            questions[place] = replace(questions[place], until=fact.until)
+    return questions
+
+
 def told_of(run: Run, planned: Planned) -> frozenset[Concern]:
     """Why guards want a person to decide on this very plan, and about what, as far as people were told."""
     rounds = {planned.round, planned.renews[0]} if planned.renews else {planned.round}

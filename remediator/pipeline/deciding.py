@@ -31,7 +31,8 @@ from remediator.pipeline.holding import VOIDS, Holding
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.lessons import Lessons
 from remediator.pipeline.people import People
-from remediator.pipeline.turn import A_MOMENT, LOOK_AGAIN, Parked, Turn, wait_to_change
+from remediator.pipeline.tokens import revoked_tokens
+from remediator.pipeline.turn import A_MOMENT, LOOK_AGAIN, Parked, Turn, wait_a_moment, wait_to_change
 from remediator.pipeline.unanswered import Unanswered
 from remediator.rules.book import Rule
 from remediator.settings import PipelineSettings
@@ -90,9 +91,10 @@ class Deciding:
             await self._examine_again(ledger, rule, stage)
             return None
         if self._goes_at_once(ledger.run, rule, stage):
-            if not await self._has_place(ledger, rule, stage, turn):
+            if not turn.may_change and await wait_a_moment(ledger, turn):
                 return None
-            if await self._acting.begin_at_once(ledger, rule, stage.planned, turn):
+            may_begin = turn.may_change and self._goes_at_once(ledger.run, rule, stage)
+            if may_begin and await self._acting.begin_at_once(ledger, rule, stage.planned, turn):
                 return None
         return await self._let_through(ledger, rule, stage, turn)
 
@@ -101,6 +103,8 @@ class Deciding:
         if (ended := self._cases.called_off(ledger.run)) is not None:
             return ended
         now = self._clock.now()
+        if (denial := stages.denial_of(ledger.run)) is not None:
+            return outcome.denied(now, approval.Denied(denial))  # whatever has changed since
         if self._cases.mode(rule) in (Mode.OBSERVE, Mode.SUGGEST):
             return outcome.told(now, f"the mode is {self._cases.mode(rule)} now, so the plan was not carried out")
         if _is_open(stage):
@@ -125,7 +129,7 @@ class Deciding:
     async def _let_through(self, ledger: Ledger, rule: Rule, stage: Drafted, turn: Turn) -> Parked | Ended | None:
         """Guards, then the gate, then the first step."""
         now, plan = self._clock.now(), stage.planned.plan
-        if why := self._why_void(ledger.run, rule, stage):
+        if why := await self._why_void(ledger.run, rule, stage):
             ledger.note(_voided(stage, now, why))
             return None
         case = self._cases.of(ledger, rule, stage.planned)
@@ -160,8 +164,6 @@ class Deciding:
     async def _hold(self, ledger: Ledger, rule: Rule, stage: Drafted, case: Case, hold: Hold) -> Parked | Ended | None:
         """What follows where a guard holds the plan: as long as people have time to decide, they may do so."""
         now = self._clock.now()
-        if isinstance(answer := approval.answered(stage.asked, stage.decision), approval.Denied):
-            return outcome.denied(now, answer)
         is_due = stage.held is None or now >= stage.held.until
         if hold.is_outdated and is_due and now - stage.planned.at > LOOK_AGAIN:
             if _is_open(stage):
@@ -227,7 +229,7 @@ class Deciding:
         ledger.note(anew)
         return await self._ask(ledger, rule, anew, review)
 
-    def _why_void(self, run: Run, rule: Rule, stage: Drafted) -> str:
+    async def _why_void(self, run: Run, rule: Rule, stage: Drafted) -> str:
         """Why what was asked for cannot be approved any more, or its approval does not hold; empty where it does."""
         asked = stage.asked
         if asked is None:
@@ -238,10 +240,8 @@ class Deciding:
         if (frozenset(policy.approvers), policy.quorum) != (frozenset(asked.approvers), asked.quorum):
             return "the settings have changed who has to approve it"
         starter = stages.by_hand(run)
-        for decision in stage.approvals:
-            if not self._people.stands(decision, asked, starter=starter.person if starter else ""):
-                return f"{decision.by}, who has approved it, may not decide on it any more"
-        return ""
+        revoked = await revoked_tokens(self._store) if any(one.token for one in stage.approvals) else ()
+        return self._people.fallen(stage.approvals, asked, starter=starter.person if starter else "", revoked=revoked)
 
     def _approval_took_long(self, ledger: Ledger, stage: Drafted) -> bool:
         """Whether a person has approved what was worked out so long ago that it is looked at anew before the start."""

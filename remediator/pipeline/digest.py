@@ -7,23 +7,19 @@ plans are decided, and begins anew, further down in the channel, when many wait 
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-import structlog
-
-from remediator.errors import StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.wording import counted
 from remediator.model.ids import RuleId
 from remediator.model.message import Excerpt, Message, Text, Tone
+from remediator.pipeline.rounds import look_again_and_again, survive
 from remediator.storage.store import Store
-
-log = structlog.get_logger(__name__)
 
 MANY = 5
 """So many plans of one rule that wait are told together as well."""
 _EVERY = timedelta(seconds=10)
 
-Place = tuple[str, str]
-"""A channel, and the key of its notice."""
+Place = tuple[str, RuleId]
+"""A channel, and whose plans wait in it."""
 
 
 class QuestionDigest:
@@ -51,37 +47,36 @@ class QuestionDigest:
 
     async def work(self) -> None:
         """Look until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except StoreUnavailable as error:
-                log.warning("questions_wait_for_store", error=str(error))
-            await self._clock.sleep(_EVERY)
+        await look_again_and_again(self._look, every=_EVERY, clock=self._clock, waits="questions_wait_for_store")
+
+    async def _look(self) -> None:
+        await survive(self.look(), "questions_not_told")
 
     async def look(self) -> None:
         """Bring the messages up to date, where it is ours to do so. Raises StoreUnavailable."""
         if not self._leads():
             self._told = None
             return
-        waiting = {(one.channel, key_of(one.rule)): one for one in await self._store.open_questions()}
-        rules = {(one.channel, key_of(one.rule)): one.rule for one in waiting.values()}
-        rules |= {(self._channel, key_of(rule)): rule for rule in self._rules()}
+        waiting = {(one.channel, one.rule): one.count for one in await self._store.open_questions()}
         if self._told is None:  # an earlier process may have said that some wait which do not any more
-            self._told = {(one.channel, one.key): 1 for one in await self._store.read_notices(list(rules))}
-        for place in [*waiting, *(place for place in self._told if place not in waiting)]:
-            count = waiting[place].count if place in waiting else 0
-            await self._tell(place, rules.get(place), count, self._told.get(place, 0))
+            rules = {(channel, key_of(rule)): rule for channel, rule in waiting}
+            rules |= {(self._channel, key_of(rule)): rule for rule in self._rules()}
+            found = await self._store.read_notices(list(rules))
+            self._told = {(one.channel, rules[one.channel, one.key]): 1 for one in found}
+        for place in {**self._told, **waiting}:
+            await self._tell(self._told, place, waiting.get(place, 0))
 
-    async def _tell(self, place: Place, rule: RuleId | None, count: int, told: int) -> None:
+    async def _tell(self, all_told: dict[Place, int], place: Place, count: int) -> None:
+        (channel, rule), told = place, all_told.get(place, 0)
         is_new = count >= MANY and not told
-        if self._told is None or count == told or rule is None or not (told or is_new):
+        if count == told or not (told or is_new):
             return
-        channel, key = place
-        before = await self._store.read_notices([place]) if is_new else ()
+        key = key_of(rule)
+        before = await self._store.read_notices([(channel, key)]) if is_new else ()
         await self._store.notify(channel, key, message_of(rule, count), self._clock.now())
         for notice in before:
             await self._store.move_thread(notice.seq, channel)
-        self._told[place] = count
+        all_told[place] = count
         self._on_message()
 
 

@@ -31,7 +31,9 @@ from remediator.pipeline import notifying
 from remediator.pipeline.dispatch import wait_for_event
 from remediator.pipeline.escalation import gathering
 from remediator.pipeline.escalation.gathering import MOST, Allowance
-from remediator.storage.store import Button, Store
+from remediator.pipeline.rounds import survive
+from remediator.storage.buttons import Button
+from remediator.storage.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,7 @@ _LANDING = 12.0  # seconds; a post that was given up may still land, and looking
 _MOST_FAILURES = 5  # then an edit is given up, and replies no longer wait for the one before them
 _MOST_LEVELS = Budget(10, timedelta(minutes=1))  # for one channel, where the settings say nothing else
 _TOKEN_BYTES = 24  # of a button: 192 bits, which nobody guesses
+_AFTER_MISTAKE = timedelta(seconds=10)  # of ours: it is told in the log each time
 _PATIENCE = 3  # how often a post may be held up while others are sent, before it counts as its own trouble
 
 
@@ -70,11 +73,13 @@ class Outbox:
         leads: Callable[[], bool] = lambda: True,
         limits: Mapping[str, Budget] = MappingProxyType({}),
         has_buttons: Callable[[str], bool] = lambda _channel: False,
+        rests: Callable[[str], float] = lambda _channel: 0,
     ) -> None:
         """`moved`: for a channel that this chat does not have, the one where its threads begin anew.
 
         `leads`: whether it is this process that posts, at this moment. `limits`: how many messages of levels, by their
-        channels. `has_buttons`: whether a question is shown with buttons in a channel.
+        channels. `has_buttons`: whether a question is shown with buttons in a channel. `rests`: for how many seconds a
+        channel is left alone, as it has failed: nothing is tried there meanwhile, and all that comes is told together.
         """
         self._store = store
         self._moved = moved
@@ -86,6 +91,7 @@ class Outbox:
         self._leads = leads
         self._limits = limits
         self._has_buttons = has_buttons
+        self._channel_rests = rests
         self._allowances: dict[str, Allowance] = {}
         self._led = True
         self._are_waiting = False
@@ -117,9 +123,12 @@ class Outbox:
         """
         while True:
             try:
-                await self.send_waiting()
-            except StoreUnavailable as error:
-                log.warning("outbox_waits_for_store", error=str(error))
+                error = await survive(self.send_waiting(), "outbox_broken")
+                if error is not None:
+                    self.trouble = str(error) or type(error).__name__
+                    await self._clock.sleep(_AFTER_MISTAKE)
+            except StoreUnavailable as away:
+                log.warning("outbox_waits_for_store", error=str(away))
             if self._are_waiting:
                 await self._clock.sleep(timedelta(seconds=min(9 * self._look_took, _LONGEST_PAUSE)))
             await wait_for_event(self._news, _LOOK_EVERY, self._clock)
@@ -301,7 +310,8 @@ class Outbox:
     def _rest_after_failure(self, post: QueuedPost, *, at_least: float = 0) -> None:
         """Let the post rest, and its channel a moment: thousands may wait there that fail in the same way."""
         self._rest(post.seq, at_least=at_least)
-        self._channel_free[post.channel] = self._clock.monotonic() + max(self._interval, _BREATH)
+        rest = max(self._interval, _BREATH, self._channel_rests(post.channel))
+        self._channel_free[post.channel] = self._clock.monotonic() + rest
 
     def _rest(self, seq: int, *, at_least: float = 0) -> None:
         count = self._failures[seq] = self._failures.get(seq, 0) + 1

@@ -27,7 +27,8 @@ from remediator.pipeline.guards import Allow, Hold, Review
 from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.turn import A_MOMENT, Parked
 from remediator.rules.book import Rule
-from remediator.storage.store import Store, Word
+from remediator.storage.runs import Word
+from remediator.storage.store import Store
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +49,11 @@ class Unanswered:
         """The end of the run; not where it goes on: there is more time, or it was decided. Raises StoreUnavailable."""
         asked = stage.asked
         assert asked is not None  # noqa: S101 - else no time is over
-        untold = await self._untold(asked.at)
+        heard = len(ledger.run.signals)
+        await ledger.read_signals()
+        if len(ledger.run.signals) != heard:
+            return None  # somebody was just in time, by their clock
+        untold = await self._untold(ledger.run, asked)
         match asked.on_timeout:
             case OnTimeout.ESCALATE if levels_left(ledger.run, rule):
                 self._prolong(ledger, rule, stage)
@@ -58,24 +63,20 @@ class Unanswered:
                 why = "there is no other level to tell" if word is None else f"{word.by} has taken the problem on"
             case OnTimeout.AUTO:
                 why = self._why_not_by_itself(stage, review)
-                if not why and not await self._was_told(ledger.run, asked):
+                if not why and untold is not None:
                     why = "chat could not be told of the question"
-                if untold is None and not why:
+                if not why:
                     return await self._go_on(ledger, stage)
-                why = f"it does not go by itself: {why}" if why else ""
+                why = f"it does not go by itself: {why}"
             case _:
                 why = ""
         return outcome.unanswered(self._clock.now(), untold, why_not=why)
 
-    async def _untold(self, asked_at: datetime) -> datetime | None:
-        """Since when chat has not been told what waits for it, where the question may be among that."""
-        oldest = (await self._store.outbox_state()).oldest
-        return oldest if oldest is not None and oldest <= asked_at else None
-
-    async def _was_told(self, run: Run, asked: Asked) -> bool:
-        """Whether the question stands where people could read it."""
+    async def _untold(self, run: Run, asked: Asked) -> datetime | None:
+        """Since when the question waits for the chat; None where it stands where people could read it."""
         posts = await self._store.posts_of(run.id, limit=_MOST_POSTS)
-        return any(post.key == key_of(asked) and post.ref is not None for post in posts)
+        was_told = any(post.key == key_of(asked) and post.ref is not None for post in posts)
+        return None if was_told else asked.at
 
     def _prolong(self, ledger: Ledger, rule: Rule, stage: Drafted) -> None:
         """There is as much time again; that the next level is told follows from the fact."""

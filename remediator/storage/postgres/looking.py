@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 
 from remediator.errors import Failed
+from remediator.model.token import Token
 from remediator.settings import StoreSettings
+from remediator.storage.postgres import tokens
 from remediator.storage.postgres.links import FAILURES, SCHEMA, Links
 from remediator.storage.postgres.migrating import STEPS
 
@@ -81,6 +83,23 @@ async def look(settings: StoreSettings) -> Sight:
             await db.close(timeout=_CLOSING)
     except asyncpg.UndefinedColumnError as error:
         raise Failed(f"the schema {SCHEMA} there is not ours: {error}") from error
+    except FAILURES as error:
+        ours = links.at_open(error)
+        raise ours from ours.__cause__
+
+
+async def list_tokens(settings: StoreSettings) -> tuple[Token, ...]:
+    """The tokens of the API. Raises StoreUnavailable and BadSettings, or Failed where they cannot be read."""
+    links = Links(settings)
+    try:
+        db = await links.connect()
+        try:
+            async with db.transaction(readonly=True):
+                return await tokens.list_all(db)
+        finally:
+            await db.close(timeout=_CLOSING)
+    except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError) as error:
+        raise Failed(f"the tokens cannot be read: {error}") from error
     except FAILURES as error:
         ours = links.at_open(error)
         raise ours from ours.__cause__

@@ -7,28 +7,17 @@ from typing import TYPE_CHECKING
 from asyncpg import Record
 
 from remediator.model.ids import RunId
-from remediator.model.message import CARD, LEVEL, NEWS, PARENT, TOLD_IN, Message, Post, QueuedPost
+from remediator.model.message import CARD, PARENT, TOLD_IN, Message, Post, QueuedPost
 from remediator.storage import codec
-from remediator.storage.postgres import reading
+from remediator.storage.outbox import NoticeState, OutboxState
 from remediator.storage.postgres.keys import bounded, plain
-from remediator.storage.store import NoticeState, OutboxState, PostState
+from remediator.storage.queueing import IS_LEVEL, NEWER_VERSION, WAITING, has_its_turn
+from remediator.storage.reading import PostState
+from remediator.storage.rows import notice_state_of, outbox_state_of, post_state_of, queued_post_of
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
 
-# What is minor no more waits from now on: people have waited for it since then. One that may have landed is looked for
-# since the time at which it was queued first. No thread is minor as long as anything in it is waited for.
-NEWER_VERSION = f"""
-    DO UPDATE SET message = excluded.message, version = post.version + (post.message <> excluded.message)::int,
-        queued_at = CASE WHEN post.sent_version < post.version
-            AND (post.is_minor <= excluded.is_minor OR (post.attempted AND post.ref IS NULL))
-            THEN post.queued_at ELSE excluded.queued_at END,
-        is_minor = excluded.is_minor AND NOT EXISTS (
-            SELECT 1 FROM post AS reply WHERE reply.run = post.run AND reply.key <> '{PARENT}'
-                AND reply.sent_version < reply.version AND NOT reply.is_minor
-        )
-    WHERE post.message <> excluded.message OR post.is_minor <> excluded.is_minor
-"""  # noqa: S608 - a constant of ours
 _QUEUE = f"""
     INSERT INTO post (run, key, channel, message, queued_at, is_minor)
     SELECT $1, * FROM unnest($2::text[], $3::text[], $4::text[], $5::bigint[], $6::boolean[])
@@ -38,12 +27,7 @@ _NOTIFY = f"""
     INSERT INTO post (key, channel, message, queued_at) VALUES ($1, $2, $3, $4)
     ON CONFLICT (channel, key) WHERE run IS NULL {NEWER_VERSION}
 """  # noqa: S608 - a constant of ours
-_POST = f"""
-    SELECT p.*, parent.ref AS thread FROM post AS p
-    LEFT JOIN post AS parent ON parent.run = p.run AND parent.key = '{PARENT}' AND p.key <> parent.key
-    WHERE p.sent_version < p.version
-"""  # noqa: S608 - a constant of ours
-_NOTICE = f"{_POST} AND p.run IS NULL"  # with p.seq + 0 it is looked for among the few of these, and not among all
+_NOTICE = f"{WAITING} AND p.run IS NULL"  # with p.seq + 0 it is looked for among the few of these, and not among all
 # A thread in which a question's card waits, as far as that card: what people are asked goes before what they are told.
 _ASKING = f"""
     WITH asking AS MATERIALIZED (
@@ -55,23 +39,13 @@ _ASKING = f"""
     LEFT JOIN post AS parent ON parent.run = p.run AND parent.key = '{PARENT}' AND p.key <> parent.key
     WHERE p.sent_version < p.version
 """  # noqa: S608 - a constant of ours
-_BY_RANK = (_ASKING, f"{_POST} AND NOT p.is_minor", f"{_POST} AND p.is_minor")
+_BY_RANK = (_ASKING, f"{WAITING} AND NOT p.is_minor", f"{WAITING} AND p.is_minor")
 _MAY_BE_SENT = f"""
     AND p.seq <> ALL ($1::bigint[]) AND p.channel <> ALL ($2::text[])
-    AND (p.run IS NULL OR p.key = '{PARENT}' OR p.ref IS NOT NULL OR (parent.ref IS NOT NULL AND NOT EXISTS (
-        SELECT 1 FROM post AS earlier
-        WHERE earlier.run = p.run AND earlier.seq < p.seq AND earlier.key <> '{PARENT}' AND earlier.ref IS NULL
-            AND earlier.is_minor <= p.is_minor
-            AND earlier.seq <> ALL ($3::bigint[])
-    )))
-"""  # noqa: S608 - a constant of ours
-# A notice that tells a level or a place of one run, and stands nowhere: not told yet, or together with others.
-_LEVEL = f"""
-    p.run IS NULL AND (starts_with(p.key, '{LEVEL}') OR starts_with(p.key, '{NEWS}'))
-    AND (p.ref IS NULL OR starts_with(p.ref, '{TOLD_IN}'))
+    AND {has_its_turn("earlier.seq <> ALL ($3::bigint[])")}
 """
 # One that was tried was counted then, and may not wait for what it has used up itself.
-_NOT_FULL = f" AND NOT ({_LEVEL} AND NOT p.attempted AND p.channel = ANY ($4::text[]))"
+_NOT_FULL = f" AND NOT ({IS_LEVEL} AND NOT p.attempted AND p.channel = ANY ($4::text[]))"
 _READ_NOTICES = """
     SELECT p.channel, w.named AS key, p.seq, p.queued_at, p.ref
     FROM unnest($1::text[], $2::text[], $3::text[]) AS w (channel, key, named)
@@ -105,12 +79,12 @@ async def has_notice(db: "Db", *, channel: str, key: str) -> bool:
 async def read_notices(db: "Db", *, wanted: Collection[tuple[str, str]]) -> tuple[NoticeState, ...]:
     channels, keys = [channel for channel, _ in wanted], [key for _, key in wanted]
     rows = await db.fetch(_READ_NOTICES, channels, list(map(bounded, keys)), keys)
-    return tuple(NoticeState(channel, key, seq, codec.from_us(at), ref) for channel, key, seq, at, ref in rows)
+    return tuple(map(notice_state_of, rows))
 
 
 async def waiting_levels(db: "Db", *, channel: str, limit: int) -> tuple[QueuedPost, ...]:
-    found = f"{_POST} AND {_LEVEL} AND p.channel = $1 ORDER BY p.seq + 0 LIMIT $2"
-    return tuple(map(_post, await db.fetch(found, channel, limit)))
+    found = f"{WAITING} AND {IS_LEVEL} AND p.channel = $1 ORDER BY p.seq + 0 LIMIT $2"
+    return tuple(map(queued_post_of, await db.fetch(found, channel, limit)))
 
 
 async def gather(db: "Db", *, posts: Collection[QueuedPost], key: str, message: Message, at: datetime) -> None:
@@ -120,22 +94,12 @@ async def gather(db: "Db", *, posts: Collection[QueuedPost], key: str, message: 
 
 
 async def waiting_posts(db: "Db", *, limit: int) -> tuple[QueuedPost, ...]:
-    return tuple(map(_post, await db.fetch(f"{_POST} ORDER BY p.seq LIMIT $1", limit)))
+    return tuple(map(queued_post_of, await db.fetch(f"{WAITING} ORDER BY p.seq LIMIT $1", limit)))
 
 
 async def posts_of(db: "Db", *, run: RunId, limit: int) -> tuple[PostState, ...]:
     rows = await db.fetch("SELECT * FROM post WHERE run = $1 ORDER BY seq LIMIT $2", plain(run), limit)
-    return tuple(
-        PostState(
-            key=row["key"],
-            title=codec.read_message(row["message"]).title,
-            channel=row["channel"],
-            queued_at=codec.from_us(row["queued_at"]),
-            is_sent=row["sent_version"] >= row["version"],
-            ref=row["ref"],
-        )
-        for row in rows
-    )
+    return tuple(map(post_state_of, rows))
 
 
 async def next_post(
@@ -152,22 +116,7 @@ async def next_post(
     for posts in _BY_RANK:
         if row is None:
             row = await db.fetchrow(f"{posts} {may} ORDER BY p.seq LIMIT 1", *given)
-    return None if row is None else _post(row)
-
-
-def _post(row: Record) -> QueuedPost:
-    return QueuedPost(
-        seq=row["seq"],
-        run=None if row["run"] is None else RunId(row["run"]),
-        channel=row["channel"],
-        key=row["key"],
-        message=codec.read_message(row["message"]),
-        version=row["version"],
-        queued_at=codec.from_us(row["queued_at"]),
-        ref=None if (row["ref"] or "").startswith(TOLD_IN) else row["ref"],
-        thread=row["thread"],
-        attempted=row["attempted"],
-    )
+    return None if row is None else queued_post_of(row)
 
 
 async def note_attempt(db: "Db", *, seq: int) -> bool:
@@ -219,4 +168,4 @@ async def state(db: "Db") -> OutboxState:
     row = await db.fetchrow(_STATE)
     if row is None:
         return OutboxState(0, None)
-    return OutboxState(row["waiting"], reading.when(row["oldest"]), row["minor"])
+    return outbox_state_of(row)

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from asyncpg import Record
 
 from remediator.model.alert import BY_HAND
-from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
+from remediator.model.ids import OccurrenceId, OwnerId, RunId
 from remediator.model.occurrence import Occurrence
-from remediator.model.priority import Priority
-from remediator.model.run import Run, RunSummary, Signal
+from remediator.model.run import Run, RunSummary
 from remediator.storage import codec
 from remediator.storage.brief import in_short
 from remediator.storage.postgres.keys import bounded, plain
-from remediator.storage.store import SEARCHED, Wake
+from remediator.storage.reading import SEARCHED
+from remediator.storage.rows import occurrence_of, run_of, wake_of
+from remediator.storage.runs import Wake
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
@@ -75,37 +76,14 @@ _OPEN_NAMED = (
 )
 
 
-def when(us: int | None) -> datetime | None:
-    """A stored time that may be missing."""
-    return None if us is None else codec.from_us(us)
-
-
 async def read_run(db: "Db", run: RunId) -> Run | None:
     row = (await find_runs(db, [run])).get(run)
-    return None if row is None else run_of(row)
+    return None if row is None else run_of(row, row["facts"], row["words"])
 
 
 async def find_runs(db: "Db", runs: Iterable[RunId]) -> dict[str, Record]:
     """The rows of those runs that are there, by their ids."""
     return {row["id"]: row for row in await db.fetch(_RUN, list(map(plain, runs)))}
-
-
-def run_of(row: Record) -> Run:
-    """The run of a row that was found."""
-    return Run(
-        id=RunId(row["id"]),
-        rule=RuleId(row["rule"]),
-        rule_digest=Digest(row["rule_digest"]),
-        occurrence=OccurrenceId(row["occurrence"]),
-        alert=codec.read_alert(row["alert"]),
-        summary=row["summary"],
-        channel=row["channel"],
-        owner=OwnerId(row["owner"]),
-        epoch=row["epoch"],
-        created_at=codec.from_us(row["created_at"]),
-        facts=tuple(map(codec.read_fact, row["facts"])),
-        signals=tuple(map(codec.read_signal, row["words"])),
-    )
 
 
 async def find_signals(db: "Db", runs: Iterable[RunId]) -> dict[str, list[str]]:
@@ -116,13 +94,9 @@ async def find_signals(db: "Db", runs: Iterable[RunId]) -> dict[str, list[str]]:
     return found
 
 
-def signals_of(bodies: Iterable[str]) -> tuple[Signal, ...]:
-    return tuple(map(codec.read_signal, bodies))
-
-
 async def wakes(db: "Db") -> tuple[Wake, ...]:
     rows = await db.fetch("SELECT id, wake_at, priority FROM run WHERE wake_at IS NOT NULL ORDER BY wake_at, id")
-    return tuple(Wake(RunId(row["id"]), codec.from_us(row["wake_at"]), Priority(row["priority"])) for row in rows)
+    return tuple(map(wake_of, rows))
 
 
 async def count_unclaimed(db: "Db", *, at: datetime, limit: int) -> int:
@@ -131,7 +105,7 @@ async def count_unclaimed(db: "Db", *, at: datetime, limit: int) -> int:
 
 async def overdue(db: "Db", *, owner: OwnerId, before: datetime, limit: int) -> tuple[Wake, ...]:
     rows = await db.fetch(_OVERDUE, owner, codec.to_us(before), limit)
-    return tuple(Wake(RunId(row["id"]), codec.from_us(row["wake_at"]), Priority(row["priority"])) for row in rows)
+    return tuple(map(wake_of, rows))
 
 
 async def list_runs(
@@ -148,25 +122,25 @@ async def runs_of(db: "Db", *, occurrence: OccurrenceId) -> tuple[RunSummary, ..
 async def newest_occurrences(db: "Db", fingerprints: Iterable[str]) -> dict[str, Occurrence]:
     """The newest occurrence of each alert that had any, open or closed."""
     rows = await db.fetch(_NEWEST, list(map(plain, fingerprints)))
-    return {row["fingerprint"]: _occurrence(row) for row in rows}
+    return {row["fingerprint"]: occurrence_of(row) for row in rows}
 
 
 async def list_occurrences(db: "Db", *, limit: int, only_open: bool) -> tuple[Occurrence, ...]:
     choice = "WHERE o.closed_at IS NULL" if only_open else ""
     rows = await db.fetch(f"{_OCCURRENCE} FROM occurrence AS o {choice} ORDER BY o.seq DESC LIMIT $1", limit)
-    return tuple(in_short(_occurrence(row)) for row in rows)
+    return tuple(in_short(occurrence_of(row)) for row in rows)
 
 
 async def open_alerts_of(db: "Db", *, run: RunId, limit: int) -> tuple[Occurrence, ...]:
-    return tuple(map(_occurrence, await db.fetch(_OPEN_OF, plain(run), limit)))
+    return tuple(map(occurrence_of, await db.fetch(_OPEN_OF, plain(run), limit)))
 
 
 async def open_alerts_named(db: "Db", *, names: Iterable[str], limit: int) -> tuple[Occurrence, ...]:
-    return tuple(map(_occurrence, await db.fetch(_OPEN_NAMED, sorted({bounded(name) for name in names}), limit)))
+    return tuple(map(occurrence_of, await db.fetch(_OPEN_NAMED, sorted({bounded(name) for name in names}), limit)))
 
 
 async def due_doubts(db: "Db", *, at: datetime, limit: int, sent_again: bool) -> tuple[Occurrence, ...]:
-    return tuple(map(_occurrence, await db.fetch(_DOUBTS, codec.to_us(at), sent_again, limit)))
+    return tuple(map(occurrence_of, await db.fetch(_DOUBTS, codec.to_us(at), sent_again, limit)))
 
 
 async def unheard(db: "Db", *, before: datetime, limit: int) -> tuple[Occurrence, ...]:
@@ -177,20 +151,4 @@ async def unheard(db: "Db", *, before: datetime, limit: int) -> tuple[Occurrence
         limit,
         f"%{BY_HAND}",
     )
-    return tuple(map(_occurrence, rows))
-
-
-def _occurrence(row: Record) -> Occurrence:
-    return Occurrence(
-        id=OccurrenceId(row["id"]),
-        fingerprint=Fingerprint(row["fingerprint"]),
-        labels=codec.read_mapping(row["labels"]),
-        starts_at=codec.from_us(row["starts_at"]),
-        opened_at=codec.from_us(row["opened_at"]),
-        heard_at=codec.from_us(row["heard_at"]),
-        closed_at=when(row["closed_at"]),
-        ends_at=when(row["ends_at"]),
-        doubt=codec.read_doubt(row["doubt"]) if row["doubt"] else None,
-        runs_ended_at=when(row["runs_ended_at"]),
-        annotations=codec.read_mapping(row["annotations"]),
-    )
+    return tuple(map(occurrence_of, rows))

@@ -2,53 +2,39 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from remediator.model.alert import BY_HAND
-from remediator.model.ids import Digest, Fingerprint, OccurrenceId, OwnerId, RuleId, RunId
+from remediator.model.ids import OccurrenceId, RunId
 from remediator.model.occurrence import Occurrence
-from remediator.model.priority import Priority
 from remediator.model.run import Run, RunSummary, Signal
 from remediator.storage import codec
 from remediator.storage.brief import in_short
-from remediator.storage.store import SEARCHED, Wake
-
-
-def when(us: int | None) -> datetime | None:
-    """A stored time that may be missing."""
-    return None if us is None else codec.from_us(us)
+from remediator.storage.reading import SEARCHED
+from remediator.storage.rows import occurrence_of, run_of, wake_of
+from remediator.storage.runs import Wake
 
 
 def read_run(db: sqlite3.Connection, run: RunId) -> Run | None:
     row = db.execute("SELECT * FROM run WHERE id = ?", (run,)).fetchone()
     if row is None:
         return None
-    facts = db.execute("SELECT body FROM fact WHERE run = ? ORDER BY seq", (run,))
-    return Run(
-        id=RunId(row["id"]),
-        rule=RuleId(row["rule"]),
-        rule_digest=Digest(row["rule_digest"]),
-        occurrence=OccurrenceId(row["occurrence"]),
-        alert=codec.read_alert(row["alert"]),
-        summary=row["summary"],
-        channel=row["channel"],
-        owner=OwnerId(row["owner"]),
-        epoch=row["epoch"],
-        created_at=codec.from_us(row["created_at"]),
-        facts=tuple(codec.read_fact(fact["body"]) for fact in facts),
-        signals=read_signals(db, run),
-    )
+    return run_of(row, _bodies(db, "fact", run), _bodies(db, "signal", run))
 
 
 def read_signals(db: sqlite3.Connection, run: RunId) -> tuple[Signal, ...]:
-    rows = db.execute("SELECT body FROM signal WHERE run = ? ORDER BY seq", (run,))
-    return tuple(codec.read_signal(row["body"]) for row in rows)
+    return tuple(map(codec.read_signal, _bodies(db, "signal", run)))
+
+
+def _bodies(db: sqlite3.Connection, table: str, run: RunId) -> Iterator[str]:
+    rows = db.execute(f"SELECT body FROM {table} WHERE run = ? ORDER BY seq", (run,))  # noqa: S608 - a name from above
+    return (row["body"] for row in rows)
 
 
 def wakes(db: sqlite3.Connection) -> tuple[Wake, ...]:
     rows = db.execute("SELECT id, wake_at, priority FROM run WHERE wake_at IS NOT NULL ORDER BY wake_at, id")
-    return tuple(Wake(RunId(row["id"]), codec.from_us(row["wake_at"]), Priority(row["priority"])) for row in rows)
+    return tuple(map(wake_of, rows))
 
 
 _RUNS = f"""
@@ -97,7 +83,7 @@ def newest_occurrence(db: sqlite3.Connection, fingerprint: str) -> Occurrence | 
         f"{_OCCURRENCE} WHERE o.fingerprint = ? ORDER BY o.rowid DESC LIMIT 1",
         (fingerprint,),
     ).fetchone()
-    return None if row is None else _occurrence(row)
+    return None if row is None else occurrence_of(row)
 
 
 _NEWEST = f"""
@@ -111,14 +97,14 @@ _NEWEST = f"""
 def newest_occurrences(db: sqlite3.Connection, fingerprints: Iterable[str]) -> dict[str, Occurrence]:
     """The newest occurrence of each alert that has one."""
     rows = db.execute(_NEWEST, (json.dumps(list(set(fingerprints))),))
-    return {found.fingerprint: found for found in map(_occurrence, rows)}
+    return {found.fingerprint: found for found in map(occurrence_of, rows)}
 
 
 def list_occurrences(db: sqlite3.Connection, *, limit: int, only_open: bool) -> tuple[Occurrence, ...]:
     # The plus keeps SQLite from going back through all that has closed: it takes the index of what is open, and sorts.
     choice = "WHERE o.closed_at IS NULL ORDER BY +o.rowid" if only_open else "ORDER BY o.rowid"
     rows = db.execute(f"{_OCCURRENCE} {choice} DESC LIMIT ?", (limit,))
-    return tuple(in_short(_occurrence(row)) for row in rows)
+    return tuple(in_short(occurrence_of(row)) for row in rows)
 
 
 _OPEN_OF = f"""
@@ -131,13 +117,13 @@ _OPEN_NAMED = f"""
 
 
 def open_alerts_of(db: sqlite3.Connection, *, run: RunId, limit: int) -> tuple[Occurrence, ...]:
-    return tuple(map(_occurrence, db.execute(_OPEN_OF, (run, limit))))
+    return tuple(map(occurrence_of, db.execute(_OPEN_OF, (run, limit))))
 
 
 def open_alerts_named(db: sqlite3.Connection, *, names: Iterable[str], limit: int) -> tuple[Occurrence, ...]:
     wanted = sorted(set(names))  # not as JSON, in which a name would end at a NUL
     rows = db.execute(_OPEN_NAMED.format(places=", ".join("?" * len(wanted))), (*wanted, limit))
-    return tuple(map(_occurrence, rows))
+    return tuple(map(occurrence_of, rows))
 
 
 def due_doubts(db: sqlite3.Connection, *, at: datetime, limit: int, sent_again: bool) -> tuple[Occurrence, ...]:
@@ -146,7 +132,7 @@ def due_doubts(db: sqlite3.Connection, *, at: datetime, limit: int, sent_again: 
         " ORDER BY o.doubt_until LIMIT :limit",
         {"at": codec.to_us(at), "sent_again": sent_again, "limit": limit},
     )
-    return tuple(map(_occurrence, rows))
+    return tuple(map(occurrence_of, rows))
 
 
 def unheard(db: sqlite3.Connection, *, before: datetime, limit: int) -> tuple[Occurrence, ...]:
@@ -154,20 +140,4 @@ def unheard(db: sqlite3.Connection, *, before: datetime, limit: int) -> tuple[Oc
         f"{_OCCURRENCE} WHERE o.closed_at IS NULL AND o.heard_at < ? AND o.fingerprint NOT LIKE ? LIMIT ?",
         (codec.to_us(before), f"%{BY_HAND}", limit),
     )
-    return tuple(map(_occurrence, rows))
-
-
-def _occurrence(row: sqlite3.Row) -> Occurrence:
-    return Occurrence(
-        id=OccurrenceId(row["id"]),
-        fingerprint=Fingerprint(row["fingerprint"]),
-        labels=codec.read_mapping(row["labels"]),
-        starts_at=codec.from_us(row["starts_at"]),
-        opened_at=codec.from_us(row["opened_at"]),
-        heard_at=codec.from_us(row["heard_at"]),
-        closed_at=when(row["closed_at"]),
-        ends_at=when(row["ends_at"]),
-        doubt=codec.read_doubt(row["doubt"]) if row["doubt"] else None,
-        runs_ended_at=when(row["runs_ended_at"]),
-        annotations=codec.read_mapping(row["annotations"]),
-    )
+    return tuple(map(occurrence_of, rows))

@@ -7,59 +7,59 @@ that becomes free is used for new rows: the file does not shrink, and never stop
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from remediator.storage import codec
-from remediator.storage.store import JOURNAL_KEPT, Forgotten, Retention
+from remediator.storage.forgetting import (
+    HAS_ALL_SENT,
+    IS_ALONE,
+    IS_FINISHED,
+    IS_NEWS,
+    IS_OVER,
+    IS_TOLD,
+    PARTS,
+    Found,
+    edge_of,
+    edge_of_news,
+)
+from remediator.storage.retention import JOURNAL_KEPT, Forgotten, Retention
 
 _LONGEST = 0.004  # seconds of one piece; a commit with others in it takes as long
 PIECE = 100  # entries of the journal that one write deletes: some 2 ms
-_LAST_ID = "\U0010ffff"  # after every id
-
-_IS_FINISHED = "ended_at IS NOT NULL AND wake_at IS NULL AND open_alerts = 0"
-_IS_FREE = """
+_IS_FREE = f"""
     NOT EXISTS (SELECT 1 FROM lock WHERE lock.run = run.id AND (lock.until IS NULL OR lock.until > :now))
-    AND NOT EXISTS (SELECT 1 FROM post WHERE post.run = run.id AND post.sent_version < post.version)
-"""
-_IS_OVER = "closed_at IS NOT NULL AND doubt_until IS NULL"
-_IS_ALONE = """
-    NOT EXISTS (SELECT 1 FROM member WHERE member.occurrence = occurrence.id)
-    AND NOT EXISTS (SELECT 1 FROM run WHERE run.occurrence = occurrence.id)
-"""
-
-Edge = tuple[int, str]
-"""A time and an id: what does not come after it is old."""
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """What may be deleted, the oldest first."""
-
-    runs: Sequence[str]
-    occurrences: Sequence[str]
+    AND {HAS_ALL_SENT}
+"""  # noqa: S608 - a constant of ours
 
 
 def find(db: sqlite3.Connection, *, old: Retention, limit: int, now: datetime) -> Found:
     """Runs and occurrences that are old and that nothing keeps."""
     return Found(
-        _find(db, "run", "ended_at", _IS_FINISHED, _IS_FREE, old, limit, now),
-        _find(db, "occurrence", "closed_at", _IS_OVER, _IS_ALONE, old, limit, now),
+        _find(db, "run", "ended_at", IS_FINISHED, _IS_FREE, old, limit, now),
+        _find(db, "occurrence", "closed_at", IS_OVER, IS_ALONE, old, limit, now),
+        edge_of_news(old, _newest_news_too_many(db, old.at_most)),
     )
+
+
+def _newest_news_too_many(db: sqlite3.Connection, at_most: int) -> int | None:
+    """When the newest notice was queued that is one more than may be kept of those that were told."""
+    row = db.execute(
+        f"SELECT queued_at FROM post INDEXED BY post_told_notice WHERE {IS_TOLD}"  # noqa: S608 - written by us
+        " ORDER BY queued_at DESC LIMIT 1 OFFSET ?",
+        (at_most,),
+    ).fetchone()
+    return None if row is None else int(row["queued_at"])
 
 
 def _find(
     db: sqlite3.Connection, table: str, ended: str, over: str, free: str, old: Retention, limit: int, now: datetime
 ) -> list[str]:
     # Both conditions and the table are written above; nothing in them comes from outside.
-    by_age: Edge = (codec.to_us(old.before) - 1, _LAST_ID)
-    too_new: Edge = (codec.to_us(old.settled) - 1, _LAST_ID)
     newest_too_many = db.execute(
         f"SELECT {ended}, id FROM {table} WHERE {over} ORDER BY {ended} DESC, id DESC LIMIT 1 OFFSET ?",  # noqa: S608
         (old.at_most,),
     ).fetchone()
-    by_count: Edge = tuple(newest_too_many) if newest_too_many else by_age
-    at, last = min(max(by_age, by_count), too_new)
+    at, last = edge_of(old, tuple(newest_too_many) if newest_too_many else None)
     rows = db.execute(
         f"SELECT id FROM {table} WHERE {over} AND ({ended}, id) <= (:at, :last) AND {free}"  # noqa: S608
         f" ORDER BY {ended}, id LIMIT :limit",
@@ -75,7 +75,7 @@ def delete_runs(db: sqlite3.Connection, *, runs: Sequence[str], now: datetime) -
 
 def delete_occurrences(db: sqlite3.Connection, *, occurrences: Sequence[str]) -> tuple[int, Sequence[str]]:
     """Delete occurrences until the moment is over: how many were, and which are left to look at."""
-    statement = f"DELETE FROM occurrence WHERE id = ? AND {_IS_OVER} AND {_IS_ALONE}"  # noqa: S608 - all written above
+    statement = f"DELETE FROM occurrence WHERE id = ? AND {IS_OVER} AND {IS_ALONE}"  # noqa: S608 - all written above
     return _delete_some(occurrences, lambda one: db.execute(statement, (one,)).rowcount)
 
 
@@ -91,25 +91,25 @@ def _delete_some(ids: Sequence[str], delete: Callable[[str], int]) -> tuple[int,
 def _delete_run(db: sqlite3.Connection, run: str, now: datetime) -> int:
     """Delete a run with all that hangs on it, unless something has come for it since it was found."""
     known = db.execute(
-        f"SELECT 1 FROM run WHERE id = :run AND {_IS_FINISHED} AND {_IS_FREE}",  # noqa: S608 - all written above
+        f"SELECT 1 FROM run WHERE id = :run AND {IS_FINISHED} AND {_IS_FREE}",  # noqa: S608 - all written above
         {"run": run, "now": codec.to_us(now)},
     ).fetchone()
     if known is None:
         return 0
-    for statement in (
-        "DELETE FROM fact WHERE run = ?",
-        "DELETE FROM signal WHERE run = ?",
-        "DELETE FROM button WHERE run = ?",
-        "DELETE FROM post WHERE run = ?",
-        "DELETE FROM lock WHERE run = ?",
-        "DELETE FROM member WHERE run = ?",
-        "DELETE FROM run WHERE id = ?",
-    ):
-        db.execute(statement, (run,))
+    for part in PARTS:
+        db.execute(f"DELETE FROM {part} WHERE run = ?", (run,))  # noqa: S608 - a name from above
+    db.execute("DELETE FROM run WHERE id = ?", (run,))
     return 1
 
 
-def delete_rest(db: sqlite3.Connection, *, old: Retention, limit: int) -> Forgotten:
+_OLD_NOTICES = f"""
+    SELECT seq FROM post INDEXED BY post_told_notice
+    WHERE {IS_TOLD} AND queued_at < max(:before, :news_before) AND (queued_at < :before OR {IS_NEWS})
+    ORDER BY queued_at LIMIT :limit
+"""  # noqa: S608 - written by us
+
+
+def delete_rest(db: sqlite3.Connection, *, old: Retention, news_before: int, limit: int) -> Forgotten:
     """Delete rules that no run was started with and that are long out of force, and notices that were sent long ago."""
     before, settled = codec.to_us(old.before), codec.to_us(old.settled)
     rules = db.execute(
@@ -118,9 +118,8 @@ def delete_rest(db: sqlite3.Connection, *, old: Retention, limit: int) -> Forgot
         (min(before, settled), limit),
     ).rowcount
     notices = db.execute(
-        "DELETE FROM post WHERE seq IN (SELECT seq FROM post WHERE run IS NULL AND sent_version >= version"
-        " AND queued_at < ? LIMIT ?)",
-        (before, limit),
+        f"DELETE FROM post WHERE seq IN ({_OLD_NOTICES})",  # noqa: S608 - written by us
+        {"before": before, "news_before": news_before, "limit": limit},
     ).rowcount
     return Forgotten(rules=rules, notices=notices)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from remediator.model.facts import Asked, Reminded, Started
+from remediator.model.message import Message, Tone
 from remediator.model.outcome import Reason
 from remediator.model.plan import Mode
 from remediator.model.run import Decision
@@ -73,6 +74,18 @@ async def test_a_plan_does_not_go_by_itself(
         assert ["expired"] == await it.until_over()
         assert f"nobody has approved the plan in time, and it does not go by itself: {why}" in await it.ending()
         assert [] == it.world.effects
+
+
+async def test_a_place_that_takes_nothing_keeps_no_plan_from_going_by_itself(tmp_path: Path) -> None:
+    """People have read the question in the thread; that a mailbox is full for days says nothing of it."""
+    async with asking(tmp_path, gated(**BY_ITSELF)) as it:
+        await it.store.notify("notify:mail", "news.r0.ended", Message(Tone.GOOD, "healed"), it.clock.now())
+        await it.deliver(alert())
+        await it.pass_time(SECOND)
+        for post in await it.posts((await it.run()).id):
+            await it.store.note_sent(post.seq, post.version, f"ref-{post.seq}")
+
+        assert ["healed"] == await it.until_over()
 
 
 async def test_who_says_no_in_time_is_heard_before_the_rule(tmp_path: Path) -> None:

@@ -1,9 +1,15 @@
 """Of many plans of one rule that wait for people, one message tells that they do, and it is true later as well."""
 
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from remediator.errors import StoreUnavailable
 from remediator.model.ids import Digest, RuleId, RunId
 from remediator.model.message import Choice, Message, Post, Tone
 from remediator.pipeline.digest import MANY, QuestionDigest
-from remediator.storage.store import Claim, Entry
+from remediator.storage.runs import Claim, Entry
 from tests.unit.pipeline.desk import Desk
 
 RULE = RuleId("p/r")
@@ -11,12 +17,12 @@ KEY = "asked.round.1.1"
 MARK = "note/#c/waiting.p/r"
 
 
-def digest(desk: Desk, *, leads: bool = True) -> QuestionDigest:
+def digest(desk: Desk, *, leads: bool = True, rules: Sequence[RuleId] = (RULE,)) -> QuestionDigest:
     return QuestionDigest(
         desk.store,
         desk.clock,
         channel="#c",
-        rules=lambda: [RULE],
+        rules=lambda: rules,
         leads=lambda: leads,
         on_message=lambda: None,
     )
@@ -98,6 +104,49 @@ async def test_the_next_process_goes_on_with_the_message_of_the_one_before(desk:
     assert [] == await said(desk, digest(desk, leads=False))
     assert [f"edit {MARK}"] == await said(desk, digest(desk))
     assert "No plan of p/r waits for people any more" == desk.chat.shown[f"ref-{MARK}"]
+
+
+async def test_where_the_rule_is_gone_meanwhile_the_message_is_true_all_the_same(desk: Desk) -> None:
+    """Its runs go on with it, and are decided; the last one leaves nothing to do."""
+    rules = [RULE]
+    claims = await ask(desk, *names(0, MANY))
+    teller = digest(desk, rules=rules)
+    await said(desk, teller)
+    rules.clear()
+    await decide(desk, *claims)
+
+    assert [f"edit {MARK}"] == await said(desk, teller)
+    assert "No plan of p/r waits for people any more" == desk.chat.shown[f"ref-{MARK}"]
+
+
+async def test_what_goes_wrong_in_one_look_ends_neither_the_next_nor_the_service(desk: Desk) -> None:
+    """A background task that ends takes the whole service with it, which heals more than it tells."""
+    looks: list[Exception] = [RuntimeError("a mistake of ours"), StoreUnavailable("it is away")]
+    done = asyncio.Event()
+
+    class Broken:
+        async def open_questions(self) -> Any:
+            if looks:
+                raise looks.pop(0)
+            done.set()
+            return ()
+
+        async def read_notices(self, _wanted: object) -> Any:
+            return ()
+
+    broken: Any = Broken()
+    teller = QuestionDigest(
+        broken, desk.clock, channel="#c", rules=lambda: [RULE], leads=lambda: True, on_message=lambda: None
+    )
+    task = asyncio.create_task(teller.work())
+    while not done.is_set() and not task.done():
+        await desk.clock.advance(desk.clock.next_in() or timedelta(0))
+        await asyncio.sleep(0)
+    was_running = not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert was_running
 
 
 async def test_who_leads_again_looks_anew(desk: Desk) -> None:
