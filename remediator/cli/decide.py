@@ -2,15 +2,18 @@
 
 import getpass
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import click
 
-from remediator.cli.service import FINDINGS, URL_HELP, Service, fail, find_run, plain
+from remediator.cli import options
+from remediator.cli.service import FINDINGS, Service, fail, find_run, plain
 from remediator.cli.telling import clock_time, say_hold, state_of
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _LEAST_DIGEST = 8  # characters; fewer are a typing mistake rather than a plan
 
@@ -24,7 +27,6 @@ def _check_digest(ctx: click.Context, param: click.Parameter, value: str | None)
     return value.strip() if value else value
 
 
-_url = click.option("--url", help=URL_HELP)
 _plan = click.option(
     "--plan",
     "digest",
@@ -39,7 +41,8 @@ _group = click.option(
     metavar="RUN",
     help="All runs that wait whose alerts are called as that of this run, whatever their rule.",
 )
-_yes = click.option("--yes", is_flag=True, help="Do not ask whether you mean it, where there are several.")
+_yes = click.option("--yes", is_flag=True, help="Do not ask whether you mean it: for scripts.")
+_runs = click.argument("runs", metavar="[RUN]...", nargs=-1)
 _TOGETHER = 100  # decisions that are asked for in one call
 
 
@@ -51,8 +54,8 @@ def who() -> str:
         return f"user {os.getuid()}"
 
 
-def _decide(service: Service, run: str, digest: str | None, *, approved: bool, reason: str) -> None:
-    """Take a word on one plan."""
+def _decide(service: Service, run: str, digest: str | None, *, approved: bool, reason: str, yes: bool) -> None:
+    """Take a word on one plan; what would be done is shown first, and approved only where it is meant."""
     run = find_run(service, run)
     path = f"/api/v1/runs/{quote(run, safe='')}"
     found = service.get(path, has="waiting")
@@ -62,6 +65,9 @@ def _decide(service: Service, run: str, digest: str | None, *, approved: bool, r
     if digest and not plan["digest"].startswith(digest):
         given = plain(digest[:12]) + ("…" if len(digest) > 12 else "")  # noqa: PLR2004 - as digests are shown
         fail(f"the plan is {plan['digest'][:12]}, not {given}; look at it first: remediator runs show {run}", 1)
+    if approved:
+        _show_first([{**plan, "id": run, "rule": found["rule"]}])
+        _refuse_unmeant("approve it?", yes=yes or digest is not None)
     body = {"approved": approved, **_shown(plan), "by": who(), "reason": reason}
     answer: Any = service.post(f"{path}/decision", body)
     says = answer.get("says") if isinstance(answer, dict) else None
@@ -90,11 +96,14 @@ class _Which:
             raise click.UsageError("--plan is for one run", ctx)
 
 
-def _decide_on(ctx: click.Context, which: _Which, url: str | None, *, approved: bool, reason: str, yes: bool) -> None:
+def _decide_on(
+    ctx: click.Context, *, approved: bool, reason: str, yes: bool, url: str | None, **which_runs: Any
+) -> None:
+    which = _Which(**which_runs)
     which.refuse_mistakes(ctx)
     service = Service.of(ctx, url)
     if len(which.runs) == 1:
-        _decide(service, which.runs[0], which.digest, approved=approved, reason=reason)
+        _decide(service, which.runs[0], which.digest, approved=approved, reason=reason, yes=yes)
         return
     _decide_together(service, _plans(service, which), approved=approved, reason=reason, yes=yes)
 
@@ -114,25 +123,32 @@ def _plans(service: Service, which: _Which) -> list[dict[str, Any]]:
     return [plans[run] for run in named]
 
 
-def _is_meant(question: str) -> bool:
-    """Ends the program where nobody answers: a script has nobody to ask."""
+def _show_first(plans: Sequence[Mapping[str, Any]]) -> None:
+    """What would be done, and how much it touches."""
+    from remediator.cli.approvals import radius
+
+    click.echo("\n".join(radius(plans)))
+
+
+def _refuse_unmeant(question: str, *, yes: bool) -> None:
+    """Ends the program unless somebody says yes; a script has nobody to ask."""
+    if yes:
+        return
     try:
-        return click.confirm(question)
+        is_meant = click.confirm(question)
     except click.Abort:
         click.echo()
         fail("nothing was decided: nobody has answered; in a script, give --yes", FINDINGS)
+    if not is_meant:
+        fail("nothing was decided", FINDINGS)
 
 
 def _decide_together(
     service: Service, plans: Sequence[Mapping[str, Any]], *, approved: bool, reason: str, yes: bool
 ) -> None:
     """Take a word on each of these plans, as they were shown: how much they touch is shown first."""
-    from remediator.cli.approvals import radius
-
-    verb = "approve" if approved else "deny"
-    click.echo("\n".join(radius(plans)))
-    if not yes and not _is_meant(f"{verb} {'all of them' if len(plans) > 1 else 'it'}?"):
-        fail("nothing was decided", FINDINGS)
+    _show_first(plans)
+    _refuse_unmeant(f"{'approve' if approved else 'deny'} {'all of them' if len(plans) > 1 else 'it'}?", yes=yes)
     said = {"approved": approved, "reason": reason, "by": who()}
     runs = [{"id": one["id"], **_shown(one)} for one in plans]
     results: list[Mapping[str, Any]] = []
@@ -161,63 +177,45 @@ def _how_it_went(run: Mapping[str, Any]) -> str:
     return ", and ".join([*said, stands])
 
 
+def _on_plans(reason: Callable[[_Command], _Command]) -> Callable[[_Command], _Command]:
+    """What one may say to `approve` and `deny`: the same of both, but for the reason."""
+
+    def given_to(command: _Command) -> _Command:
+        for one in (options.url, _plan, reason, _yes, _group, _rule, _runs):
+            command = one(command)
+        return command
+
+    return given_to
+
+
 @click.command
-@click.argument("runs", metavar="[RUN]...", nargs=-1)
-@_rule
-@_group
-@_yes
-@click.option("--reason", default="", help="Why; it is told in the thread.")
-@_plan
-@_url
+@_on_plans(click.option("--reason", default="", help="Why; it is told in the thread."))
 @click.pass_context
-def approve(
-    ctx: click.Context,
-    runs: tuple[str, ...],
-    rule: str | None,
-    group: str | None,
-    yes: bool,  # noqa: FBT001 - click gives it so
-    reason: str,
-    digest: str | None,
-    url: str | None,
-) -> None:
+def approve(ctx: click.Context, /, **given: Any) -> None:
     """Approve the plan that the run RUN waits with; the end of its id is enough.
 
-    Of several, all of them are shown first, with how much they touch together, and you are asked whether you mean it.
-    Each is approved as it was shown: one that has changed meanwhile is not, which is said, and ends the command with 1.
+    What would be done is shown first, of several with how much they touch together, and you are asked whether you
+    mean it, unless you name the plan by --plan. Each is approved as it was shown: one that has changed meanwhile is
+    not, which is said, and ends the command with 1.
     """
-    _decide_on(ctx, _Which(runs, rule, group, digest), url, approved=True, reason=reason, yes=yes)
+    _decide_on(ctx, approved=True, **given)
 
 
 @click.command
-@click.argument("runs", metavar="[RUN]...", nargs=-1)
-@_rule
-@_group
-@_yes
-@click.option("--reason", required=True, help="Why not; it is told in the thread.")
-@_plan
-@_url
+@_on_plans(click.option("--reason", required=True, help="Why not; it is told in the thread."))
 @click.pass_context
-def deny(
-    ctx: click.Context,
-    runs: tuple[str, ...],
-    rule: str | None,
-    group: str | None,
-    yes: bool,  # noqa: FBT001 - click gives it so
-    reason: str,
-    digest: str | None,
-    url: str | None,
-) -> None:
+def deny(ctx: click.Context, /, **given: Any) -> None:
     """Say no to the plan that the run RUN waits with; the end of its id is enough.
 
     Of several, all of them are shown first, and you are asked whether you mean it.
     """
-    _decide_on(ctx, _Which(runs, rule, group, digest), url, approved=False, reason=reason, yes=yes)
+    _decide_on(ctx, approved=False, **given)
 
 
 @click.command
 @click.argument("run")
 @click.option("--reason", default="", help="Why; it is told in the thread.")
-@_url
+@options.url
 @click.pass_context
 def cancel(ctx: click.Context, run: str, reason: str, url: str | None) -> None:
     """Stop the run RUN (the end of its id is enough); a step that is acting right now is let to its end.

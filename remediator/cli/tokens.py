@@ -6,13 +6,10 @@ from urllib.parse import quote
 
 import click
 
-from remediator.cli import Suggesting
+from remediator.cli import Suggesting, options
 from remediator.cli.decide import who
-from remediator.cli.service import TOKEN_PREFIX, URL_HELP, Service, plain
+from remediator.cli.service import TOKEN_PREFIX, Service, plain
 from remediator.cli.telling import clock_time, table
-
-_url = click.option("--url", help=URL_HELP)
-_output = click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
 
 
 @click.group(cls=Suggesting)
@@ -33,8 +30,8 @@ def tokens() -> None:
 @click.option(
     "--for", "lasts", metavar="TIME", default="90d", show_default=True, help="For how long, like 90d; or `never` ends."
 )
-@_output
-@_url
+@options.output
+@options.url
 @click.pass_context
 def make(
     ctx: click.Context, subject: str, scope: str, groups: tuple[str, ...], lasts: str, output: str, url: str | None
@@ -56,8 +53,8 @@ def make(
 
 
 @tokens.command("list")
-@_output
-@_url
+@options.output
+@options.url
 @click.pass_context
 def list_(ctx: click.Context, output: str, url: str | None) -> None:
     """List all tokens, the oldest first, with whose they are and what they may do, also those that are over."""
@@ -79,10 +76,16 @@ def _row(one: dict[str, Any]) -> tuple[str, ...]:
         plain(one["id"]),
         plain(subject),
         plain(one["scope"]),
-        plain(", ".join(one["groups"])),
+        plain(", ".join(_groups(one))),
         plain(made),
         plain(_stands(one)),
     )
+
+
+def _groups(one: dict[str, Any]) -> list[str]:
+    """The groups that it gives its owner; one that the settings do not have gives no right."""
+    missing = one.get("groups_missing", ())
+    return [f"{name} (not in the settings)" if name in missing else name for name in one["groups"]]
 
 
 def _stands(one: dict[str, Any]) -> str:
@@ -95,7 +98,7 @@ def _stands(one: dict[str, Any]) -> str:
 
 @tokens.command("revoke")
 @click.argument("token")
-@_url
+@options.url
 @click.pass_context
 def revoke(ctx: click.Context, token: str, url: str | None) -> None:
     """Have TOKEN (its id, or all of it where it was found somewhere) refused from now on, by every process."""

@@ -4,8 +4,8 @@ Called by the API and by Slack, on any replica. A decision is a signal, stored w
 with the card that says so; nothing is started here: the run's owner looks at everything again before it does.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum
 
@@ -21,12 +21,15 @@ from remediator.model.person import Person
 from remediator.model.plan import Effect
 from remediator.model.priority import Priority
 from remediator.model.run import Decision, Run
-from remediator.model.stage import Drafted, Over, by_hand, cancelled, decisions_on, resolved, stage_of
+from remediator.model.stage import Drafted, Over, by_hand, cancelled, decisions_on, questions_of, resolved, stage_of
 from remediator.model.stop import EVERYTHING, StopKind, scopes_of
 from remediator.pipeline import story
 from remediator.pipeline.dispatch import Dispatcher
 from remediator.pipeline.people import People
-from remediator.storage.store import Store, Word
+from remediator.pipeline.refusals import Refusal, Refusals
+from remediator.pipeline.tokens import revoked_tokens
+from remediator.storage.runs import Word
+from remediator.storage.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,16 @@ class Answer(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class _Now:
+    """What the run itself does not tell."""
+
+    pauses: Mapping[str, str]
+    """What stands for each scope that is paused."""
+    revoked: Collection[str]
+    """Ids of tokens."""
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """What became of a person's word, and what they are told."""
 
@@ -72,6 +85,8 @@ class Verdict:
     """How many approvals are still needed."""
     is_news: bool = False
     """Whether the run has to look at it now: it goes on, or is asked for anew."""
+    refusal: Refusal | None = None
+    """How the audit journal tells that it was not taken."""
 
 
 class Approvals:
@@ -101,6 +116,7 @@ class Approvals:
         self._metrics = metrics
         self._rule_now = rule_now
         self._pause_file = pause_file
+        self._refusals = Refusals(clock.monotonic)
 
     async def decide(self, run: RunId, said: Said) -> Verdict | None:
         """Take a person's word; None where there is no such run. Raises StoreUnavailable: then nothing was taken."""
@@ -108,18 +124,22 @@ class Approvals:
         pauses = {stop.scope: f"{stop.scope}, by {stop.by}" for stop in stops if stop.kind is StopKind.PAUSE}
         if said.approved and (file := self._pause_file()):
             pauses[EVERYTHING] = file
-        verdict = await self._store.hear(run, lambda found: self._judge(found, said, self._clock.now(), pauses))
+        revoked = await revoked_tokens(self._store) if said.approved else frozenset[str]()
+        now = _Now(pauses, revoked)
+        verdict = await self._store.hear(run, lambda found: self._judge(found, said, self._clock.now(), now))
         if verdict is None:
             return None
         self._metrics.decisions.labels(verdict.answer.value).inc()
+        if verdict.refusal is not None:
+            self._refusals.note(verdict.refusal)
         if verdict.answer is Answer.TAKEN:
             failpoints.hit("decision.stored")
         if verdict.is_news:
             self._dispatcher.wake(run, self._clock.now(), Priority.HIGH)  # a person waits to see it done
         return verdict
 
-    def _judge(self, run: Run, said: Said, at: datetime, pauses: Mapping[str, str]) -> Word[Verdict]:
-        refused = self._refused(run, said, at, pauses)
+    def _judge(self, run: Run, said: Said, at: datetime, now: _Now) -> Word[Verdict]:
+        refused = self._refused(run, said, at, now)
         if refused is not None:
             return self._refuse(run, said, refused, at)
         stage = stage_of(run)
@@ -129,7 +149,7 @@ class Approvals:
         by, reason = self._redactor.text(said.person.shown), self._redactor.text(said.reason)
         groups = tuple(sorted(said.person.given))
         name, via = said.person.name, said.person.via.value
-        decision = Decision(at, said.approved, said.digest, *place, by, reason, name, via, groups)
+        decision = Decision(at, said.approved, said.digest, *place, by, reason, name, via, groups, said.person.token)
         decisions = (*decisions_on(run, planned), decision)
         missing = 0 if settling(asked, decisions) else asked.quorum - len(approved_by(asked, decisions))
         what = "approved" if said.approved else "denied"
@@ -141,7 +161,7 @@ class Approvals:
         failpoints.hit("decision.judged")
         return Word(Verdict(Answer.TAKEN, says, decision, missing, is_news=True), decision, posts, (entry,))
 
-    def _refused(self, run: Run, said: Said, at: datetime, pauses: Mapping[str, str]) -> Verdict | None:
+    def _refused(self, run: Run, said: Said, at: datetime, now: _Now) -> Verdict | None:
         stage = stage_of(run)
         if not isinstance(stage, Drafted) or stage.asked is None or cancelled(run) or resolved(run):
             return self._too_late(run, said)
@@ -161,13 +181,17 @@ class Approvals:
         if asked.rule_now and asked.rule_now != self._rule_now(run.rule):
             says = "the rule has changed since this was asked for, so it cannot be approved"
             return Verdict(Answer.CHANGED, says, is_news=True)
-        if paused := _paused(run, planned, pauses):
+        if paused := _paused(run, planned, now.pauses):
             says = f"changes are paused: {paused}. What was asked for is void; it is asked for anew when they go on"
             return Verdict(Answer.VOID, says)
-        starter = by_hand(run)
-        why = self._people.refusal(said.person, asked.approvers, starter=starter.person if starter else "")
+        begun = by_hand(run)
+        starter = begun.person if begun else ""
+        why = self._people.refusal(said.person, asked.approvers, starter=starter)
         if why:
             return Verdict(Answer.NOT_ALLOWED, why)
+        fallen = self._people.fallen(stage.approvals, asked, starter=starter, revoked=now.revoked)
+        if said.approved and fallen:
+            return Verdict(Answer.VOID, f"what was asked for is void: {fallen}. It is asked for anew", is_news=True)
         mine = next((one for one in decisions_on(run, planned) if one.who == said.person.name), None)
         if mine is not None and said.approved:
             return Verdict(Answer.SAID_BEFORE, f"you have approved it already, at {mine.at:%H:%M:%S} UTC", mine)
@@ -177,9 +201,10 @@ class Approvals:
 
     def _too_late(self, run: Run, said: Said) -> Verdict:
         """Nobody waits for it: somebody was first, or there is nothing to decide any more."""
+        questions = questions_of(run)
         for planned in (fact for fact in reversed(run.facts) if isinstance(fact, Planned)):
             if planned.plan.digest == said.digest:
-                asked = next((f for f in reversed(run.facts) if isinstance(f, Asked) and f.key == planned.key), None)
+                asked = questions.get((planned.round, planned.revision))
                 if asked is not None and (why := _why_void(run, asked)) and not isinstance(stage_of(run), Over):
                     says = f"what was asked for is void: {why}. It is asked for anew, if it is still to be done"
                     return Verdict(Answer.VOID, says)
@@ -192,7 +217,8 @@ class Approvals:
         if verdict.answer is Answer.NEEDS_REASON:
             return Word(verdict)  # they may decide on it, and are asked why: Slack finds out so whether to ask
         entry = self._entry(run, said, at, "refused", f"{verdict.answer.value}: {verdict.says}")
-        return Word(verdict, audit=(entry,))
+        refusal = self._refusals.judge(entry, verdict.answer.value)
+        return Word(replace(verdict, refusal=refusal), audit=refusal.entries)
 
     def _entry(self, run: Run, said: Said, at: datetime, what: str, outcome: str) -> AuditEntry:
         return AuditEntry(

@@ -4,7 +4,7 @@ Called by whoever takes a person's word (the API, Slack), and by the flow before
 nobody knows decides nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from remediator.model.facts import Asked
 from remediator.model.person import ADMIN, SERVICE, Person, Via
@@ -28,16 +28,23 @@ class People:
             return Person(f"slack:{user}", Via.SLACK, f"{shown} ({user})" if shown else user)
         return Person(name, Via.SLACK, name, self._groups_of(name), is_known=True)
 
-    def of_token(self, subject: str, groups: Iterable[str] = ()) -> Person:
-        """Whoever a token of the API belongs to, with the groups that it gives its owner."""
+    def of_token(self, subject: str, groups: Iterable[str] = (), *, token: str = "") -> Person:
+        """Whoever a token of the API belongs to, with the groups that it gives its owner; `token` is its id."""
         name = self._names_of_subjects.get(subject)
-        given = frozenset(groups)
+        given = self._there(groups)
         own = given | (self._groups_of(name) if name is not None else frozenset())
-        return Person(name or f"token:{subject}", Via.TOKEN, name or subject, own, given, is_known=True)
+        return Person(name or f"token:{subject}", Via.TOKEN, name or subject, own, given, is_known=True, token=token)
 
     def of_admin(self, stated: str) -> Person:
         """Whoever holds the admin token; `stated` is the name that they give."""
         return Person(ADMIN, Via.ADMIN, stated, frozenset(self._groups), is_known=True)
+
+    def missing(self, groups: Iterable[str]) -> tuple[str, ...]:
+        """Those of the groups that the settings do not have (any more): they give nobody any right."""
+        return tuple(sorted(set(groups) - self._groups.keys()))
+
+    def _there(self, groups: Iterable[str]) -> frozenset[str]:
+        return frozenset(groups) & self._groups.keys()
 
     def _groups_of(self, name: str) -> frozenset[str]:
         return frozenset(group for group, names in self._groups.items() if name in names)
@@ -97,6 +104,20 @@ class People:
             return ""
         return f"nobody in {' and '.join(wanted)} has a member id in Slack (people.<name>.slack), or could answer there"
 
+    def fallen(
+        self, approvals: Iterable[Decision], asked: Asked, *, starter: str = "", revoked: Collection[str] = ()
+    ) -> str:
+        """Why one of these approvals does not count any more; empty where all of them do.
+
+        `revoked`: ids of tokens. One that has expired since was good when it was used.
+        """
+        for one in approvals:
+            if one.token in revoked:
+                return f"the token {one.token}, with which {one.by} has approved it, was revoked"
+            if not self.stands(one, asked, starter=starter):
+                return f"{one.by}, who has approved it, may not decide on it any more"
+        return ""
+
     def stands(self, decision: Decision, asked: Asked, *, starter: str = "") -> bool:
         """Whether a decision that was let through once would be let through now as well."""
         if decision.via == Via.SERVICE:
@@ -106,7 +127,7 @@ class People:
         if decision.via == Via.ADMIN:
             return self._admin_decides
         known = decision.person in self._names_of_subjects.values()
-        groups = frozenset(decision.groups) if decision.via == Via.TOKEN else frozenset()
+        groups = self._there(decision.groups) if decision.via == Via.TOKEN else frozenset()
         groups |= self._groups_of(decision.person)
         person = Person(
             decision.person, Via(decision.via), decision.by, groups, is_known=known or decision.via == Via.TOKEN

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Protocol
 
-from remediator.errors import Failed, RemediatorError
+from remediator.errors import Failed, StoredAlready
 from remediator.kit.clock import Clock
 from remediator.kit.redaction import Redactor
 from remediator.model.alert import Alert, AlertStatus, by_hand_fingerprint
@@ -23,7 +23,7 @@ from remediator.model.run import Again
 from remediator.pipeline.intake import NotStarted, OpenAlready, Stated
 from remediator.pipeline.rulebook import Rulebook
 from remediator.rules.book import Rule
-from remediator.storage.store import Store
+from remediator.storage.reading import ReadingStore
 
 _NAME = "alertname"
 
@@ -76,7 +76,9 @@ class Begun:
 class Starts:
     """Starts rules by hand."""
 
-    def __init__(self, store: Store, opener: Opener, rulebook: Rulebook, clock: Clock, redactor: Redactor) -> None:
+    def __init__(
+        self, store: ReadingStore, opener: Opener, rulebook: Rulebook, clock: Clock, redactor: Redactor
+    ) -> None:
         self._store = store
         self._opener = opener
         self._rulebook = rulebook
@@ -112,11 +114,8 @@ class Starts:
             if before is not None:
                 return before  # the same request, just now
             raise NotStarted(await self._say_open(error.occurrence)) from error
-        except RemediatorError:
-            raise
-        except Exception:
-            # Of two starts with one key for other labels the store takes just one, and says so in words of its own.
-            if wish.key and (before := await self._begun_before(run, rule, labels, wish)) is not None:
+        except StoredAlready:  # of two starts with one key for other labels the store takes just one
+            if (before := await self._begun_before(run, rule, labels, wish)) is not None:
                 return before
             raise
         return Begun(run, rule.id)

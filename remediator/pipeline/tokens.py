@@ -18,7 +18,7 @@ from remediator.model.audit import AuditEntry
 from remediator.model.person import Person
 from remediator.model.token import Scope, Token, new_token_text, parts_of
 from remediator.settings import ApprovalSettings, PersonSettings
-from remediator.storage.store import Store
+from remediator.storage.tokens import TokenStore
 
 log = structlog.get_logger(__name__)
 
@@ -27,12 +27,17 @@ _LONGEST_SUBJECT = 100
 _NOBODYS = bytes(32)  # the digest of no secret
 
 
+async def revoked_tokens(store: TokenStore) -> frozenset[str]:
+    """The ids of all tokens that were revoked: what was approved with one of them does not count any more."""
+    return frozenset(token.id for token in await store.list_tokens() if token.revoked_at is not None)
+
+
 class Tokens:
     """Makes tokens, and knows them."""
 
     def __init__(
         self,
-        store: Store,
+        store: TokenStore,
         clock: Clock,
         redactor: Redactor,
         people: Mapping[str, PersonSettings],

@@ -6,7 +6,10 @@ from datetime import timedelta
 
 from remediator.model.ids import Digest, RuleId, RunId
 from remediator.model.message import Choice, Message, Post, Text, Tone
-from remediator.storage.store import Button, Claim, Entry, OpenQuestions, Pressed, Retention, Store
+from remediator.storage.buttons import Button, OpenQuestions, Pressed
+from remediator.storage.retention import Retention
+from remediator.storage.runs import Claim, Entry
+from remediator.storage.store import Store
 from tests.contract.opening import ENDED, T0, open_run, resolve
 
 KEY = "asked.round.1.1"
@@ -125,3 +128,39 @@ async def test_open_questions_are_counted_by_rule_and_channel(store: Store) -> N
         await store.learn(claim, Entry((), posts))
 
     assert (OpenQuestions(RuleId("p/r"), "#c", 2),) == await store.open_questions()
+
+
+async def test_a_card_without_a_choice_is_sent_again(store: Store) -> None:
+    """Somebody has pressed a button in it, so that what stands there is older than what was sent last."""
+    claim = await open_run(store)
+    post = await ask(store, claim)
+    await store.send_again(post)
+    unsent = await versions(store, post)
+    for sent in await store.waiting_posts(50):
+        await store.note_sent(sent.seq, sent.version, f"C1:{sent.seq}.0")
+    await store.send_again(post)
+    once = await versions(store, post)
+    await store.send_again(post)
+    twice = await versions(store, post)
+    await store.note_sent(post, 2, f"C1:{post}.0")
+
+    assert [1] == unsent  # it is to be sent anyway
+    assert ([2], [2]) == (once, twice)
+    assert [] == await versions(store, post)
+
+
+async def test_a_card_that_puts_a_choice_to_people_is_not_sent_again(store: Store) -> None:
+    """Its buttons are good, and every edit makes new ones."""
+    claim = await open_run(store)
+    choice = Choice(RunId("r1"), 1, 1, Digest("e" * 64), "")
+    await store.learn(claim, Entry((), [Post(KEY, Message(Tone.WAITING, "may it?", choice=choice))]))
+    for sent in await store.waiting_posts(50):
+        await store.note_sent(sent.seq, sent.version, f"C1:{sent.seq}.0")
+        await store.send_again(sent.seq)
+
+    assert ["parent"] == [post.key for post in await store.waiting_posts(50)]
+
+
+async def versions(store: Store, post: int) -> list[int]:
+    """The newest version of a post, where it waits to be sent."""
+    return [one.version for one in await store.waiting_posts(50) if one.seq == post]

@@ -123,6 +123,27 @@ def test_nothing_is_decided_where_it_is_not_meant(typed: str) -> None:
     assert ("in a script, give --yes" in result.output) is (typed == "")
 
 
+@pytest.mark.parametrize(
+    ("typed", "given", "decides"),
+    [("y\n", [], True), ("n\n", [], False), ("", [], False), ("", ["--yes"], True), ("", ["--plan", FIRST[:12]], True)],
+)
+def test_what_one_run_would_do_is_shown_before_it_is_approved(typed: str, given: list[str], decides: bool) -> None:
+    """The end of an id is easily that of another run; a script says that it means it, or which plan."""
+    shown = {"id": FIRST, "rule": "web/down", "waiting": plan(FIRST)}
+    said = {"says": f"approved: {FIRST}"}
+    run = f"/api/v1/runs/{FIRST}"
+    with scripted({f"GET {run}": [shown], f"POST {run}/decision": [said]}) as (url, asked):
+        result = answer(typed, "approve", FIRST, *given, "--url", url)
+
+    first = result.output.partition("approve it?")[0]
+    assert "1 changing step on 1 target: docker:local/web" in first
+    assert f"run {FIRST} of web/down, plan {FIRST[:12]}: restart the container web" in first
+    assert ("approve it?" in result.output) is not bool(given)
+    assert (0 if decides else 1) == result.exit_code
+    assert [FIRST * 4] * decides == [body["digest"] for what, body, _ in asked if what.startswith("POST")]
+    assert ("nothing was decided" in result.stderr) is not decides
+
+
 def test_one_plan_is_not_called_several() -> None:
     """Of a rule whose only plan waits, nothing is done together."""
     with scripted({f"{LIST}?rule=web%2Fdown": [{**WAITING, "approvals": PLANS[:1]}]}) as (url, _):

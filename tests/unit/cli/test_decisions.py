@@ -71,13 +71,21 @@ def test_an_approved_plan_is_done_and_proven(running: Running) -> None:
     run = running.waiting_run()
     shown = running.call("runs", "show", run).output
     before = running.mended
-    approved = running.call("approve", run, "--plan", running.show(run)["waiting"]["digest"][:12])
+    asked = running.call("approve", run)
+    approved = running.call("approve", run, "--plan", (digest := running.show(run)["waiting"]["digest"])[:12])
 
     assert not before
+    assert (1, "nothing was decided: nobody has answered; in a script, give --yes\n") == (asked.exit_code, asked.stderr)
+    assert [
+        "1 plan of 1 rule:",
+        "  1 changing step on 1 target: command:web",
+        f"  run {run} of web/down, plan {digest[:12]}: run command mend service=web",
+        "approve it? [y/N]: ",
+    ] == asked.stdout.splitlines()
     assert f"Decide with: remediator approve {run}, or: remediator deny {run} --reason …" in shown
     assert "1. run command mend service=web" in shown
     assert 0 == approved.exit_code
-    assert approved.output.startswith("approved: plan ")
+    assert f"approved: plan {digest[:12]} of run {run}" == approved.output.splitlines()[-1]
     assert "healed" == running.ended(run)
     assert running.mended
     assert [run] == [found["id"] for found in running.runs("--outcome", "healed")]
@@ -235,7 +243,7 @@ def test_the_list_can_be_cut_and_filtered(running: Running) -> None:
 def test_a_run_is_named_by_the_end_of_its_id(running: Running) -> None:
     """The story's tags show no more of it."""
     run = running.waiting_run()
-    shown, approved = running.call("runs", "show", f"[{run[-4:]}]"), running.call("approve", run[-5:])
+    shown, approved = running.call("runs", "show", f"[{run[-4:]}]"), running.call("approve", run[-5:], "--yes")
 
     assert f"Run      {run}" == shown.output.splitlines()[0]
     assert 0 == approved.exit_code

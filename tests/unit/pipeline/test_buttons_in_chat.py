@@ -18,7 +18,8 @@ from remediator.pipeline.outbox import Outbox
 from remediator.plugins import Actions
 from remediator.rules.book import Book
 from remediator.settings import Settings
-from remediator.storage.store import Button, Claim, Entry, Pressed
+from remediator.storage.buttons import Button, Pressed
+from remediator.storage.runs import Claim, Entry
 from remediator.testing.slack import SlackStandIn, StoredMessage
 from tests.unit.pipeline.desk import ME, SECOND, Desk, methods
 
@@ -112,6 +113,26 @@ async def test_after_a_decision_the_same_message_has_no_buttons(
     assert {} == shown(card)
     assert "Approved by ann" in card.shown
     assert 1 == len(card.edits)
+
+
+async def test_buttons_that_a_late_edit_has_put_back_go_when_the_message_is_sent_again(
+    desk: Desk, slack: SlackStandIn, slack_chat: SlackChat
+) -> None:
+    """A process that was frozen while it led has sent what it had begun; nobody has anything newer to tell."""
+    poster(desk, slack_chat)
+    claim = await ask(desk)
+    await desk.outbox.send_waiting()
+    card = slack.messages["c"][-1]
+    found = await pressed(desk, shown(card)[APPROVE])
+    old = card.blocks
+    await put(desk, claim, "Approved by ann", choice=None)
+    await desk.outbox.send_waiting()
+    card.blocks = old
+    assert found is not None
+    await desk.store.send_again(found.button.post)
+    await desk.outbox.send_waiting()
+
+    assert ({}, True) == (shown(card), "Approved by ann" in card.shown)
 
 
 async def test_an_edit_has_new_buttons_and_the_earlier_ones_stay_good(

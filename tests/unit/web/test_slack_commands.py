@@ -217,27 +217,28 @@ async def nothing() -> Any:
 
 @asynccontextmanager
 async def desk(*deciders: str) -> AsyncIterator[tuple[Commands, Keeper, SqliteStore]]:
-    keeper, clock = Keeper(), VirtualClock(NOW)
-    store = SqliteStore(None, clock=clock, metrics=Metrics())
+    keeper = Keeper()
+    store = SqliteStore(None, clock=VirtualClock(NOW), metrics=Metrics())
     await store.open()
+    yield commands_on(store, keeper, *deciders), keeper, store
+    await store.close()
+
+
+def commands_on(store: SqliteStore, keeper: Keeper, *deciders: str) -> Commands:
+    """Those of one process."""
     explain: Any = nothing
     starts: Any = None
-    yield (
-        Commands(
-            runs=Nothing(),
-            alerts=store,
-            stops=keeper,
-            journal=store,
-            health=nothing,
-            explain=explain,
-            clock=clock,
-            starts=starts,
-            deciders=frozenset(deciders),
-        ),
-        keeper,
-        store,
+    return Commands(
+        runs=Nothing(),
+        alerts=store,
+        stops=keeper,
+        journal=store,
+        health=nothing,
+        explain=explain,
+        clock=VirtualClock(NOW),
+        starts=starts,
+        deciders=frozenset(deciders),
     )
-    await store.close()
 
 
 PAUSES = {
@@ -298,6 +299,20 @@ async def test_somebody_whom_nobody_knows_sees_and_does_nothing(words: str) -> N
     assert [] == keeper.asked
     assert ("refused", f"slack:{EVE.id}", "slack C1") == (entry.entry.what, entry.entry.who, entry.entry.origin)
     assert "zzz" not in entry.entry.subject
+
+
+@pytest.mark.parametrize("words", ["pause everything", "resume everything", "approve nosuchrun", "deny nosuchrun no"])
+async def test_a_command_that_changes_something_is_taken_once(words: str) -> None:
+    """What Slack has signed could be sent again, to another process on the same store; given again it is new."""
+    async with desk() as (commands, keeper, store):
+        again = commands_on(store, keeper)
+        told = [
+            await one.answer(PEOPLE.of_slack(ANA.id), words, origin="slack C1", key=key)
+            for one, key in ((commands, "1337.a"), (commands, "1337.a"), (again, "1337.a"), (again, "1337.b"))
+        ]
+
+    assert [False, True, True, False] == [text.startswith("this very command was taken already") for text in told]
+    assert len(keeper.asked) in (0, 2)
 
 
 @pytest.mark.parametrize("words", ["pause everything", "resume everything", "start web/down a=b"])
