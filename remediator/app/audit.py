@@ -15,6 +15,7 @@ from remediator.kit.tasks import Background
 from remediator.model.audit import AuditEntry
 from remediator.pipeline import auditing
 from remediator.pipeline.audit_key import key_of
+from remediator.pipeline.noted_head import HeadFile
 from remediator.pipeline.sealing import Sealer
 
 log = structlog.get_logger(__name__)
@@ -27,6 +28,11 @@ class ServiceAudit:
         self._parts = parts
         self._sealer: Sealer | None = None
 
+    @property
+    def trouble(self) -> str:
+        """What people should know of the journal; empty where all is well."""
+        return self._sealer.trouble if self._sealer is not None else ""
+
     async def read_key(self) -> bytes:
         """The key to seal with; made where there is none yet."""
         settings = self._parts.settings
@@ -35,8 +41,9 @@ class ServiceAudit:
     async def begin(self, key: bytes, background: Background) -> None:
         """Have the journal say that this process has started, and be sealed from now on."""
         parts = self._parts
-        keep = parts.settings.audit.keep
-        self._sealer = Sealer(parts.store, key, parts.clock, parts.metrics, keep=keep, leads=parts.leads)
+        file, keep = HeadFile(parts.settings.store.directory), parts.settings.audit.keep
+        self._sealer = Sealer(parts.store, key, parts.clock, parts.metrics, file, keep=keep, leads=parts.leads)
+        await self._sealer.recall()
         await parts.store.audit([self._of_service("started")])
         background.start(self._sealer.work(), name="audit")
 

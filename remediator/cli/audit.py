@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import click
 
-from remediator.cli import Suggesting
-from remediator.cli.service import FINDINGS, URL_HELP, USAGE, Service, fail, find_run, plain, settings_of
+from remediator.cli import Suggesting, options
+from remediator.cli.service import FINDINGS, USAGE, Service, fail, find_run, plain, settings_of
 from remediator.kit.wording import counted
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 _PAGE = 500
 _FORMAT = "remediator audit journal 1"
+_ODD = (KeyError, TypeError, ValueError, OverflowError, RecursionError)
+"""What comes of a line that somebody else has written."""
 _TEXTS = ("what", "who", "via", "run", "subject", "digest", "origin", "outcome", "detail", "shown")
-_url = click.option("--url", help=URL_HELP)
 
 
 @click.group("audit", cls=Suggesting)
@@ -32,7 +33,7 @@ def audit() -> None:
 @audit.command("export")
 @click.option("--run", help="Only what concerns this run (the end of its id will do); it cannot be verified.")
 @click.option("-f", "--file", "path", type=click.Path(path_type=Path, dir_okay=False), help="Where to write it.")
-@_url
+@options.url
 @click.pass_context
 def export(ctx: click.Context, run: str | None, path: Path | None, url: str | None) -> None:
     """Print the journal as JSON lines: a first line that says where it begins, then an entry a line.
@@ -61,7 +62,7 @@ def export(ctx: click.Context, run: str | None, path: Path | None, url: str | No
     type=click.Path(path_type=Path, dir_okay=False),
     help="A file with one more key, if the journal was sealed with another one than the settings have; repeatable.",
 )
-@_url
+@options.url
 @click.pass_context
 def verify(
     ctx: click.Context, path: Path | None, head: str | None, key_files: tuple[Path, ...], url: str | None
@@ -69,13 +70,16 @@ def verify(
     """Compute the seals of the journal anew, the service's own or an export in FILE, and say what is wrong first.
 
     The key is that of the settings: audit.key, or the file audit-key in store.directory. With a FILE, nothing else is
-    needed, and no service. That the newest entries were cut off only shows with --head. Exit code 1 where something is
+    needed, and no service. That the newest entries were cut off only shows with a head: without --head, and of the
+    service's own journal, that is the one in the file audit-head in store.directory. Exit code 1 where something is
     wrong.
     """
     from remediator.model.chain import check_chain
 
-    wanted = _head(head) if head is not None else None
+    wanted = _head(head) if head is not None else _noted(ctx) if path is None else None
     begins, entries = _read(path) if path is not None else _fetch(Service.of(ctx, url))
+    if head is None and wanted is not None and wanted[0] < begins[0]:
+        wanted = None  # noted by a process that has not sealed for long
     report = check_chain(entries, keys=_keys(ctx, key_files), begins=begins, head=wanted)
     since = f", from place {report.begins + 1} on (what was older was dropped)" if report.begins else ""
     click.echo(f"verified: {counted(report.verified, 'entry', 'entries')}{since}")
@@ -99,19 +103,25 @@ _Entries = Iterable[Mapping[str, Any]]
 
 
 def _whole(service: Service) -> tuple[dict[str, Any], _Entries]:
-    """Where the journal begins, and all its entries: the chain, and then what is not sealed yet."""
+    """Where the journal begins, and all its entries: the chain, and then what is not sealed yet.
+
+    The latter is asked for first: what is sealed in between stands in the chain then, and none is missed.
+    """
+    unsealed = {entry["seq"]: entry for entry in _pages(service, "part=unsealed")[1]}
     begins, sealed = _pages(service, "part=sealed")
 
     def entries() -> Iterator[Mapping[str, Any]]:
-        yield from sealed
-        yield from _pages(service, "part=unsealed")[1]
+        for entry in sealed:
+            unsealed.pop(entry["seq"], None)
+            yield entry
+        yield from unsealed.values()
 
     return begins, entries()
 
 
 def _pages(service: Service, part: str) -> tuple[dict[str, Any], _Entries]:
     """Where the journal begins, as the first page says it, and the entries of this and all others."""
-    path, by = f"/api/v1/audit?{part}&limit={_PAGE}", "place" if part == "part=sealed" else "seq"
+    path, by = f"/api/v1/audit?{part}&limit={_PAGE}", "seq" if part == "part=unsealed" else "place"
     first = service.get(path, has="entries")
 
     def entries() -> Iterator[Mapping[str, Any]]:
@@ -142,7 +152,7 @@ def _read(path: Path) -> "tuple[Head, Iterable[Sealed]]":
         is_ours = first["format"] == _FORMAT
         begins = int(first["begins"]["place"]), str(first["begins"]["seal"])
         run = first["run"]
-    except (IndexError, KeyError, TypeError, ValueError):
+    except (IndexError, *_ODD):
         is_ours, begins, run = False, (0, ""), None
     if not is_ours:
         fail(f"{path} is no export of the journal: its first line does not say so", USAGE)
@@ -154,7 +164,7 @@ def _read(path: Path) -> "tuple[Head, Iterable[Sealed]]":
 def _parsed(path: Path, number: int, line: str) -> "Sealed":
     try:
         return _sealed(json.loads(line))
-    except (KeyError, TypeError, ValueError):
+    except _ODD:
         fail(f"wrong: line {number} of {path} is no entry of the journal", FINDINGS)
 
 
@@ -165,7 +175,10 @@ def _sealed(shown: Mapping[str, Any]) -> "Sealed":
     texts = {name: str(shown[name]) for name in _TEXTS}
     at = datetime.fromisoformat(shown["at"])
     place = None if shown["place"] is None else int(shown["place"])
-    return Sealed(int(shown["seq"]), AuditEntry(at=at, **texts), place, shown["seal"], shown["key"])
+    seal, key = (None if shown[name] is None else str(shown[name]) for name in ("seal", "key"))
+    if not (seal or "").isascii():
+        raise ValueError("a seal is of hexadecimal digits")
+    return Sealed(int(shown["seq"]), AuditEntry(at=at, **texts), place, seal, key)
 
 
 def _head(text: str) -> "Head":
@@ -180,6 +193,14 @@ def _head(text: str) -> "Head":
             USAGE,
         )
     return int(place), seal
+
+
+def _noted(ctx: click.Context) -> "Head | None":
+    """The head that the service has noted last, where its folder is here."""
+    from remediator.pipeline.noted_head import HeadFile
+
+    noted = HeadFile(settings_of(ctx).store.directory).read()
+    return noted.head if noted is not None else None
 
 
 def _keys(ctx: click.Context, files: tuple[Path, ...]) -> dict[str, bytes]:

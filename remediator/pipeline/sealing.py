@@ -2,7 +2,7 @@
 
 Started by the application. It works behind what is written and holds up nothing: entries are committed with what they
 tell of, and sealed a second later, in small portions, by the process that leads. What is old is dropped here as well.
-The head of the chain goes out to the log and the metrics, where nobody who rewrites the store can change it.
+The head of the chain goes out to the log, the metrics and a file, where nobody who rewrites the store can change it.
 """
 
 from collections.abc import Callable
@@ -14,11 +14,13 @@ import structlog
 from remediator.errors import StoreUnavailable
 from remediator.kit.clock import Clock
 from remediator.kit.metrics import Metrics
-from remediator.model.audit import Part, key_id, seal_of
+from remediator.model.audit import key_id, seal_of
 from remediator.model.chain import NO_HEAD, SHORTEST_SEAL, Head
 from remediator.pipeline import auditing
+from remediator.pipeline.head_watch import HeadWatch
+from remediator.pipeline.noted_head import HeadFile
 from remediator.pipeline.rounds import anybody, look_again_and_again, survive
-from remediator.storage.store import Store
+from remediator.storage.audit import AuditStore
 
 log = structlog.get_logger(__name__)
 
@@ -34,33 +36,45 @@ class Sealer:
 
     def __init__(
         self,
-        store: Store,
+        store: AuditStore,
         key: bytes,
         clock: Clock,
         metrics: Metrics,
+        file: HeadFile,
         *,
         keep: timedelta,
         leads: Callable[[], bool] = anybody,
     ) -> None:
-        """`leads`: whether it is this process that seals, at this moment."""
+        """`file`: where the head is noted. `leads`: whether it is this process that seals, at this moment."""
         self._store = store
         self._key = key
+        self._key_id = key_id(key)
+        self._watch = HeadWatch(store, self._key_id, clock, file)
         self._clock = clock
         self._metrics = metrics
         self._keep = keep
         self._leads = leads
-        self._head: Head | None = None  # as it was seen last
         self._told: Head = NO_HEAD
         self._tell_from = clock.monotonic()
         self._drop_from = clock.monotonic()
 
+    @property
+    def trouble(self) -> str:
+        """What people should know of the journal, until somebody has settled it; empty where all is well."""
+        return self._watch.trouble
+
     async def work(self) -> None:
         """Look every second until cancelled."""
-        await look_again_and_again(
-            self._look, every=_EVERY, clock=self._clock, waits="audit_waits_for_store", leads=self._leads
-        )
+        await look_again_and_again(self._look, every=_EVERY, clock=self._clock, waits="audit_waits_for_store")
+
+    async def recall(self) -> None:
+        """Take up what was noted before this start, and look whether it still holds. Raises StoreUnavailable."""
+        await self._watch.recall()
 
     async def _look(self) -> None:
+        await self._watch.settle()
+        if not self._leads():
+            return
         await survive(self.seal(), "audit_not_sealed")
         if self._clock.monotonic() >= self._drop_from:
             self._drop_from = self._clock.monotonic() + _DROP_EVERY.total_seconds()
@@ -68,13 +82,14 @@ class Sealer:
 
     async def seal(self) -> int:
         """Seal all that is not; how much that was. Raises StoreUnavailable."""
-        if self._head is None:
-            self._note(await self._store.audit_head())
+        if self._watch.seen is None:
+            await self._watch.recall()
         waiting = await self._store.audit_unsealed()
         sealed = await self._seal_all() if waiting else 0
         if sealed:
-            await self._look_back()
-            self._note(await self._store.audit_head())
+            await self._watch.look_back()
+            await self._watch.note(await self._store.audit_head())
+        self._show()
         self._metrics.audit_unsealed.set(max(waiting - sealed, 0))
         if self._clock.monotonic() >= self._tell_from:
             self._tell()
@@ -83,7 +98,7 @@ class Sealer:
     async def _seal_all(self) -> int:
         sealed, portion = 0, _AT_ONCE
         while portion == _AT_ONCE:
-            portion = await self._store.seal_audit(partial(seal_of, self._key), key_id(self._key), _AT_ONCE)
+            portion = await self._store.seal_audit(partial(seal_of, self._key), self._key_id, _AT_ONCE)
             sealed += portion
         return sealed
 
@@ -106,32 +121,19 @@ class Sealer:
             log.warning("audit_waits_for_store", error=str(error))
         self._tell()
 
-    async def _look_back(self) -> None:
-        """Whether the chain goes on from the head that was seen last: somebody may have cut off its end since."""
-        place, seal = self._head or NO_HEAD
-        if place == 0:
-            return
-        found = await self._store.audit_page(after=place - 1, limit=1, part=Part.SEALED)
-        if not found or (found[0].place, found[0].seal) != (place, seal):
-            log.error(
-                "audit_chain_broken",
-                place=place,
-                seal=seal,
-                what="the entry that was the newest is gone, or is another one: somebody has changed the store",
-            )
-
-    def _note(self, head: Head) -> None:
-        self._head = head
-        self._metrics.audit_sealed.set(head[0])
-        self._metrics.audit_head.set(int(head[1][:SHORTEST_SEAL] or "0", 16))
+    def _show(self) -> None:
+        place, seal = self._watch.seen or NO_HEAD
+        self._metrics.audit_sealed.set(place)
+        self._metrics.audit_head.set(int(seal[:SHORTEST_SEAL] or "0", 16))
 
     def _tell(self) -> None:
         """Have the head in the log, if it has moved since it was."""
-        if self._head is None or self._head == self._told:
+        head = self._watch.seen
+        if head is None or head == self._told:
             return
-        self._told = self._head
+        self._told = head
         self._tell_from = self._clock.monotonic() + _TELL_EVERY.total_seconds()
-        log.info("audit_head", place=self._head[0], seal=self._head[1], key=key_id(self._key))
+        log.info("audit_head", place=head[0], seal=head[1], key=self._key_id)
 
 
 def _earlier(now: datetime, by: timedelta) -> datetime:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,9 @@ from remediator.model.stop import EVERYTHING, Stop, StopKind
 from remediator.pipeline import auditing
 from remediator.settings import StoreSettings
 from remediator.storage.postgres import PostgresStore
-from remediator.storage.store import Claim, Entry, Refusal, Reservation, Store
+from remediator.storage.postgres import audit as audit_rows
+from remediator.storage.runs import Claim, Entry, Refusal, Reservation
+from remediator.storage.store import Store
 from remediator.testing.clock import VirtualClock
 from tests.contract.opening import ENDED, ME, T0, alert, open_run, opening, started
 
@@ -147,6 +150,23 @@ async def test_pages_of_the_chain_follow_each_other(store: Store) -> None:
     assert [1, 2, 3, 4, 5] == [one.place for one in (*first, *rest)]
 
 
+@pytest.mark.parametrize("run", [None, "r1"])
+async def test_what_is_not_sealed_comes_after_the_chain_until_it_has_its_place(store: Store, run: str | None) -> None:
+    """Whoever goes on after the last place that they have seen misses nothing, and a page is never too long."""
+
+    async def places(after: int, limit: int) -> list[int | None]:
+        found = await store.audit_page(after=after, limit=limit, run=RunId(run) if run is not None else None)
+        return [one.place for one in found]
+
+    await store.audit([entry(str(number)) for number in range(3)])
+    await seal(store)
+    await store.audit([entry(str(number)) for number in range(2)])
+
+    assert [[1, 2], [3, None], [3, None, None]] == [await places(0, 2), await places(2, 2), await places(2, 9)]
+    await seal(store)
+    assert [4, 5] == await places(3, 9)
+
+
 async def test_what_is_old_is_dropped_and_the_rest_can_be_checked(store: Store) -> None:
     """The journal does not grow without end, and nobody can pass a cut for that: a sealed entry proves it."""
     told_of = partial(auditing.of_drop, T0 + 5 * DAY, KEY)
@@ -204,6 +224,36 @@ async def test_two_that_seal_at_once_never_give_the_same_place(two: tuple[Postgr
 
     assert 120 == sealed == len(entries)
     assert "" == check_chain(entries, keys=KEYS).finding
+
+
+@pytest.mark.parametrize("run", [None, "r1"])
+async def test_an_entry_that_is_committed_late_is_not_missed(
+    two: tuple[PostgresStore, PostgresStore], run: str | None
+) -> None:
+    """Its number is lower than that of one which was read already; its place never is."""
+    is_entered, may_commit = asyncio.Event(), asyncio.Event()
+
+    async def enter_slowly(db: Any) -> None:
+        await audit_rows.enter(db, [entry("late")])
+        is_entered.set()
+        await may_commit.wait()
+
+    async def read(after: int) -> list[tuple[str, int | None]]:
+        found = await two[1].audit_page(after=after, limit=100, run=RunId(run) if run is not None else None)
+        return [(one.entry.what, one.place) for one in found]
+
+    writing = asyncio.create_task(two[0]._write(enter_slowly))
+    async with asyncio.timeout(60):
+        await is_entered.wait()
+    await two[1].audit([entry("early")])
+    await seal(two[1])
+    first = await read(0)
+    may_commit.set()
+    await writing
+    unsealed = await read(1)
+    await seal(two[1])
+
+    assert ([("early", 1)], [("late", None)], [("late", 2)]) == (first, unsealed, await read(1))
 
 
 async def test_two_that_drop_at_once_leave_a_chain(two: tuple[PostgresStore, PostgresStore]) -> None:

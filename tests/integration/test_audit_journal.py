@@ -20,7 +20,7 @@ def healed(served: Served) -> str:
     body = {"alerts": [{"status": "firing", "labels": {"alertname": "Down", "service": "web"}}]}
     served.ask("/api/v1/alerts", body=json.dumps(body).encode())
     services.wait_until(lambda: bool(served.runs()) and bool(served.run()["waiting"]), "the plan to wait")
-    served.command("approve", served.run()["id"])
+    served.command("approve", served.run()["id"], "--yes")
     services.wait_until(lambda: served.run()["outcome"] == "healed", "the run to heal")
     return str(served.run()["id"])
 
@@ -96,7 +96,10 @@ def behead(db: sqlite3.Connection) -> None:
 
 
 def test_whoever_changes_the_store_is_found_out(served: Served, tmp_path: Path) -> None:
-    """Each of these was done with the rights of the store's owner; that the end was cut off shows by the head."""
+    """Each of these was done with the rights of the store's owner; that the end was cut off shows by the head.
+
+    The service has noted one, or somebody else has.
+    """
     served.configure(mode="gated")
     healed(served)
     wait_for_seals(served, 6)
@@ -114,10 +117,46 @@ def test_whoever_changes_the_store_is_found_out(served: Served, tmp_path: Path) 
     found = {tamper: after(tamper) for tamper in (change, destroy, remove, cut, behead)}
 
     assert (0, "") == after(lambda _db: None, "--head", head)
-    assert {change: 1, destroy: 1, remove: 1, cut: 0, behead: 1} == {one: code for one, (code, _) in found.items()}
+    assert {change: 1, destroy: 1, remove: 1, cut: 1, behead: 1} == {one: code for one, (code, _) in found.items()}
     assert "place 3 (denied, " in found[change][1]
     assert "is not what was sealed there" in found[change][1]
     assert "place 3 (unreadable, " in found[destroy][1]
     assert "place 3 is missing" in found[remove][1]
     assert "no sealed entry proves that it was cut there" in found[behead][1]
+    assert "the newest are missing" in found[cut][1]
+    (tmp_path / "store" / "audit-head").unlink()
+    assert 0 == after(cut)[0]
     assert "the newest are missing" in after(cut, "--head", head)[1]
+
+
+def test_what_was_done_to_it_while_the_service_was_down_is_told_until_it_is_settled(
+    served: Served, tmp_path: Path
+) -> None:
+    """By readiness, which it does not take away, and by the doctor; the file that is removed settles it at once."""
+    served.configure()
+    served.start()
+    served.command("pause", "everything", "--reason", "release day")
+    wait_for_seals(served, 2)
+    served.stop()
+    with closing(sqlite3.connect(tmp_path / "store" / "remediator.sqlite3", isolation_level=None)) as db:
+        db.execute("DELETE FROM audit WHERE place > 2")
+    (tmp_path / "store" / "audit-key").unlink()
+    served.start()
+
+    def told() -> list[str]:
+        return [check["detail"] for check in served.readiness()[1]["checks"] if check["name"] == "audit"]
+
+    services.wait_until(lambda: told() != [], "readiness to tell it")
+    doctor = served.command("doctor")
+    log, (said,) = served.log(), told()
+    (tmp_path / "store" / "audit-head").unlink()
+    services.wait_until(lambda: told() == [], "it to be settled")
+    accepted = [one["detail"] for one in exported(served)[1:] if one["what"] == "journal accepted"]
+
+    assert "the entry at place 3 (" in said
+    assert "entries were sealed with the key " in said
+    assert ("audit_chain_broken" in log, "audit_key_changed" in log) == (True, True)
+    assert 1 == doctor.returncode
+    assert "problem  audit journal: the entry at place 3 (" in doctor.stdout
+    assert [True] == [said.startswith(detail) for detail in accepted]
+    assert "audit journal" not in served.command("doctor").stdout

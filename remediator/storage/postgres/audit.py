@@ -10,11 +10,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from remediator.model.audit import AuditEntry, Part, Sealed
-from remediator.model.chain import Head
+from remediator.model.chain import NO_HEAD, Head
 from remediator.model.ids import RunId
 from remediator.storage import codec
 from remediator.storage.dropping import last_to_drop
 from remediator.storage.postgres.keys import plain
+from remediator.storage.rows import head_of
 
 if TYPE_CHECKING:
     from remediator.storage.postgres.links import Db
@@ -23,11 +24,18 @@ _ENTER = """
     INSERT INTO audit (run, at, body) SELECT * FROM unnest($1::text[], $2::bigint[], $3::text[])
 """
 _PAGES = {
-    Part.ALL: "SELECT * FROM audit WHERE seq > $1 AND body <> '' ORDER BY seq LIMIT $2",
+    Part.ALL: """
+        (SELECT * FROM audit WHERE place > $1 AND body <> '' ORDER BY place LIMIT $2)
+        UNION ALL (SELECT * FROM audit WHERE place IS NULL ORDER BY seq LIMIT $2)
+        ORDER BY place NULLS LAST, seq LIMIT $2
+    """,
     Part.SEALED: "SELECT * FROM audit WHERE place > $1 AND body <> '' ORDER BY place LIMIT $2",
     Part.UNSEALED: "SELECT * FROM audit WHERE place IS NULL AND seq > $1 ORDER BY seq LIMIT $2",
 }
-_OF_RUN = "SELECT * FROM audit WHERE run = $3 AND run <> '' AND seq > $1 ORDER BY seq LIMIT $2"
+_OF_RUN = """
+    SELECT * FROM audit WHERE run = $3 AND run <> '' AND (place > $1 OR place IS NULL)
+    ORDER BY place NULLS LAST, seq LIMIT $2
+"""
 _HEAD = "SELECT place, seal FROM audit WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1"
 _OLDEST = "SELECT place, seal, at, body FROM audit WHERE place IS NOT NULL ORDER BY place LIMIT $1"
 _UNSEALED = "SELECT * FROM audit WHERE place IS NULL ORDER BY seq LIMIT $1"
@@ -54,13 +62,12 @@ async def page(db: "Db", *, after: int, limit: int, run: RunId | None, part: Par
 
 
 async def head(db: "Db") -> Head:
-    row = await db.fetchrow(_HEAD)
-    return (row["place"], row["seal"]) if row is not None else (0, "")
+    return head_of(await db.fetchrow(_HEAD))
 
 
 async def begin(db: "Db") -> Head:
     row = await db.fetchrow(_OLDEST, 1)
-    return (row["place"], row["seal"]) if row is not None and not row["body"] else (0, "")
+    return head_of(row) if row is not None and not row["body"] else NO_HEAD
 
 
 async def count_unsealed(db: "Db") -> int:

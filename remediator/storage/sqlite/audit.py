@@ -8,17 +8,25 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from remediator.model.audit import AuditEntry, Part, Sealed
-from remediator.model.chain import Head
+from remediator.model.chain import NO_HEAD, Head
 from remediator.model.ids import RunId
 from remediator.storage import codec
 from remediator.storage.dropping import last_to_drop
+from remediator.storage.rows import head_of
 
 _PAGES = {
-    Part.ALL: "SELECT * FROM audit WHERE seq > :after AND body <> '' ORDER BY seq LIMIT :limit",
+    Part.ALL: """
+        SELECT * FROM (SELECT * FROM audit WHERE place > :after AND body <> '' ORDER BY place LIMIT :limit)
+        UNION ALL SELECT * FROM (SELECT * FROM audit WHERE place IS NULL ORDER BY seq LIMIT :limit)
+        ORDER BY place NULLS LAST, seq LIMIT :limit
+    """,
     Part.SEALED: "SELECT * FROM audit WHERE place > :after AND body <> '' ORDER BY place LIMIT :limit",
     Part.UNSEALED: "SELECT * FROM audit WHERE place IS NULL AND seq > :after ORDER BY seq LIMIT :limit",
 }
-_OF_RUN = "SELECT * FROM audit WHERE run = :run AND run <> '' AND seq > :after ORDER BY seq LIMIT :limit"
+_OF_RUN = """
+    SELECT * FROM audit WHERE run = :run AND run <> '' AND (place > :after OR place IS NULL)
+    ORDER BY place NULLS LAST, seq LIMIT :limit
+"""
 _HEAD = "SELECT place, seal FROM audit WHERE place IS NOT NULL ORDER BY place DESC LIMIT 1"
 _OLDEST = "SELECT place, seal, at, body FROM audit WHERE place IS NOT NULL ORDER BY place LIMIT ?"
 
@@ -37,13 +45,12 @@ def page(db: sqlite3.Connection, *, after: int, limit: int, run: RunId | None, p
 
 
 def head(db: sqlite3.Connection) -> Head:
-    row = db.execute(_HEAD).fetchone()
-    return (row["place"], row["seal"]) if row is not None else (0, "")
+    return head_of(db.execute(_HEAD).fetchone())
 
 
 def begin(db: sqlite3.Connection) -> Head:
     row = db.execute(_OLDEST, (1,)).fetchone()
-    return (row["place"], row["seal"]) if row is not None and not row["body"] else (0, "")
+    return head_of(row) if row is not None and not row["body"] else NO_HEAD
 
 
 def count_unsealed(db: sqlite3.Connection) -> int:

@@ -1,58 +1,15 @@
 """The sealer: it follows what is entered, tells its head to log and metrics, and notices a chain that was cut."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from remediator.kit.metrics import Metrics
-from remediator.model.audit import AuditEntry, Part, key_id
-from remediator.model.chain import check_chain
 from remediator.pipeline.audit_key import key_not_shared, key_of
-from remediator.pipeline.sealing import Sealer
 from remediator.settings import AuditSettings, Settings, StoreSettings
-from remediator.storage.sqlite import SqliteStore
-from remediator.testing.clock import VirtualClock
-
-KEY = b"k" * 43
-T0 = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
-DAY, SECOND = timedelta(days=1), timedelta(seconds=1)
-
-
-@dataclass
-class Desk:
-    store: SqliteStore
-    clock: VirtualClock
-    metrics: Metrics
-    sealer: Sealer
-    leads: bool = True
-
-    async def enter(self, count: int = 1) -> None:
-        await self.store.audit([AuditEntry(self.clock.now(), "started", "remediator", "service")] * count)
-
-    def gauge(self, name: str) -> float | None:
-        return self.metrics.registry.get_sample_value(f"remediator_audit_{name}")
-
-    async def check(self) -> str:
-        entries = await self.store.audit_page(after=0, limit=10_000, part=Part.SEALED)
-        return check_chain(entries, keys={key_id(KEY): KEY}, begins=await self.store.audit_begin()).finding
-
-
-@asynccontextmanager
-async def _desk(keep: timedelta = 365 * DAY) -> AsyncIterator[Desk]:
-    clock, metrics = VirtualClock(T0), Metrics()
-    store = SqliteStore(None, clock=clock, metrics=metrics)
-    await store.open()
-    sealer = Sealer(store, KEY, clock, metrics, keep=keep, leads=lambda: made.leads)
-    made = Desk(store, clock, metrics, sealer)
-    yield made
-    await store.close()
+from tests.unit.pipeline.sealing_desk import DAY, SECOND, desk
 
 
 def _heads(logs: list[Any]) -> list[int]:
@@ -61,7 +18,7 @@ def _heads(logs: list[Any]) -> list[int]:
 
 async def test_everything_is_sealed_and_the_metrics_tell_the_head() -> None:
     """More than fit in one portion, all at once; the head's number is that of its seal."""
-    async with _desk() as it:
+    async with desk() as it:
         await it.enter(250)
         sealed = await it.sealer.seal()
         place, seal = await it.store.audit_head()
@@ -73,7 +30,7 @@ async def test_everything_is_sealed_and_the_metrics_tell_the_head() -> None:
 
 async def test_the_log_has_the_head_now_and_then_and_only_if_it_has_moved() -> None:
     """What is in the log is out of reach of whoever rewrites the store; a line a second would drown it."""
-    async with _desk() as it:
+    async with desk() as it:
         with capture_logs() as logs:
             for wait, comes in ((0, 1), (1, 1), (1, 1), (600, 1), (600, 0)):
                 await it.clock.advance(wait * SECOND)
@@ -90,7 +47,7 @@ async def test_the_log_has_the_head_now_and_then_and_only_if_it_has_moved() -> N
 
 async def test_what_comes_is_sealed_within_a_second_by_whoever_leads() -> None:
     """Another process that does not lead leaves it alone."""
-    async with _desk() as it:
+    async with desk() as it:
         it.leads = False
         task = asyncio.create_task(it.sealer.work())
         await it.enter()
@@ -108,10 +65,10 @@ async def test_what_comes_is_sealed_within_a_second_by_whoever_leads() -> None:
 
 async def test_a_chain_whose_end_was_cut_off_is_told_at_the_next_seal() -> None:
     """The sealer remembers the head that it has seen last; whoever removes it is found out while the service runs."""
-    async with _desk() as it:
+    async with desk() as it:
         await it.enter(3)
         await it.sealer.seal()
-        await it.store._write(lambda db: db.execute("DELETE FROM audit WHERE place = 3").rowcount)
+        await it.cut(3)
         await it.clock.advance(SECOND)
         await it.enter(1)
         with capture_logs() as logs:
@@ -122,7 +79,7 @@ async def test_a_chain_whose_end_was_cut_off_is_told_at_the_next_seal() -> None:
 
 async def test_what_is_older_than_it_is_kept_goes_and_the_chain_holds() -> None:
     """It goes on from the seal of the newest one that was dropped."""
-    async with _desk(keep=10 * DAY) as it:
+    async with desk(keep=10 * DAY) as it:
         await it.enter(150)
         await it.sealer.seal()
         await it.clock.advance(11 * DAY)
