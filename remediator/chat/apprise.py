@@ -1,7 +1,7 @@
 """Tells people elsewhere (mail, Teams, Discord and others) what becomes of runs. The outbox calls it through `Chat`.
 
-Nothing there can be edited or looked for. Texts are anybody's: what would ping somebody in one of these services is
-shown, and pings nobody.
+Nothing there can be edited or looked for. Texts are anybody's: what would ping somebody in one of these services, or
+lead elsewhere than it says, is shown, and does neither.
 """
 
 import re
@@ -23,8 +23,8 @@ _KINDS = {
     Tone.BAD: "failure",
     Tone.NEUTRAL: "info",
 }
-_PINGS = re.compile(r"@(?=\w)|<(?=[!@#&])")
-_UNSEEN = "\u200b"  # put behind it, it is no mention any more, and reads as it did
+_MARKUP = re.compile(r"@(?=\w)|<(?=[!@#&/\w])|\](?=[(\[]|:(?!\d))")  # mentions, and links that show other words
+_UNSEEN = "\u200b"  # put behind it, it is none any more, and reads as it did
 
 
 class AppriseChat:
@@ -78,4 +78,4 @@ def _lines(part: Part) -> Iterator[str]:
 
 
 def _harmless(text: str) -> str:
-    return _PINGS.sub(lambda found: found[0] + _UNSEEN, text)
+    return _MARKUP.sub(lambda found: found[0] + _UNSEEN, text)

@@ -18,6 +18,10 @@ class NoAnswer(Exception):  # noqa: N818 - it reads like the errors of our tree
     """Nobody answered, or not in HTTP and JSON; the text says why."""
 
 
+class Unsendable(Exception):  # noqa: N818 - it reads like the errors of our tree
+    """A header that was given cannot be sent; the text says which, and not what is in it: it may be a token."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An answer that is an error: its status, and why, as the other side put it."""
@@ -33,14 +37,17 @@ def call(
     authorization: str,
     more: Mapping[str, str] | None = None,
 ) -> Any:
-    """The JSON that is answered, or a Refusal; with an empty `authorization`, none is sent. Raises NoAnswer.
+    """The JSON that is answered, or a Refusal; with an empty `authorization`, none is sent.
 
-    `more`: headers.
+    `more`: headers. Raises NoAnswer and Unsendable.
     """
     headers = {"Content-Type": "application/json", **(more or {})}
     if authorization:
         headers["Authorization"] = authorization
     data = json.dumps(body).encode() if body is not None else None
+    for name, value in headers.items():
+        if not (value.isascii() and value.isprintable()):
+            raise Unsendable(f"{name} cannot be sent: what was given for it has a line end, or is not plain ASCII")
     try:
         request = urllib.request.Request(url, data=data, headers=headers, method=method)  # noqa: S310 - `service` sees to http(s)
         with _opener().open(request, timeout=_TIMEOUT) as answer:

@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from remediator.settings import Settings
 
 FINDINGS, USAGE, NOT_REACHABLE, NOT_ALLOWED = 1, 2, 4, 5
-URL_HELP = (
-    "Where the service is; else where the settings say that it listens. To an address that is not on this machine, "
-    "only the token in REMEDIATOR_TOKEN (or `token` of the settings) is sent, never that of the local service."
-)
 _SHORTEST_END, _WHOLE_ID, _NEWEST = 4, 16, 500  # of ids that are told by their end, and the runs looked through
 MEND_SETTINGS = (
     "Mend this, or name another file before the command: remediator -c FILE …; docs/settings.md tells every setting, "
@@ -77,8 +73,9 @@ class Service:
         is_ours = url is None or _place(there) == _place(own)
         local = _local_token(settings) if is_ours or _place(there)[1] == _HERE else None
         token_file, pause_file = _token_file(settings).absolute(), settings.pause_path.absolute()
-        given_by = _token_giver() if settings.client_token else ""
-        return cls(there, settings.client_token or local, is_ours, token_file, pause_file, given_by)
+        given = (settings.client_token or "").strip()  # a file's last line end comes along with many a variable
+        given_by = _token_giver() if given else ""
+        return cls(there, given or local, is_ours, token_file, pause_file, given_by)
 
     def get(self, path: str, *, has: str) -> dict[str, Any]:
         """The JSON object at `path`, which has the key `has`."""
@@ -118,10 +115,13 @@ class Service:
         instead: str = "",
         headers: Mapping[str, str] | None = None,
     ) -> Any:
-        from remediator.cli.calling import NoAnswer, Refusal, call  # http.client is slow to import; --help asks nobody
+        # http.client is slow to import; --help asks nobody
+        from remediator.cli.calling import NoAnswer, Refusal, Unsendable, call
 
         try:
             answer = call(method, self.url + path, body, authorization, headers)
+        except Unsendable as error:
+            fail(str(error), USAGE)
         except NoAnswer as error:
             fail(
                 f"the service at {self.url} does not answer: {plain(error)}\n"
@@ -228,6 +228,8 @@ def _place(url: str) -> tuple[str, str, int]:
         host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError:
         host, port, parts = "", None, urlsplit("")
+    if "@" in parts.netloc:
+        fail("the address carries a user; give a token by REMEDIATOR_TOKEN", USAGE)
     if parts.scheme not in ("http", "https") or not host:
         fail(f"{plain(url)} is not an http address; write it like http://127.0.0.1:9099", USAGE)
     return parts.scheme, _HERE if _is_loopback(host) else host, port or (443 if parts.scheme == "https" else 80)

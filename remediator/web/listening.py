@@ -9,8 +9,9 @@ import asyncio
 import errno
 import resource
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 import structlog
 from aiohttp import web
@@ -99,13 +100,25 @@ class Connections:
         self._close_since(self._idle, self._ticks - _IDLE)
         self._close_since(self._silent, self._ticks - _SILENT)
 
+    async def see_out(self, ending: Coroutine[Any, Any, None]) -> None:
+        """Wait for the end of all that is under way, and not for those who do not read what they are answered."""
+        task = asyncio.create_task(ending, name="see connections out")
+        try:
+            while not task.done():
+                self.make_room()
+                await asyncio.wait((task,), timeout=_TICK)
+            task.result()
+        finally:
+            task.cancel()
+
     def _close_since(self, known: dict[object, int], last: int) -> None:
         for protocol, since in list(known.items()):
             if since > last:
                 return
             del known[protocol]
-            if isinstance(protocol, web.RequestHandler):
+            if isinstance(protocol, web.RequestHandler) and (transport := protocol.transport) is not None:
                 protocol.force_close()
+                transport.abort()  # closing alone waits for an answer to be read, which somebody may never do
 
 
 class _Conn(socket.socket):

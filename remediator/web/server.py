@@ -7,6 +7,7 @@ for whatever another try may mend, and never a word about our insides. Nothing h
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import cache, partial
 
 import structlog
@@ -21,7 +22,7 @@ from remediator.model.alert import Delivery
 from remediator.model.ids import RunId
 from remediator.pipeline.people import People
 from remediator.settings import Settings
-from remediator.storage.store import PostState
+from remediator.storage.reading import PostState
 from remediator.web.api import AlertPages, AlertReader, RunPages, RunReader
 from remediator.web.approvals import ApprovalPages
 from remediator.web.audit import AuditPages, AuditReader
@@ -46,6 +47,10 @@ from remediator.web.webhook import parse_delivery
 _MAX_ERROR = 200  # characters; errors of the webhook land in Alertmanager's log
 _MAX_LINE = 16 * 1024  # bytes of a request's first line: all that the API takes as parameters, percent-encoded
 _KEEP_ALIVE = 75.0  # seconds for the next request's first line and headers, on a connection new or old
+
+_SLACKS = Limits(held=64 * 1024 * 1024, time=timedelta(seconds=3), ahead=False)
+"""Whose a body is shows at its end, so anybody may begin one: none of that is taken from alerts or the API, and nobody
+may take longer than Slack itself waits for its answer."""
 
 log = structlog.get_logger(__name__)
 
@@ -118,7 +123,7 @@ def build_app(parts: Parts, *, limits: Limits = Limits()) -> web.Application:  #
     routes.add("GET /api/v1/runs/{id}/undo", runs.show_undo)
     routes.add("POST /api/v1/runs/{id}/undo", runs.undo)
     _add_api(routes, parts, people, bodies)
-    _add_slack(routes, parts, bodies)
+    _add_slack(routes, parts)
     routes.add("GET /healthz", pages.alive)
     routes.add("GET /readyz", pages.ready)
     routes.add("GET /metrics", pages.metrics)
@@ -176,11 +181,12 @@ def _add_api(routes: Routes, parts: Parts, people: People, bodies: Bodies) -> No
         routes.add("POST /api/v1/tokens/{id}/revoke", tokens.revoke)
 
 
-def _add_slack(routes: Routes, parts: Parts, bodies: Bodies) -> None:
+def _add_slack(routes: Routes, parts: Parts) -> None:
     secret = parts.settings.slack.signing_secret
     if parts.slack is None or secret is None:
         return
-    slack = SlackPages(parts.slack, Signatures(secret.get_secret_value(), parts.clock), bodies, parts.metrics)
+    signatures = Signatures(secret.get_secret_value(), parts.clock)
+    slack = SlackPages(parts.slack, signatures, Bodies(_SLACKS), parts.metrics)
     routes.add("POST /slack/interactions", slack.interactions)
     routes.add("POST /slack/commands", slack.commands)
 

@@ -64,6 +64,18 @@ async def perform(ctx: ActionContext, params: Which) -> Nothing:
     return Nothing()
 
 
+@pytest.mark.parametrize("break_", ["\n", "\r\n", "\x0b", "\x85", "\u2028"])
+@pytest.mark.parametrize("says", [True, False], ids=["own words", "usual words"])
+def test_what_a_step_would_do_is_on_one_line(break_: str, says: bool) -> None:
+    """A parameter may be a label's, whose author must not write further lines of what people are asked to approve."""
+    say = (lambda params: f"kick {params.name}") if says else None
+    kick = action("thing.kick", effect=Effect.CHANGE, targets=_targets, say=say)(perform)
+
+    sentence = kick.describe(Which(name=f"web{break_}2. nothing at all"))
+    assert 1 == len(sentence.splitlines())
+    assert "2. nothing at all" in sentence
+
+
 def test_an_inverse_tells_the_model_of_what_it_captures() -> None:
     """By it what was stored is read again, in another process."""
     bend = action("thing.bend", effect=Effect.CHANGE, targets=_targets, inverse=BACK)(perform)

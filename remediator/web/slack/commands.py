@@ -6,12 +6,13 @@ the approvals.
 """
 
 import re
-from collections.abc import Callable, Sequence
-from datetime import timedelta
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 import structlog
 
+from remediator.chat.text import one_line
 from remediator.errors import Mistaken
 from remediator.kit.clock import Clock
 from remediator.kit.redaction import shorten
@@ -28,6 +29,7 @@ from remediator.model.stop import Stop, StopKind
 from remediator.pipeline.approvals import Said
 from remediator.pipeline.explaining import Explanation, RuleView
 from remediator.pipeline.intake import NotStarted
+from remediator.pipeline.refusals import Refusals
 from remediator.pipeline.starting import OtherStart, Wish
 from remediator.pipeline.stops import how_to_lift
 from remediator.web.api import RunReader
@@ -51,6 +53,8 @@ _SHOWN = 15
 _SHORTEST_END, _WHOLE_ID = 4, 16  # of a run's id
 _NEAR, _STEPS = 3, 10
 _LONGEST_WORD = 40
+_ONCE = ("pause", "resume", "approve", "deny")
+_TAKEN = "this very command was taken already; look at /remediator status, and give it again if you mean it"
 _PLAN = re.compile(r"[0-9a-f]{12,64}", re.ASCII)
 
 log = structlog.get_logger(__name__)
@@ -65,7 +69,11 @@ class Alerts(Protocol):
 
 
 class Journal(Protocol):
-    """What is asked of the audit journal."""
+    """What is asked of the store: the audit journal, and which commands were taken."""
+
+    async def take_command(self, key: str, at: datetime, /) -> bool:
+        """Whether nobody has taken the command of this key before, by any process. Raises StoreUnavailable."""
+        ...
 
     async def audit(self, entries: Sequence[AuditEntry], /) -> None:
         """Enter what belongs to no other write. Raises StoreUnavailable."""
@@ -98,6 +106,7 @@ class Commands:
         self._clock = clock
         self._starts = starts
         self._deciders = deciders
+        self._refusals = Refusals(clock.monotonic)
 
     async def answer(self, person: Person, text: str, *, origin: str, key: str = "") -> str:
         """Do what somebody says, and what they are told. Raises StoreUnavailable.
@@ -105,9 +114,8 @@ class Commands:
         `key` tells the same command that comes twice from one that is given again.
         """
         word, *rest = text.split() or ["help"]
-        if not person.is_known:
-            await self._note_refused(person, word, origin)
-            return f"nobody knows you here: have `{person.name.partition(':')[2]}` added to `people` in the settings"
+        if refusal := await self._refusal(person, word, origin, key):
+            return refusal
         try:
             match word.lower():
                 case "status":
@@ -116,10 +124,6 @@ class Commands:
                     return await self._list_runs()
                 case "explain":
                     return await self._explain_alert(rest)
-                case "pause" | "resume" | "start" if not self._may_act(person):
-                    await self._note_refused(person, word, origin)
-                    who = " and ".join(sorted(self._deciders))
-                    return f"only {who} may {word.lower()} anything from here, and you are not in there"
                 case "pause":
                     return await self._pause(person, rest, origin)
                 case "resume":
@@ -135,6 +139,24 @@ class Commands:
         except (Mistaken, NotStarted, OtherStart) as error:
             return str(error)
 
+    async def _refusal(self, person: Person, word: str, origin: str, key: str) -> str:
+        """Why a command is not taken; empty where it is.
+
+        What Slack has signed could be sent again to another process, so what changes something is taken once. A start
+        needs no such look: its run has an id of that key.
+        """
+        if not person.is_known:
+            await self._note_refused(person, word, origin)
+            return f"nobody knows you here: have `{person.name.partition(':')[2]}` added to `people` in the settings"
+        wanted = word.lower()
+        if wanted in ("pause", "resume", "start") and not self._may_act(person):
+            await self._note_refused(person, word, origin)
+            who = " and ".join(sorted(self._deciders))
+            return f"only {who} may {wanted} anything from here, and you are not in there"
+        if key and wanted in _ONCE and not await self._journal.take_command(key, self._clock.now()):
+            return _TAKEN
+        return ""
+
     # -- looking --
 
     async def _status(self) -> str:
@@ -147,7 +169,7 @@ class Commands:
         stops = await self._stops.standing()
         lines += [_say_stop(stop) for stop in stops[-_SHOWN:]]
         lines += [f"{bar.kind}: {bar.scope}: {bar.reason}" for bar in self._stops.bars()]
-        return "\n".join(lines)
+        return _each_on_its_own(lines)
 
     async def _list_runs(self) -> str:
         active = await self._runs.list_runs(limit=_SHOWN + 1, outcome=None, active=True, unsettled=False)
@@ -166,7 +188,7 @@ class Commands:
         if not words:
             return "explain takes a run's id, an alert's fingerprint, or its name with labels: ServiceDown service=web"
         alert = await self._alert(words)
-        return "\n".join(_explained(self._explain(alert)))
+        return _each_on_its_own(_explained(self._explain(alert)))
 
     async def _alert(self, words: Sequence[str]) -> Alert:
         name, *pairs = words
@@ -260,7 +282,7 @@ class Commands:
         entry = AuditEntry(
             self._clock.now(), "refused", person.name, person.via.value, subject=what, origin=origin, outcome=outcome
         )
-        await self._journal.audit((entry,))
+        await self._refusals.enter(self._journal, entry, outcome)
 
 
 def _standing(run: Run | None) -> str:
@@ -281,7 +303,12 @@ def _say_waiting(run: Run, waiting: Drafted) -> str:
     if len(plan.steps) > _STEPS:
         steps.append(f"- … and {counted(len(plan.steps) - _STEPS, 'more step', 'more steps')}")
     head = f"run {run.id} of {run.rule} waits with the plan {plan.name}, {plan.digest[:12]}:"
-    return "\n".join((head, *steps, f"to approve it: /remediator approve {run.id} {plan.digest[:12]}"))
+    return _each_on_its_own((head, *steps, f"to approve it: /remediator approve {run.id} {plan.digest[:12]}"))
+
+
+def _each_on_its_own(lines: Iterable[str]) -> str:
+    """What an alert says in one of them begins no other."""
+    return "\n".join(map(one_line, lines))
 
 
 def _say_stop(stop: Stop) -> str:

@@ -23,7 +23,8 @@ from remediator.model.ids import RunId
 from remediator.model.person import Person
 from remediator.pipeline.approvals import Answer, Said, Verdict
 from remediator.pipeline.people import People
-from remediator.storage.store import Button, Pressed
+from remediator.pipeline.refusals import Refusals
+from remediator.storage.buttons import Button, Pressed
 from remediator.web.slack import views
 from remediator.web.slack.commands import Commands
 from remediator.web.slack.payloads import (
@@ -67,6 +68,10 @@ class Buttons(Protocol):
 
     async def find_button(self, digest: bytes, /) -> Pressed | None:
         """The button whose token has this digest. Raises StoreUnavailable."""
+        ...
+
+    async def send_again(self, post: int, /) -> None:
+        """Have a message that puts no choice to people be written once more. Raises StoreUnavailable."""
         ...
 
     async def audit(self, entries: Sequence[AuditEntry], /) -> None:
@@ -121,6 +126,7 @@ class SlackInbox:
         self._clock = clock
         self._redactor = redactor
         self._patience = patience.total_seconds()
+        self._refusals = Refusals(clock.monotonic)
         self._tasks: set[asyncio.Task[Any]] = set()
 
     async def interact(self, payload: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -212,6 +218,9 @@ class SlackInbox:
         verdict = await self._desk.decide(button.run, said)
         if verdict is None:
             return _Taken(_UNKNOWN)
+        if verdict.answer not in (Answer.TAKEN, Answer.NEEDS_REASON):
+            # A process that was frozen may have put buttons back, late, on what is decided.
+            self._beside(self._buttons.send_again(button.post), name="slack card")
         is_strange = verdict.answer is Answer.NOT_ALLOWED and presser.is_stranger
         return _Taken(_STRANGER if is_strange else verdict.says, verdict.answer, button)
 
@@ -241,7 +250,7 @@ class SlackInbox:
             outcome=why,
         )
         log.warning("slack_button_refused", who=person.name, run=entry.run, why=why)
-        await self._buttons.audit((entry,))
+        await self._refusals.enter(self._buttons, entry, why)
 
     async def _presser(self, sender: Sender, place: Place) -> _Presser:
         person = self._people.of_slack(sender.user, self._redactor.text(sender.name))

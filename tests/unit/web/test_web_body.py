@@ -4,6 +4,9 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.test_utils import make_mocked_request
 
 from remediator.errors import Overloaded
 from remediator.web.body import Bodies, Hold, Limits, Room
@@ -163,3 +166,20 @@ async def test_what_a_parser_raises_is_raised_for_every_size(size: int) -> None:
 
     with pytest.raises(ValueError, match=str(size)):
         await bodies.parse(b"x" * size, bodies.hold(), parser)
+
+
+@pytest.mark.parametrize(("ahead", "held"), [(True, 400_000), (False, 20_000)])
+async def test_what_a_body_holds_while_it_comes(ahead: bool, held: int) -> None:
+    """Room for all of it where a secret was shown; what has come where anybody may begin one, and never end it."""
+    protocol = BaseProtocol(asyncio.get_running_loop())
+    protocol.connection_made(asyncio.Transport())
+    content = StreamReader(protocol, 2**16)
+    request = make_mocked_request("POST", "/", headers={"Content-Length": "100000"}, payload=content)
+    bodies = Bodies(Limits(held=1_000_000, ahead=ahead))
+    async with bodies.hold() as hold:
+        reading = asyncio.create_task(bodies.read(request, hold, max_bytes=100_000))
+        content.feed_data(b"1" * 20_000)
+        await _turn()
+        assert held == 1_000_000 - bodies.room.free
+        content.feed_eof()
+        assert b"1" * 20_000 == await reading

@@ -3,8 +3,9 @@
 import asyncio
 import resource
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -33,14 +34,20 @@ class Place:
         self.connections = Counted(most)
         self.may_answer = asyncio.Event()
         self.may_answer.set()
-        self.asked = 0
+        self.asked = self.asked_long = 0
         self.port = 0
+        self.end: Callable[[], Coroutine[Any, Any, None]]
         self.writers: list[asyncio.StreamWriter] = []
 
     async def answer(self, request: web.Request) -> web.Response:
         self.asked += 1
         await self.may_answer.wait()
         return web.Response(text="here")
+
+    async def answer_long(self, _: web.Request) -> web.Response:
+        """More than the system keeps for who does not read."""
+        self.asked_long += 1
+        return web.Response(body=bytes(20_000_000))
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
@@ -55,12 +62,14 @@ class Place:
 
 
 @asynccontextmanager
-async def place(most: int) -> AsyncIterator[Place]:
+async def place(most: int, *, patience: float = 1) -> AsyncIterator[Place]:
     made = Place(most)
     app = web.Application(middlewares=[made.connections.note])
     app.router.add_get("/", made.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    app.router.add_get("/long", made.answer_long)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=patience)
     await runner.setup()
+    made.end = runner.cleanup
     assert runner.server is not None
     listener = Listener(runner.server, made.connections)
     made.port = await listener.open("127.0.0.1", 0)
@@ -151,6 +160,34 @@ async def test_who_says_nothing_more_makes_way(said: bytes) -> None:
         line, _ = await ask(here)
 
     assert b"HTTP/1.1 200 OK" == line
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_does_not_read_their_answer_makes_way() -> None:
+    """Closing waits for what is still to be sent: a few that ask and never read would keep everybody else out."""
+    async with place(4) as here:
+        for _ in range(4):
+            _, writer = await here.connect()
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # a transport that can read, too
+            writer.write(ASK.replace(b"/ ", b"/long ", 1))
+        await until(lambda: here.connections.count == 4)
+        line, _ = await ask(here)
+
+    assert b"HTTP/1.1 200 OK" == line
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_who_does_not_read_their_answer_keeps_no_service_from_ending() -> None:
+    """Anybody could have it killed at each restart, whatever its steps are doing just then."""
+    async with place(4, patience=3600) as here:
+        _, writer = await here.connect()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a transport that can read, too
+        writer.write(ASK.replace(b"/ ", b"/long ", 1))
+        await until(lambda: here.asked_long == 1)
+        async with asyncio.timeout(60):
+            await here.connections.see_out(here.end())
+
+    assert 0 == here.connections.count
 
 
 @pytest.mark.usefixtures("impatient")
