@@ -105,11 +105,22 @@ def tell_stories(kind: type[AnyOrder], profile: str, examples: int, **more: str)
     return seen
 
 
+def tell_until_seen(
+    kind: type[AnyOrder], profile: str, examples: int, wanted: set[str], **more: str
+) -> tuple[Counter[str], set[str]]:
+    """Tell stories, and more of them where not all was seen: a busy machine tells them a little differently."""
+    seen: Counter[str] = Counter()
+    for times in (1, 5, 20):
+        seen += tell_stories(kind, profile, times * examples, **more)
+        if wanted <= set(seen):
+            break
+    return seen, wanted - set(seen)
+
+
 @pytest.mark.parametrize("profile", PROFILES)
 def test_no_limit_is_exceeded_on_the_embedded_store(profile: str) -> None:
     """Whatever happens, in whatever order. That each reason was met shows that the limits were what held it."""
-    seen = tell_stories(InMemory, profile, EXAMPLES)
-    missing = {*OFTEN_SEEN, *PROFILES[profile].sees} - set(seen)
+    seen, missing = tell_until_seen(InMemory, profile, EXAMPLES, {*OFTEN_SEEN, *PROFILES[profile].sees})
 
     assert not missing, f"{missing} was never seen: {seen}"
 
@@ -125,6 +136,7 @@ def test_no_limit_is_exceeded_where_the_embedded_store_is_opened_again(profile: 
 @pytest.mark.parametrize("profile", ["all", "budgets", "floor"])
 def test_no_limit_is_exceeded_by_replicas_that_share_a_database(profile: str, new_database: str) -> None:
     """They know nothing of each other, and start things at the same time."""
-    seen = tell_stories(OnPostgres, profile, 4, url=new_database)
+    wanted = {"started", "TARGET_BUSY", "taken", "approved by 1"}
+    seen, missing = tell_until_seen(OnPostgres, profile, 4, wanted, url=new_database)
 
-    assert {"started", "TARGET_BUSY", "taken", "approved by 1"} <= set(seen), seen
+    assert not missing, f"{missing} was never seen: {seen}"

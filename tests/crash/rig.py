@@ -192,6 +192,12 @@ class Service:
         return {"Authorization": f"Bearer {(self.folder / self.name / 'admin-token').read_text().strip()}"}
 
 
+def _send(service: Service, what: signal.Signals) -> None:
+    """Whether it has died by itself meanwhile is known only a moment later."""
+    with suppress(ProcessLookupError):
+        os.kill(service.pid, what)
+
+
 @dataclass
 class Rig:
     """What a driver has in hand. Whatever is done to a service is written down."""
@@ -231,21 +237,21 @@ class Rig:
 
     async def kill(self, service: Service) -> None:
         if service.lives:
-            os.kill(service.pid, signal.SIGKILL)
+            _send(service, signal.SIGKILL)
         await asyncio.wait_for(service.ended.wait(), LIMIT)
 
     async def stop(self, service: Service) -> None:
         """End it as an operator would."""
         if service.lives:
-            os.kill(service.pid, signal.SIGTERM)
+            _send(service, signal.SIGTERM)
             await asyncio.wait_for(service.ended.wait(), LIMIT)
             assert service.status == 0, f"{service.name} ended with {service.status}:\n{self.log(service)[-3000:]}"
 
     def freeze(self, service: Service) -> None:
-        os.kill(service.pid, signal.SIGSTOP)
+        _send(service, signal.SIGSTOP)
 
     def thaw(self, service: Service) -> None:
-        os.kill(service.pid, signal.SIGCONT)
+        _send(service, signal.SIGCONT)
 
     async def cut_off(self, service: Service, *, hangs: bool) -> None:
         """Let its database be gone, or give no answer."""
