@@ -5,22 +5,20 @@ from typing import Any
 
 import click
 
-from remediator.cli import Suggesting
+from remediator.cli import Suggesting, options
 from remediator.cli.decide import who
-from remediator.cli.service import URL_HELP, Service, plain
+from remediator.cli.service import Service, plain
 from remediator.cli.telling import clock_time, table
 
 _NO_END = {"pause file": "", "freeze": "", "window": ""}
 
-_url = click.option("--url", help=URL_HELP)
-
 
 @click.command("stops")
-@click.option("-o", "--output", type=click.Choice(["text", "json"]), default="text", help="How to print it.")
-@_url
+@options.output
+@options.url
 @click.pass_context
 def stops(ctx: click.Context, output: str, url: str | None) -> None:
-    """List what stands in the way of changes: pauses, quarantines, demotions, open breakers of rules and actions.
+    """List what stands in the way of changes: pauses, quarantine and flapping, demotions, open breakers, storms.
 
     The file PAUSE is listed, too, as the service that is asked sees it, and what the calendar of its settings says now.
     """
@@ -62,7 +60,7 @@ def _until(one: dict[str, Any]) -> str:
 @click.argument("scope", default="everything")
 @click.option("--for", "lasts", metavar="TIME", default="", help="For how long, like 2h; without it until `resume`.")
 @click.option("--reason", default="", help="Why; it is told in chat and wherever a plan is held by it.")
-@_url
+@options.url
 @click.pass_context
 def pause(ctx: click.Context, scope: str, lasts: str, reason: str, url: str | None) -> None:
     """Change nothing within SCOPE: everything (if left out), pack:NAME, rule:PACK/NAME, action:NAME or target:NAME.
@@ -93,13 +91,13 @@ def _tell_note(answer: Any) -> None:
 @click.command("resume")
 @click.argument("scope", default="everything")
 @click.option("--storm", is_flag=True, help="Lift the storm of SCOPE (everything, or rule:PACK/NAME), and no pause.")
-@_url
+@options.url
 @click.pass_context
 def resume(ctx: click.Context, scope: str, url: str | None, *, storm: bool) -> None:
-    """Lift the pause of SCOPE; what was held by it goes on within a minute, if there is still reason to.
+    """Lift the pause of SCOPE; what was held by it goes on within two minutes, if there is still reason to.
 
-    What was held by a storm goes on within two; the alerts that made it count no more. The end of a storm of everything
-    also ends those of single rules.
+    So does what was held by a storm; the alerts that made it count no more. The end of a storm of everything also ends
+    those of single rules.
     """
     answer = _lift(ctx, url, "storm" if storm else "pause", scope)
     click.echo(f"resumed: {plain(scope)}")
@@ -113,7 +111,7 @@ def quarantine() -> None:
 
 @quarantine.command("clear")
 @click.argument("target")
-@_url
+@options.url
 @click.pass_context
 def clear(ctx: click.Context, target: str, url: str | None) -> None:
     """Lift the quarantine of TARGET, as `remediator stops` names it, also that it comes back again and again.
@@ -127,7 +125,7 @@ def clear(ctx: click.Context, target: str, url: str | None) -> None:
 
 @click.command("promote")
 @click.argument("rule")
-@_url
+@options.url
 @click.pass_context
 def promote(ctx: click.Context, rule: str, url: str | None) -> None:
     """Let RULE (PACK/NAME) act by itself again, which it may no more since it failed."""

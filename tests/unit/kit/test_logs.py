@@ -117,6 +117,16 @@ def test_a_line_is_the_one_that_structlog_writes(
     assert structlog.dev.ConsoleRenderer(colors=False)(None, "warning", known) == line
 
 
+def test_a_word_of_ours_reads_as_people_know_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody finds an outcome of several words by what the pages call it, where its class is logged."""
+    stream = logged(monkeypatch, "text")
+
+    structlog.get_logger("x").info("run_ended", outcome=Outcome.NOT_HEALED)
+    flush()
+
+    assert "outcome='not healed'" in stream.getvalue()
+
+
 def test_json_has_one_line_for_each_event(monkeypatch: pytest.MonkeyPatch) -> None:
     """And gives every value back as it was."""
     stream = logged(monkeypatch, "json")
