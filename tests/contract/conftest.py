@@ -1,7 +1,7 @@
 """The stores whose promises are checked here: each test that asks for a store is made on every engine."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path, clock: VirtualCl
     """An open store that remembers the rule whose digest is all of the letter d."""
     made: Store
     if request.param == "postgresql":
-        settings = StoreSettings(url=request.getfixturevalue("new_database"))
+        settings = StoreSettings(url=request.getfixturevalue("new_database"), timeout=timedelta(seconds=20))
         made = PostgresStore(settings, clock=clock, metrics=Metrics())
     else:
         directory = tmp_path / "store" if request.param == "sqlite" else None

@@ -199,7 +199,8 @@ async def test_what_is_dropped_is_dropped_in_portions_but_for_the_newest(store: 
 @pytest.fixture
 async def two(new_database: str) -> AsyncIterator[tuple[PostgresStore, PostgresStore]]:
     """Two processes on one database."""
-    made = [PostgresStore(StoreSettings(url=new_database), clock=VirtualClock(T0), metrics=Metrics()) for _ in range(2)]
+    settings = StoreSettings(url=new_database, timeout=timedelta(seconds=20))
+    made = [PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics()) for _ in range(2)]
     for one in made:
         await one.open()
     yield made[0], made[1]

@@ -35,7 +35,7 @@ ENDED = Ended(T0, Outcome.TOLD, "told")
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     made: Store
     if request.param == "postgresql":
-        settings = StoreSettings(url=request.getfixturevalue("new_database"))
+        settings = StoreSettings(url=request.getfixturevalue("new_database"), timeout=timedelta(seconds=20))
         made = PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics())
     else:
         made = SqliteStore(tmp_path / "store", clock=VirtualClock(T0), metrics=Metrics())

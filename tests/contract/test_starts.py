@@ -134,7 +134,7 @@ def watched(start: Start, seen: list[object]) -> Start:
 async def test_starts_of_one_commit_are_judged_as_if_each_had_been_alone(seed: int, new_database: str) -> None:
     """PostgreSQL judges a whole commit with one look at the journal; nobody may be able to tell."""
     plans = Plans(seed)
-    settings = StoreSettings(url=new_database)
+    settings = StoreSettings(url=new_database, timeout=timedelta(seconds=20))
     clock = VirtualClock(T0)
     told: list[object] = []
     together: list[object] = []

@@ -32,7 +32,7 @@ ME = OwnerId("me")
 
 
 def store_at(url: str, **more: object) -> PostgresStore:
-    settings = StoreSettings.model_validate({"url": url, "timeout": "2s", **more})
+    settings = StoreSettings.model_validate({"url": url, "timeout": "20s", **more})
     return PostgresStore(settings, clock=VirtualClock(T0), metrics=Metrics())
 
 

@@ -23,7 +23,7 @@ RULE = Digest("d" * 64)
 
 
 @asynccontextmanager
-async def opened(url: str, count: int = 1, timeout: str = "5s") -> AsyncIterator[list[PostgresStore]]:
+async def opened(url: str, count: int = 1, timeout: str = "20s") -> AsyncIterator[list[PostgresStore]]:
     """So many stores on one database, each like that of a process of its own."""
     async with AsyncExitStack() as stack:
         stores = []

@@ -48,7 +48,7 @@ async def ask() -> AsyncIterator[Ask]:
     async with AsyncExitStack() as stack:
 
         async def context(port: int, **more: Any) -> ActionContext:
-            settings = PostgresSettings.model_validate({"port": port, "timeout": "2s", **more})
+            settings = PostgresSettings.model_validate({"port": port, "timeout": "30s", **more})
             clients = Clients(Settings(postgres={"default": settings}))
             stack.push_async_callback(clients.close)
             ends = datetime.now(UTC) + timedelta(minutes=1)
@@ -148,7 +148,7 @@ async def test_a_server_with_too_many_connections_rejects(ask: Ask, own_server: 
 
 async def test_a_server_that_hangs_or_was_stopped_gives_no_response(ask: Ask, own_server: services.Postgres) -> None:
     """These two are what a restart is for; a question is over within its time limit."""
-    context = await ask(own_server.port)
+    context = await ask(own_server.port, timeout="2s")
     own_server.freeze()
     hanging = await ready(context)
     own_server.stop()

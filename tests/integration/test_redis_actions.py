@@ -43,7 +43,7 @@ async def ask() -> AsyncIterator[Ask]:
     async with AsyncExitStack() as stack:
 
         async def context(url: str, **more: Any) -> ActionContext:
-            settings = RedisSettings.model_validate({"url": url, "timeout": "2s", **more})
+            settings = RedisSettings.model_validate({"url": url, "timeout": "30s", **more})
             clients = Clients(Settings(redis={"default": settings}))
             stack.push_async_callback(clients.close)
             ends = datetime.now(UTC) + timedelta(minutes=1)
@@ -151,7 +151,7 @@ async def test_a_server_that_is_busy_with_a_script_answers_with_that(ask: Ask) -
 
 async def test_a_server_that_hangs_or_was_stopped_gives_no_response(ask: Ask, server: services.Service) -> None:
     """These two are what a restart is for; a question is over within its time limit."""
-    context = await ask(f"redis://{server.address}", password=PASSWORD)
+    context = await ask(f"redis://{server.address}", password=PASSWORD, timeout="2s")
     server.freeze()
     hanging = await ping(context)
     server.stop()
