@@ -179,7 +179,7 @@ class Chain:
         """As a person at the command line."""
         (run,) = self.remediator.runs()
         settings = str(self.remediator.folder / "remediator.yaml")
-        argv = [sys.executable, "-m", "remediator", "-c", settings, "approve", run["id"]]
+        argv = [sys.executable, "-m", "remediator", "-c", settings, "approve", run["id"], "--yes"]
         done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         assert 0 == done.returncode, done.stderr
 
