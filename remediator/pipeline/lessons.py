@@ -32,19 +32,21 @@ class Lessons:
         for stop in aftermath.lapsed(case, known):
             await self._stops.lapse(stop)
 
-    async def watch_storms(self, case: Case) -> None:
+    async def watch_storms(self, case: Case) -> bool:
         """See to it that a storm that holds a plan is known to everybody, and stands for as long as it goes on.
 
-        Raises StoreUnavailable.
+        Returns whether there is one. Raises StoreUnavailable.
         """
         known = await self._store.known(storm.questions(case))
         there = {(stop.kind, stop.scope): stop.until for stop in known.stops if not stop.is_over(case.at)}
-        for stop in storm.storms_of(case, known):
+        storms = storm.storms_of(case, known)
+        for stop in storms:
             until = there.get((stop.kind, stop.scope), case.at)
             if until is not None and stop.until is not None and stop.until - until >= _OFTEN_ENOUGH:
                 await self._stops.prolong(stop)
             else:  # whoever has put it may have died before it was told
                 await self._stops.see_told(stop)
+        return bool(storms)
 
     async def has_open_breaker(self, case: Case) -> bool:
         """Whether a good ending has something to close."""
