@@ -71,12 +71,12 @@ def verify(
 
     The key is that of the settings: audit.key, or the file audit-key in store.directory. With a FILE, nothing else is
     needed, and no service. That the newest entries were cut off only shows with a head: without --head, and of the
-    service's own journal, that is the one in the file audit-head in store.directory. Exit code 1 where something is
-    wrong.
+    journal of the service of the settings, that is the one in the file audit-head in store.directory. Exit code 1 where
+    something is wrong.
     """
     from remediator.model.chain import check_chain
 
-    wanted = _head(head) if head is not None else _noted(ctx) if path is None else None
+    wanted = _head(head) if head is not None else _noted(ctx, url) if path is None else None
     begins, entries = _read(path) if path is not None else _fetch(Service.of(ctx, url))
     if head is None and wanted is not None and wanted[0] < begins[0]:
         wanted = None  # noted by a process that has not sealed for long
@@ -130,6 +130,8 @@ def _pages(service: Service, part: str) -> tuple[dict[str, Any], _Entries]:
             yield from found
             if len(found) < _PAGE:
                 return
+            if found[-1][by] is None:
+                fail("the newest entries are not sealed yet, and are more than a page; try again in a moment", FINDINGS)
             found = service.get(f"{path}&after={found[-1][by]}", has="entries")["entries"]
 
     return first["begins"], entries()
@@ -195,10 +197,12 @@ def _head(text: str) -> "Head":
     return int(place), seal
 
 
-def _noted(ctx: click.Context) -> "Head | None":
-    """The head that the service has noted last, where its folder is here."""
+def _noted(ctx: click.Context, url: str | None) -> "Head | None":
+    """The head that the service has noted last, where its folder is here: that of the settings, and no other."""
     from remediator.pipeline.noted_head import HeadFile
 
+    if not Service.of(ctx, url).is_ours:
+        return None
     noted = HeadFile(settings_of(ctx).store.directory).read()
     return noted.head if noted is not None else None
 

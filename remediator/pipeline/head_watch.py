@@ -71,6 +71,7 @@ class HeadWatch:
         log.error("audit_chain_broken", place=place, seal=seal, what=what, remedy=REMEDY)
         if not self._noted.is_lost:
             self._noted = Noted(place, seal, noted.key, is_lost=True)
+            await self._write()  # a file that was removed before says nothing of this
 
     async def _has(self, head: Head) -> bool:
         """Whether the chain has that head, or has dropped it as it was old."""
@@ -84,10 +85,15 @@ class HeadWatch:
         return begins[0] > place or begins == head
 
     async def note(self, head: Head) -> None:
-        """It is this one now. A file that cannot be written is no reason not to seal."""
+        """It is this one now."""
         self.seen = head
         if not self._noted.is_lost:
             self._noted = replace(self._noted, place=head[0], seal=head[1])
+        if not await self._is_settled():  # else that would be lost
+            await self._write()
+
+    async def _write(self) -> None:
+        """A file that cannot be written is no reason not to seal."""
         try:
             await asyncio.to_thread(self._file.write, self._noted)
         except OSError as error:
@@ -97,9 +103,13 @@ class HeadWatch:
         else:
             self._is_written = True
 
+    async def _is_settled(self) -> bool:
+        """Whether something is wrong, and somebody has removed the file."""
+        return bool(self.trouble) and await asyncio.to_thread(self._file.is_gone)
+
     async def settle(self) -> None:
         """Take the journal as it is, where somebody has removed the file to say so. Raises StoreUnavailable."""
-        if not self.trouble or not await asyncio.to_thread(self._file.is_gone):
+        if not await self._is_settled():
             return
         await self._store.audit([auditing.of_settled(self._clock.now(), self.trouble)])
         log.warning("audit_settled", what=self.trouble)

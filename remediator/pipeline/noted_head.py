@@ -73,5 +73,8 @@ class HeadFile:
         self._was_there = True
 
     def is_gone(self) -> bool:
-        """Whether somebody has removed it since it was read or written here."""
-        return self._was_there and not self._file.exists()
+        """Whether somebody has removed it since it was read or written here; not where its folder is away."""
+        try:
+            return self._was_there and HEAD_FILE not in {one.name for one in self._file.parent.iterdir()}
+        except OSError:
+            return False

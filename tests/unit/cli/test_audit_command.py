@@ -39,6 +39,11 @@ def answer(found: list[dict[str, Any]], place: int = 0, seal: str = "") -> bytes
     return json.dumps({"entries": found, "begins": {"place": place, "seal": seal}, "head": {}}).encode()
 
 
+def listens_at(folder: Path, url: str) -> None:
+    """That service is the one of the settings."""
+    (folder / "remediator.yaml").write_text(f"store: {{directory: data}}\nlisten: {url.removeprefix('http://')}\n")
+
+
 def export(path: Path, found: list[dict[str, Any]], **first: Any) -> str:
     head = {"format": "remediator audit journal 1", "begins": {"place": 0, "seal": ""}, "run": None, **first}
     path.write_text("".join(f"{json.dumps(line)}\n" for line in (head, *found)))
@@ -91,13 +96,15 @@ def test_what_is_wrong_is_said_first_of_all(
     ids=["there", "cut", "rewritten"],
 )
 def test_the_head_that_the_service_has_noted_has_to_be_there(tmp_path: Path, place: int, code: int, said: str) -> None:
-    """In the service's journal; an export may be older."""
+    """In the journal of the service whose folder is here: an export may be older, and another service has its own."""
     HeadFile(tmp_path / "data").write(Noted(place, entries()[1]["seal"], key_id(KEY.encode())))
     with answering(200, answer(entries())) as (url, _):
-        result = call("audit", "verify", "--url", url)
+        elsewhere = call("audit", "verify", "--url", url)
+        listens_at(tmp_path, url)
+        result = call("audit", "verify")
     offline = call("audit", "verify", export(tmp_path / "journal", entries()))
 
-    assert (code, 0) == (result.exit_code, offline.exit_code)
+    assert (code, 0, 0) == (result.exit_code, offline.exit_code, elsewhere.exit_code)
     assert said in result.stderr
 
 
@@ -108,7 +115,8 @@ def test_a_noted_head_that_was_dropped_since_says_nothing(tmp_path: Path) -> Non
     proof = of_drop(T0, KEY.encode(), 2, seal)
     sealed = Sealed(4, proof, 3, seal_of(KEY.encode(), seal, 3, proof), key_id(KEY.encode()))
     with answering(200, answer([show_entry(sealed)], place=2, seal=seal)) as (url, _):
-        result = call("audit", "verify", "--url", url)
+        listens_at(tmp_path, url)
+        result = call("audit", "verify")
 
     assert (0, "") == (result.exit_code, result.stderr)
 
@@ -202,4 +210,15 @@ def test_the_journal_of_one_run_is_exported_to_a_file(tmp_path: Path) -> None:
     assert (0, "3 entries in out\n") == (result.exit_code, result.stdout)
     assert "r" * 20 == json.loads(first)["run"]
     assert entries() == [json.loads(line) for line in rest]
+    assert 1 == len(asked)
+
+
+def test_a_page_that_ends_in_what_is_not_sealed_yet_is_told(tmp_path: Path) -> None:
+    """There is no place from which to go on; the sealer needs a moment."""
+    new = entries()[-1]
+    with answering(200, answer([{**new, "seq": number} for number in range(1, 501)])) as (url, asked):
+        result = call("audit", "export", "--run", "r" * 20, "--url", url)
+
+    assert 1 == result.exit_code
+    assert "try again in a moment" in result.stderr
     assert 1 == len(asked)

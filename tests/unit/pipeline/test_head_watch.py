@@ -78,6 +78,54 @@ async def test_a_cut_stays_told_until_somebody_removes_the_file() -> None:
         assert [] == await start(it)
 
 
+async def test_a_file_that_was_removed_is_not_written_again_before_that_is_heard() -> None:
+    """Entries may be sealed at that very moment, or as the service stops: people need not remove it twice."""
+    async with desk() as it:
+        await seal(it, 3)
+        await it.cut(2)
+        await it.clock.advance(SECOND)
+        await seal(it, 1)
+        before = it.sealer.trouble
+        (it.folder / HEAD_FILE).unlink()
+        await seal(it, 1)
+        await it.sealer._look()
+
+        assert ("", True) == (it.sealer.trouble, before != "")
+        assert not noted(it).is_lost
+
+
+async def test_a_file_that_was_removed_before_settles_nothing_that_is_found_later() -> None:
+    """Nobody has seen it yet."""
+    async with desk() as it:
+        await seal(it, 3)
+        (it.folder / HEAD_FILE).unlink()
+        await it.cut(2)
+        await it.clock.advance(SECOND)
+        await seal(it, 1)
+        await it.sealer._look()
+
+        assert "the entry at place 3 (" in it.sealer.trouble
+        assert noted(it).is_lost
+
+
+@pytest.mark.parametrize("how", ["gone", "no folder"])
+async def test_a_folder_that_is_away_settles_nothing(tmp_path: Path, how: str) -> None:
+    """A disk that has gone is nobody's word; and the service goes on."""
+    async with desk() as it:
+        it.folder = tmp_path / "data"
+        it.folder.mkdir()
+        it.restarted()
+        await seal(it, 3)
+        await it.cut(3)
+        await start(it)
+        it.folder.rename(tmp_path / "away")
+        if how == "no folder":
+            it.folder.touch()
+        await it.sealer._look()
+
+        assert "the entry at place 3 (" in it.sealer.trouble
+
+
 async def test_a_chain_that_has_its_head_again_is_well_again() -> None:
     """A copy of the store was put back that was too old, and then the right one."""
     async with desk() as it:
