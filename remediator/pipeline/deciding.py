@@ -32,7 +32,7 @@ from remediator.pipeline.ledger import Ledger
 from remediator.pipeline.lessons import Lessons
 from remediator.pipeline.people import People
 from remediator.pipeline.tokens import revoked_tokens
-from remediator.pipeline.turn import A_MOMENT, LOOK_AGAIN, Parked, Turn, tell_and_wait, wait_a_moment, wait_to_change
+from remediator.pipeline.turn import A_MOMENT, LOOK_AGAIN, Parked, Turn, wait_a_moment, wait_to_change
 from remediator.pipeline.unanswered import Unanswered
 from remediator.rules.book import Rule
 from remediator.settings import PipelineSettings
@@ -96,7 +96,7 @@ class Deciding:
                     return None
                 case = self._cases.of(ledger, rule, stage.planned)
                 if not turn.may_change and not await self._lessons.watch_storms(case):
-                    await tell_and_wait(ledger, turn)
+                    await self._has_place(ledger, rule, stage, turn)
                     return None
             may_begin = turn.may_change and self._goes_at_once(ledger.run, rule, stage)
             if may_begin and await self._acting.begin_at_once(ledger, rule, stage.planned, turn):

@@ -82,12 +82,8 @@ async def wait_to_change(ledger: Ledger, turn: Turn) -> None:
 
     It may take minutes: after a moment evidence and plan are told.
     """
-    if not (await wait_a_moment(ledger, turn) or turn.may_change):
-        await tell_and_wait(ledger, turn)
-
-
-async def tell_and_wait(ledger: Ledger, turn: Turn) -> None:
-    """Have told what is known so far, and wait for one of the places to change something, or for news."""
+    if await wait_a_moment(ledger, turn) or turn.may_change:
+        return
     await ledger.save()
     await turn.wait_to_change()
     await ledger.read_signals()
